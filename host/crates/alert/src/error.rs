@@ -1,0 +1,37 @@
+//! What can go wrong with delivery.
+
+use audit_core::Kind;
+
+/// An error of this crate.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(
+        "{0:?} is no place for alerts: must be `stdout` or `file:PATH`"
+    )]
+    Target(String),
+    #[error("opening {path} for alerts: make its folder writable, or name another file")]
+    Open {
+        path: String,
+        #[source]
+        cause: std::io::Error,
+    },
+    #[error("delivering {n_alerts} alerts to {target}")]
+    Deliver {
+        n_alerts: usize,
+        target: String,
+        #[source]
+        cause: std::io::Error,
+    },
+    #[error("writing an alert as JSON")]
+    Json(#[from] serde_json::Error),
+}
+
+impl From<Error> for audit_core::Error {
+    fn from(error: Error) -> Self {
+        let kind = match &error {
+            Error::Target(_) | Error::Open { .. } => Kind::Config,
+            Error::Deliver { .. } | Error::Json(_) => Kind::Failed,
+        };
+        Self::caused_by(kind, "telling of alerts", error)
+    }
+}

@@ -1,0 +1,69 @@
+//! JSON lines.
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use audit_core::Alert;
+use audit_core::stage::AlertSink;
+use tokio::fs::{File, OpenOptions};
+use tokio::io::{AsyncWriteExt, stdout};
+
+use crate::error::Error;
+use crate::target::Target;
+
+/// Writes every alert as one line.
+pub struct AlertLines {
+    target: Target,
+    /// `None` for standard output.
+    file: Option<File>,
+}
+
+impl AlertLines {
+    /// Opens the target, so that a wrong path is found before the first event.
+    pub async fn open(target: Target) -> Result<Self, Error> {
+        let file = match &target {
+            Target::Stdout => None,
+            Target::File(path) => Some(open_for_append(path).await?),
+        };
+        Ok(Self { target, file })
+    }
+
+    async fn write(&mut self, lines: &[u8]) -> std::io::Result<()> {
+        match &mut self.file {
+            None => {
+                let mut out = stdout();
+                out.write_all(lines).await?;
+                out.flush().await
+            }
+            Some(file) => {
+                file.write_all(lines).await?;
+                file.flush().await?;
+                // The outbox is forgotten once this returns: the lines must outlive a power cut.
+                file.sync_data().await
+            }
+        }
+    }
+}
+
+async fn open_for_append(path: &Path) -> Result<File, Error> {
+    let opened = OpenOptions::new().create(true).append(true).open(path).await;
+    opened.map_err(|cause| Error::Open { path: path.display().to_string(), cause })
+}
+
+#[async_trait]
+impl AlertSink for AlertLines {
+    async fn deliver(&mut self, alerts: &[Alert]) -> Result<(), audit_core::Error> {
+        if alerts.is_empty() {
+            return Ok(());
+        }
+        let mut lines = Vec::new();
+        for alert in alerts {
+            serde_json::to_writer(&mut lines, alert).map_err(Error::Json)?;
+            lines.push(b'\n');
+        }
+        let n_alerts = alerts.len();
+        let target = self.target.to_string();
+        self.write(&lines).await.map_err(|cause| Error::Deliver { n_alerts, target, cause })?;
+        Ok(())
+    }
+}

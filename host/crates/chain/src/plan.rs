@@ -1,0 +1,119 @@
+//! Whether the plugins fit together in the order given.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arrow::datatypes::{DataType, Field};
+use audit_core::schema;
+
+use crate::error::Error;
+use crate::plugin::{Plugin, PluginKind, check_names};
+
+/// Checks every plugin against the columns as they stand at its place, and returns the columns that
+/// transforms add to the table.
+pub(crate) fn check(plugins: &[Plugin]) -> Result<Vec<Field>, Error> {
+    check_names(plugins)?;
+    let mut columns = Columns::of_event();
+    for plugin in plugins {
+        let misfit = |problem| Error::Misfit { plugin: plugin.source.clone(), problem };
+        columns.check_reads(plugin).map_err(misfit)?;
+        match plugin.kind {
+            PluginKind::Transform => columns.apply(plugin).map_err(misfit)?,
+            PluginKind::Detector => columns.check_detector(plugin).map_err(misfit)?,
+        }
+    }
+    Ok(columns.added)
+}
+
+struct Columns {
+    types: BTreeMap<String, DataType>,
+    /// Columns whose values were replaced so that equal values may not be equal any more, and by whom.
+    scrambled: BTreeMap<String, String>,
+    added: Vec<Field>,
+}
+
+impl Columns {
+    fn of_event() -> Self {
+        let types = schema::decoded()
+            .fields()
+            .iter()
+            .map(|field| (field.name().clone(), field.data_type().clone()))
+            .collect();
+        Self { types, scrambled: BTreeMap::new(), added: Vec::new() }
+    }
+
+    fn check_reads(&self, plugin: &Plugin) -> Result<(), String> {
+        let mut seen = BTreeSet::new();
+        for name in &plugin.reads {
+            if !self.types.contains_key(name) {
+                let known: Vec<_> = self.types.keys().map(String::as_str).collect();
+                return Err(format!(
+                    "it reads the column {name:?}, which is not there at its place; there are: {}",
+                    known.join(", ")
+                ));
+            }
+            if !seen.insert(name) {
+                return Err(format!("it reads the column {name:?} twice"));
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, plugin: &Plugin) -> Result<(), String> {
+        let mut seen = BTreeSet::new();
+        for output in &plugin.writes {
+            let name = &output.name;
+            if !seen.insert(name) {
+                return Err(format!("it writes the column {name:?} twice"));
+            }
+            if schema::is_host_column(name) || schema::REQUIRED_FIELDS.contains(&name.as_str()) {
+                return Err(format!("it writes the column {name:?}, which no plugin may change"));
+            }
+            match self.types.get(name) {
+                Some(data_type) if *data_type != output.data_type => {
+                    return Err(format!(
+                        "it writes the column {name:?} as {}, but the table has {data_type}",
+                        output.data_type
+                    ));
+                }
+                Some(_) if output.preserves_equality => {}
+                Some(_) => {
+                    self.scrambled.insert(name.clone(), plugin.source.clone());
+                }
+                None => {
+                    check_new_name(name)?;
+                    self.types.insert(name.clone(), output.data_type.clone());
+                    self.added.push(Field::new(name, output.data_type.clone(), true));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_detector(&self, plugin: &Plugin) -> Result<(), String> {
+        if let Some(output) = plugin.writes.first() {
+            return Err(format!("it is a detector and writes the column {:?}", output.name));
+        }
+        for key in &plugin.key_columns {
+            if let Some(by) = self.scrambled.get(key) {
+                return Err(format!(
+                    "it counts by {key}, but {by} replaces {key} before it, and equal values may \
+                     differ afterwards; put {} before {by}, or let {by} hash {key} with a key",
+                    plugin.source
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_new_name(name: &str) -> Result<(), String> {
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let starts_well = name.starts_with(|c: char| c.is_ascii_lowercase());
+    if starts_well && name.len() <= 64 && name.chars().all(is_plain) {
+        return Ok(());
+    }
+    Err(format!(
+        "it adds the column {name:?}; a name must be 1 to 64 lower-case letters, digits or _ and \
+         begin with a letter"
+    ))
+}

@@ -1,0 +1,51 @@
+//! What one commit covers.
+
+use std::time::Duration;
+
+use crate::alert::Alert;
+use crate::batch::{PluginId, PluginState};
+use crate::offset::Offsets;
+
+/// When an epoch ends, whichever comes first.
+#[derive(Debug, Clone, Copy)]
+pub struct Budget {
+    /// Time since the epoch's first row.
+    pub interval: Duration,
+    /// Rows and dead letters. Bounds the work that a crash repeats and the memory of open files.
+    pub rows_max: u64,
+}
+
+/// Files written for an epoch and not yet part of any table. The descriptors are the sink's own text:
+/// no other crate looks into them.
+#[derive(Debug, Clone, Default)]
+pub struct Staged {
+    /// Names the epoch in file names, snapshot and outbox. Unique.
+    pub epoch_id: String,
+    pub data_files: Vec<String>,
+    pub dead_letter_files: Vec<String>,
+    pub n_rows: u64,
+    pub n_dead_letters: u64,
+}
+
+/// A whole epoch, ready to be committed.
+#[derive(Debug)]
+pub struct Epoch {
+    pub staged: Staged,
+    pub covered: Offsets,
+    pub alerts: Vec<Alert>,
+    /// The chain as it ran.
+    pub plugins: Vec<PluginId>,
+    pub states: Vec<PluginState>,
+}
+
+/// What is left to do for a committed epoch: kept outside the table until it is done, so that whoever
+/// starts after a crash can finish it.
+#[derive(Debug, Clone)]
+pub struct Outbox {
+    pub epoch_id: String,
+    /// Where the outbox is kept; `None` when there was nothing to keep.
+    pub location: Option<String>,
+    pub dead_letter_files: Vec<String>,
+    pub covered: Offsets,
+    pub alerts: Vec<Alert>,
+}

@@ -1,0 +1,30 @@
+//! The vocabulary of audit-host and its one loop.
+//!
+//! Everything here is pure: no socket, no file, no vendor crate but arrow. Sources, decoders, plugins
+//! and tables are behind the traits of [`stage`], so that tests can drive [`pipeline`] with parts that
+//! fail on demand.
+
+#![forbid(unsafe_code)]
+
+pub mod offset;
+pub mod raw;
+pub mod schema;
+
+pub mod alert;
+pub mod batch;
+pub mod dead_letter;
+pub mod epoch;
+
+pub mod counters;
+pub mod error;
+pub mod pipeline;
+pub mod stage;
+
+pub use alert::{Alert, Position, Severity};
+pub use batch::{Batch, Judged, PluginId, PluginState, Rejected};
+pub use counters::Counters;
+pub use dead_letter::{DeadLetter, ReasonClass};
+pub use epoch::{Budget, Epoch, Outbox, Staged};
+pub use error::{Error, Kind};
+pub use offset::{Offsets, Span, TopicPartition};
+pub use raw::{RawBatch, RawRecord};

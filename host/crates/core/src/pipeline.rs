@@ -1,0 +1,283 @@
+//! THE loop. Every piece of work of audit-host starts here.
+//!
+//! Four stages overlap through bounded channels: *read* (poll and decode), *judge* (the plugins, and the
+//! decision when an epoch ends), *write* (rows to files) and *settle* (commit, then dead letters and
+//! alerts, then acknowledgement). The first three block and have threads of their own; settling is I/O
+//! and stays on the runtime. While epoch N settles, epoch N+1 is read.
+//!
+//! Order is the guarantee: an epoch is committed in one step, and only then told and acknowledged. A
+//! crash before the commit repeats the epoch from the table's offsets; a crash after it leaves an outbox
+//! that the next start empties. So rows arrive exactly once, and alerts at least once under an id that
+//! does not change.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::batch::{Batch, Judged, PluginId, PluginState};
+use crate::counters::Counters;
+use crate::epoch::{Budget, Epoch};
+use crate::error::{Error, Kind};
+use crate::offset::Offsets;
+use crate::stage::{Acknowledge, AlertSink, Chain, Decoder, Polled, Source, Table, Writer};
+
+/// Batches between two stages: enough that neither waits for the other's jitter, few enough that a
+/// slow table does not fill the memory (a batch is at most some MiB).
+const BATCHES_IN_FLIGHT_MAX: usize = 4;
+
+/// Sealed epochs that wait for the one before to settle. More would only repeat more after a crash.
+const EPOCHS_IN_FLIGHT_MAX: usize = 1;
+
+/// How soon a stop is noticed when no record comes.
+const POLL_WAIT: Duration = Duration::from_millis(100);
+
+/// After this long without an epoch nothing finished is left pending in the table.
+const QUIET: Duration = Duration::from_secs(10);
+
+/// Every part of the flow.
+pub struct Stages {
+    pub source: Box<dyn Source>,
+    pub decoder: Box<dyn Decoder>,
+    pub chain: Box<dyn Chain>,
+    pub writer: Box<dyn Writer>,
+    pub table: Box<dyn Table>,
+    pub alerts: Box<dyn AlertSink>,
+    pub acks: Box<dyn Acknowledge>,
+}
+
+/// Set to end the run after the open epoch: Ctrl-C, `--duration`.
+pub type Stop = Arc<AtomicBool>;
+
+/// Runs until the source ends or `stop` is set, finishing the open epoch; or until a stage fails.
+pub async fn run(
+    stages: Stages,
+    budget: Budget,
+    stop: Stop,
+    counters: Arc<Counters>,
+) -> Result<(), Error> {
+    let Stages { source, decoder, chain, writer, table, alerts, acks } = stages;
+    let mut settler = Settler { table, alerts, acks, counters: Arc::clone(&counters) };
+    settler.finish_what_a_crash_left().await?;
+
+    let (batches_in, batches) = sync_channel(BATCHES_IN_FLIGHT_MAX);
+    let (steps_in, steps) = sync_channel(BATCHES_IN_FLIGHT_MAX);
+    let (epochs_in, epochs) = mpsc::channel(EPOCHS_IN_FLIGHT_MAX);
+    let full = Arc::new(AtomicBool::new(false));
+    let writer_full = Arc::clone(&full);
+
+    let stopped = Arc::clone(&stop);
+    let threads = [
+        spawn(&stop, move || read(source, decoder, &stopped, &counters, &batches_in)),
+        spawn(&stop, move || judge(chain, budget, &full, &batches, &steps_in)),
+        spawn(&stop, move || write(writer, &writer_full, &steps, &epochs_in)),
+    ];
+    let settled = settler.settle(epochs).await;
+    stop.store(true, Ordering::Relaxed);
+    // A stage that fails drops its channels, which ends its neighbours without an error of their own:
+    // so the one error found here is the cause.
+    for thread in threads {
+        joined(thread).await?;
+    }
+    settled
+}
+
+/// Runs a stage on a thread of its own. Whichever ends first stops the source, or a run whose table
+/// failed would wait for ever for the next record of a quiet topic.
+fn spawn(
+    stop: &Stop,
+    stage: impl FnOnce() -> Result<(), Error> + Send + 'static,
+) -> JoinHandle<Result<(), Error>> {
+    let stop = Arc::clone(stop);
+    tokio::task::spawn_blocking(move || {
+        let ended = stage();
+        stop.store(true, Ordering::Relaxed);
+        ended
+    })
+}
+
+async fn joined(thread: JoinHandle<Result<(), Error>>) -> Result<(), Error> {
+    thread.await.map_err(|panic| {
+        Error::caused_by(Kind::Failed, "a stage of the pipeline panicked: please report it", panic)
+    })?
+}
+
+/// Polls and decodes until the source ends, somebody says stop, or nobody takes the batches.
+fn read(
+    mut source: Box<dyn Source>,
+    mut decoder: Box<dyn Decoder>,
+    stop: &AtomicBool,
+    counters: &Counters,
+    batches: &SyncSender<Batch>,
+) -> Result<(), Error> {
+    while !stop.load(Ordering::Relaxed) {
+        match source.poll(POLL_WAIT)? {
+            Polled::Batch(raw) => {
+                Counters::add(&counters.records_read, raw.records.len() as u64);
+                Counters::add(&counters.bytes_read, raw.bytes.len() as u64);
+                let batch = decoder.decode(raw)?;
+                if batches.send(batch).is_err() {
+                    return Ok(());
+                }
+            }
+            Polled::Idle => {}
+            Polled::Ended => return Ok(()),
+        }
+    }
+    Ok(())
+}
+
+/// What the judge tells the writer.
+enum Step {
+    Write(Judged),
+    /// The epoch ends behind the batch before.
+    Cut { plugins: Vec<PluginId>, states: Vec<PluginState> },
+}
+
+/// Takes batches through the plugins and decides where an epoch ends. Decided here and not in the
+/// writer, because a detector's state must be taken exactly behind the epoch's last batch.
+fn judge(
+    mut chain: Box<dyn Chain>,
+    budget: Budget,
+    full: &AtomicBool,
+    batches: &Receiver<Batch>,
+    steps: &SyncSender<Step>,
+) -> Result<(), Error> {
+    let mut epoch: Option<OpenEpoch> = None;
+    loop {
+        let wait = epoch.as_ref().map_or(budget.interval, |open| open.time_left(&budget));
+        let ended = match batches.recv_timeout(wait) {
+            Ok(batch) => {
+                let judged = chain.judge(batch)?;
+                epoch.get_or_insert_with(OpenEpoch::now).n_records += judged.covered.n_records();
+                if steps.send(Step::Write(judged)).is_err() {
+                    return Ok(());
+                }
+                false
+            }
+            Err(RecvTimeoutError::Timeout) => false,
+            Err(RecvTimeoutError::Disconnected) => true,
+        };
+        let due = ended || full.load(Ordering::Relaxed);
+        if epoch.as_ref().is_some_and(|open| due || open.is_due(&budget)) {
+            full.store(false, Ordering::Relaxed);
+            epoch = None;
+            let cut = Step::Cut { plugins: chain.plugins(), states: chain.snapshot()? };
+            if steps.send(cut).is_err() {
+                return Ok(());
+            }
+        }
+        if ended {
+            return Ok(());
+        }
+    }
+}
+
+struct OpenEpoch {
+    since: Instant,
+    n_records: u64,
+}
+
+impl OpenEpoch {
+    fn now() -> Self {
+        Self { since: Instant::now(), n_records: 0 }
+    }
+
+    fn time_left(&self, budget: &Budget) -> Duration {
+        budget.interval.saturating_sub(self.since.elapsed())
+    }
+
+    fn is_due(&self, budget: &Budget) -> bool {
+        self.n_records >= budget.rows_max || self.time_left(budget).is_zero()
+    }
+}
+
+/// Writes judged batches into files and hands each sealed epoch on.
+fn write(
+    mut writer: Box<dyn Writer>,
+    full: &AtomicBool,
+    steps: &Receiver<Step>,
+    epochs: &mpsc::Sender<Epoch>,
+) -> Result<(), Error> {
+    let mut covered = Offsets::default();
+    let mut alerts = Vec::new();
+    while let Ok(step) = steps.recv() {
+        match step {
+            Step::Write(judged) => {
+                covered.extend(&judged.covered).map_err(|gap| {
+                    Error::caused_by(Kind::Failed, "adding a batch to its epoch", gap)
+                })?;
+                alerts.extend(judged.alerts);
+                writer.write_dead_letters(judged.dead_letters)?;
+                writer.write(&judged.topic, judged.rows)?;
+                if writer.is_full() {
+                    full.store(true, Ordering::Relaxed);
+                }
+            }
+            Step::Cut { plugins, states } => {
+                let epoch = Epoch {
+                    staged: writer.seal()?,
+                    covered: std::mem::take(&mut covered),
+                    alerts: std::mem::take(&mut alerts),
+                    plugins,
+                    states,
+                };
+                if epochs.blocking_send(epoch).is_err() {
+                    return Ok(());
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Settles epochs in order: durable, then told, then acknowledged.
+struct Settler {
+    table: Box<dyn Table>,
+    alerts: Box<dyn AlertSink>,
+    acks: Box<dyn Acknowledge>,
+    counters: Arc<Counters>,
+}
+
+impl Settler {
+    async fn finish_what_a_crash_left(&mut self) -> Result<(), Error> {
+        for outbox in self.table.unfinished().await? {
+            tracing::info!(epoch = outbox.epoch_id, "finishing an epoch that a crash left behind");
+            self.table.append_dead_letters(&outbox).await?;
+            self.alerts.deliver(&outbox.alerts).await?;
+            Counters::add(&self.counters.alerts, outbox.alerts.len() as u64);
+            self.table.finish(outbox);
+        }
+        Ok(())
+    }
+
+    async fn settle(&mut self, mut epochs: mpsc::Receiver<Epoch>) -> Result<(), Error> {
+        loop {
+            match timeout(QUIET, epochs.recv()).await {
+                Ok(Some(epoch)) => self.settle_one(epoch).await?,
+                Ok(None) => return self.table.forget_finished().await,
+                Err(_) => self.table.forget_finished().await?,
+            }
+        }
+    }
+
+    async fn settle_one(&mut self, epoch: Epoch) -> Result<(), Error> {
+        let outbox = self.table.stage(&epoch).await?;
+        // The only decision: before it the epoch never happened, after it the epoch is final.
+        self.table.commit(&epoch, &outbox).await?;
+        Counters::add(&self.counters.rows_committed, epoch.staged.n_rows);
+        Counters::add(&self.counters.dead_letters, epoch.staged.n_dead_letters);
+        Counters::add(&self.counters.epochs, 1);
+
+        self.table.append_dead_letters(&outbox).await?;
+        self.alerts.deliver(&outbox.alerts).await?;
+        Counters::add(&self.counters.alerts, outbox.alerts.len() as u64);
+        self.acks.acknowledge(&epoch.covered).await?;
+        self.table.finish(outbox);
+        Ok(())
+    }
+}

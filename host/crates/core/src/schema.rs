@@ -1,0 +1,74 @@
+//! The columns of an audit event: what decode makes, what plugins may name, what the table holds.
+
+use std::sync::{Arc, LazyLock};
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+
+/// The fields of an event as they stand in its JSON, in table order. All are text in the JSON;
+/// [`EVENT_TIMESTAMP`] becomes microseconds.
+pub const EVENT_FIELDS: [&str; 13] = [
+    AUDIT_ID,
+    EVENT_TIMESTAMP,
+    "user_id",
+    "user_email",
+    ACTION_TYPE,
+    "resource_type",
+    "resource_id",
+    "resource_name",
+    "action_result",
+    "ip_address",
+    "user_agent",
+    "session_id",
+    "details",
+];
+
+/// The event's own id.
+pub const AUDIT_ID: &str = "audit_id";
+/// When the event happened, by the producer's clock. Partitions the table by day.
+pub const EVENT_TIMESTAMP: &str = "event_timestamp";
+/// What was done. Partitions the table.
+pub const ACTION_TYPE: &str = "action_type";
+
+/// Fields without which a record becomes a dead letter: the first two columns of the partitioning.
+pub const REQUIRED_FIELDS: [&str; 2] = [EVENT_TIMESTAMP, ACTION_TYPE];
+
+/// When audit-host took the event, by its own clock.
+pub const INGESTION_TIMESTAMP: &str = "ingestion_timestamp";
+/// The Kafka topic, partition and offset that a row came from: its identity.
+pub const SOURCE_TOPIC: &str = "source_topic";
+pub const SOURCE_PARTITION: &str = "source_partition";
+pub const SOURCE_OFFSET: &str = "source_offset";
+/// When Kafka stamped the record. Plugins may read it; the table does not keep it.
+pub const SOURCE_TIMESTAMP: &str = "source_timestamp";
+
+/// The time zone of every timestamp column, as Iceberg's `timestamptz` wants it in Arrow.
+pub const UTC: &str = "+00:00";
+
+/// Microseconds since 1970 in UTC.
+pub fn timestamp_type() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, Some(UTC.into()))
+}
+
+/// The columns of a decoded batch: the event's fields, then where the record stood.
+pub fn decoded() -> SchemaRef {
+    static DECODED: LazyLock<SchemaRef> = LazyLock::new(|| {
+        let event = EVENT_FIELDS.iter().map(|name| {
+            let data_type =
+                if *name == EVENT_TIMESTAMP { timestamp_type() } else { DataType::Utf8 };
+            Field::new(*name, data_type, true)
+        });
+        let origin = [
+            Field::new(SOURCE_PARTITION, DataType::Int32, false),
+            Field::new(SOURCE_OFFSET, DataType::Int64, false),
+            Field::new(SOURCE_TIMESTAMP, timestamp_type(), true),
+        ];
+        Arc::new(Schema::new(event.chain(origin).collect::<Vec<_>>()))
+    });
+    Arc::clone(&DECODED)
+}
+
+/// Columns that say where a row came from. No plugin may write them.
+pub fn is_host_column(name: &str) -> bool {
+    [INGESTION_TIMESTAMP, SOURCE_TOPIC, SOURCE_PARTITION, SOURCE_OFFSET, SOURCE_TIMESTAMP]
+        .contains(&name)
+}

@@ -1,0 +1,136 @@
+//! Opening the catalog and the warehouse.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use iceberg::io::FileIO;
+use iceberg::{Catalog, CatalogBuilder};
+use iceberg_catalog_sql::{
+    SQL_CATALOG_PROP_BIND_STYLE, SQL_CATALOG_PROP_URI, SQL_CATALOG_PROP_WAREHOUSE,
+    SqlCatalogBuilder,
+};
+use iceberg_storage_opendal::OpenDalStorageFactory;
+use sqlx::ConnectOptions as _;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
+
+use crate::error::Error;
+
+/// Where tables are registered and where their files go.
+#[derive(Debug, Clone)]
+pub struct CatalogSettings {
+    /// `sqlite:PATH` or `sqlite:///PATH`.
+    pub uri: String,
+    /// A folder: a path or `file:///PATH`.
+    pub warehouse: String,
+    /// The name under which the catalog's tables are kept in its database. Other readers must use the
+    /// same name.
+    pub name: String,
+}
+
+/// An open catalog and the storage of its warehouse. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    pub(crate) catalog: Arc<dyn Catalog>,
+    pub(crate) file_io: FileIO,
+    /// `file:///…`, without a slash at its end.
+    pub(crate) warehouse: String,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the catalog: some print the credentials that they were opened with.
+        f.debug_struct("Store").field("warehouse", &self.warehouse).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens the catalog, creating its database and the warehouse folder where they are absent.
+    pub async fn open(settings: &CatalogSettings) -> Result<Self, Error> {
+        let warehouse = prepare_warehouse(&settings.warehouse)?;
+        let database = database_path(&settings.uri)?;
+        prepare_database(&settings.uri, &database).await?;
+        let props = HashMap::from([
+            (
+                SQL_CATALOG_PROP_URI.to_owned(),
+                format!("sqlite://{}?mode=rw", database.display()),
+            ),
+            (SQL_CATALOG_PROP_WAREHOUSE.to_owned(), warehouse.clone()),
+            (SQL_CATALOG_PROP_BIND_STYLE.to_owned(), "QMark".to_owned()),
+        ]);
+        // Not iceberg's own local storage: it writes metadata without fsync.
+        let storage = Arc::new(OpenDalStorageFactory::Fs);
+        let catalog = SqlCatalogBuilder::default()
+            .with_storage_factory(storage.clone())
+            .load(&settings.name, props)
+            .await
+            .map_err(|cause| open_error(&settings.uri, cause))?;
+        let file_io = iceberg::io::FileIOBuilder::new(storage).build();
+        Ok(Self { catalog: Arc::new(catalog), file_io, warehouse })
+    }
+}
+
+fn open_error(
+    uri: &str,
+    cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> Error {
+    Error::OpenCatalog { uri: uri.to_owned(), cause: cause.into() }
+}
+
+/// The absolute path of a folder that exists and takes files, as a URI.
+fn prepare_warehouse(warehouse: &str) -> Result<String, Error> {
+    let refuse = |problem: &str| Error::Setting {
+        what: format!("the warehouse {warehouse:?}"),
+        problem: problem.to_owned(),
+    };
+    let path = match warehouse.split_once("://") {
+        None => warehouse,
+        Some(("file", path)) if path.starts_with('/') => path,
+        Some(_) => {
+            return Err(refuse("must be a folder, as a path or as file:///PATH"));
+        }
+    };
+    if path.is_empty() {
+        return Err(refuse("is empty"));
+    }
+    let failed = |cause| Error::Warehouse { warehouse: warehouse.to_owned(), cause };
+    std::fs::create_dir_all(path).map_err(failed)?;
+    let path = std::fs::canonicalize(path).map_err(failed)?;
+    check_writable(&path).map_err(failed)?;
+    let text = path.to_str().ok_or_else(|| refuse("is not UTF-8"))?;
+    Ok(format!("file://{text}"))
+}
+
+/// Found out now, not at the first commit.
+fn check_writable(folder: &Path) -> std::io::Result<()> {
+    let probe = folder.join(format!(".audit-host-{}", uuid::Uuid::now_v7()));
+    std::fs::write(&probe, b"")?;
+    std::fs::remove_file(&probe)
+}
+
+fn database_path(uri: &str) -> Result<PathBuf, Error> {
+    let path = uri.strip_prefix("sqlite:").map(|rest| rest.strip_prefix("//").unwrap_or(rest));
+    match path {
+        Some(path) if !path.is_empty() && !path.contains('?') => Ok(PathBuf::from(path)),
+        _ => Err(Error::Setting {
+            what: format!("the catalog {:?}", uri.split('@').next_back().unwrap_or_default()),
+            problem: "must be sqlite:PATH, for example sqlite:///var/lib/audit-host/catalog.db"
+                .to_owned(),
+        }),
+    }
+}
+
+/// Creates the database and switches it to write-ahead logging, once and for all. Without it a reader
+/// can make a COMMIT fail, which iceberg-catalog-sql 0.10.1 then reports as a success.
+async fn prepare_database(uri: &str, database: &Path) -> Result<(), Error> {
+    if let Some(folder) = database.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(|cause| open_error(uri, cause))?;
+    }
+    let options = SqliteConnectOptions::new()
+        .filename(database)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal);
+    let connection = options.connect().await.map_err(|cause| open_error(uri, cause))?;
+    sqlx::Connection::close(connection).await.map_err(|cause| open_error(uri, cause))
+}

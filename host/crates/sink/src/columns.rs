@@ -1,0 +1,63 @@
+//! Rows as the chain left them, arranged as the table's schema wants them.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, StringArray, TimestampMicrosecondArray, new_null_array,
+};
+use arrow::datatypes::{Schema, SchemaRef};
+use arrow::record_batch::RecordBatch;
+use audit_core::schema;
+use iceberg::arrow::schema_to_arrow_schema;
+use iceberg::table::Table;
+
+use crate::error::Error;
+
+/// Where each column of the table comes from.
+#[derive(Debug, Clone)]
+pub(crate) struct Projection {
+    /// The table's columns with their Iceberg field ids.
+    schema: SchemaRef,
+}
+
+impl Projection {
+    pub(crate) fn onto(table: &Table) -> Result<Self, Error> {
+        let schema =
+            schema_to_arrow_schema(table.metadata().current_schema()).map_err(Error::Files)?;
+        Ok(Self { schema: Arc::new(schema) })
+    }
+
+    /// The rows with the table's columns. A column of the table that nobody provides is null.
+    pub(crate) fn project(
+        &self,
+        rows: &RecordBatch,
+        topic: &str,
+        ingested_us: i64,
+    ) -> Result<RecordBatch, Error> {
+        let n_rows = rows.num_rows();
+        let columns = self.schema.fields().iter().map(|field| -> ArrayRef {
+            match field.name().as_str() {
+                schema::INGESTION_TIMESTAMP => {
+                    let column = TimestampMicrosecondArray::from_value(ingested_us, n_rows);
+                    Arc::new(column.with_timezone(schema::UTC))
+                }
+                schema::SOURCE_TOPIC => {
+                    Arc::new(std::iter::repeat_n(Some(topic), n_rows).collect::<StringArray>())
+                }
+                name => rows
+                    .column_by_name(name)
+                    .map_or_else(|| new_null_array(field.data_type(), n_rows), Arc::clone),
+            }
+        });
+        Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns.collect())?)
+    }
+
+    /// A batch whose columns are the table's already, under the table's schema.
+    pub(crate) fn retype(&self, columns: Vec<ArrayRef>) -> Result<RecordBatch, Error> {
+        Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
+    }
+
+    pub(crate) fn schema(&self) -> &Schema {
+        &self.schema
+    }
+}

@@ -1,0 +1,235 @@
+//! What the tables look like, and whether one that exists already does.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, TimeUnit};
+use audit_core::schema;
+use iceberg::arrow::arrow_type_to_type;
+use iceberg::spec::{
+    FormatVersion, NestedField, PrimitiveType, Schema, Transform, Type, UnboundPartitionSpec,
+};
+use iceberg::table::Table;
+use iceberg::transaction::{AddColumn, ApplyTransactionAction, Transaction};
+use iceberg::{ErrorKind, TableCreation};
+
+use crate::catalog::Store;
+use crate::dead_letter;
+use crate::error::Error;
+use crate::names::TableName;
+
+/// Opens the audit table, creates it, or adds the columns that it lacks.
+pub(crate) async fn open_audit_table(
+    store: &Store,
+    name: &TableName,
+    added: &[Field],
+) -> Result<Table, Error> {
+    let creation = TableCreation::builder()
+        .name(String::new())
+        .schema(audit_schema(added)?)
+        .partition_spec(audit_partitions()?)
+        .properties(audit_properties())
+        .format_version(FormatVersion::V2)
+        .build();
+    let table = open_or_create(store, name, creation).await?;
+    let missing = missing_columns(name, &table, added)?;
+    check_partitions(name, &table)?;
+    if missing.is_empty() {
+        return Ok(table);
+    }
+    let names: Vec<_> = missing.iter().map(|(column, _)| column.as_str()).collect();
+    tracing::info!(table = %name, columns = names.join(","), "adding columns to the table");
+    let tx = Transaction::new(&table);
+    let mut update = tx.update_schema();
+    for (column, data_type) in missing {
+        update = update.add_column(AddColumn::optional(column, data_type));
+    }
+    let failed = |cause| failed("adding columns to", name, cause);
+    let tx = update.apply(tx).map_err(failed)?;
+    tx.commit(store.catalog.as_ref()).await.map_err(failed)
+}
+
+/// Opens or creates the table of dead letters.
+pub(crate) async fn open_dead_letters(store: &Store, name: &TableName) -> Result<Table, Error> {
+    let creation = TableCreation::builder()
+        .name(String::new())
+        .schema(dead_letter::schema().map_err(|cause| failed("defining", name, cause))?)
+        .properties(HashMap::from([(
+            "comment".to_owned(),
+            "Records of the audit trail that could not be decoded or judged".to_owned(),
+        )]))
+        .format_version(FormatVersion::V2)
+        .build();
+    let wanted = Arc::new(creation.schema.clone());
+    let table = open_or_create(store, name, creation).await?;
+    for field in wanted.as_struct().fields() {
+        check_type(name, &table, &field.name, &field.field_type)?;
+    }
+    Ok(table)
+}
+
+async fn open_or_create(
+    store: &Store,
+    name: &TableName,
+    mut creation: TableCreation,
+) -> Result<Table, Error> {
+    let ident = name.ident().map_err(|cause| failed("naming", name, cause))?;
+    let namespace = ident.namespace();
+    let catalog = store.catalog.as_ref();
+    let failed_open = |cause| failed("opening", name, cause);
+    if catalog.table_exists(&ident).await.map_err(failed_open)? {
+        return catalog.load_table(&ident).await.map_err(failed_open);
+    }
+    let failed_create = |cause| failed("creating", name, cause);
+    if !catalog.namespace_exists(namespace).await.map_err(failed_create)? {
+        match catalog.create_namespace(namespace, HashMap::new()).await {
+            Ok(_) => {}
+            // Another instance was quicker.
+            Err(error) if error.kind() == ErrorKind::NamespaceAlreadyExists => {}
+            Err(cause) => return Err(failed_create(cause)),
+        }
+    }
+    ident.name().clone_into(&mut creation.name);
+    match catalog.create_table(namespace, creation).await {
+        Ok(table) => {
+            tracing::info!(table = %name, location = table.metadata().location(), "created table");
+            Ok(table)
+        }
+        Err(error) if error.kind() == ErrorKind::TableAlreadyExists => {
+            catalog.load_table(&ident).await.map_err(failed_open)
+        }
+        Err(cause) => Err(failed_create(cause)),
+    }
+}
+
+pub(crate) fn failed(attempted: &'static str, table: &TableName, cause: iceberg::Error) -> Error {
+    Error::Table { attempted, table: table.to_string(), cause }
+}
+
+/// Every column that audit-host writes, in the order of a new table: the event, then where it came from,
+/// then what transforms add.
+fn wanted_columns(added: &[Field]) -> Vec<(String, DataType)> {
+    let event = schema::EVENT_FIELDS.iter().map(|name| {
+        let is_time = *name == schema::EVENT_TIMESTAMP;
+        (*name, if is_time { schema::timestamp_type() } else { DataType::Utf8 })
+    });
+    let origin = [
+        (schema::INGESTION_TIMESTAMP, schema::timestamp_type()),
+        (schema::SOURCE_TOPIC, DataType::Utf8),
+        (schema::SOURCE_PARTITION, DataType::Int32),
+        (schema::SOURCE_OFFSET, DataType::Int64),
+    ];
+    let own = event.chain(origin).map(|(name, data_type)| (name.to_owned(), data_type));
+    own.chain(added.iter().map(|field| (field.name().clone(), field.data_type().clone()))).collect()
+}
+
+fn audit_schema(added: &[Field]) -> Result<Schema, Error> {
+    let mut fields = Vec::new();
+    for (id, (name, data_type)) in (1..).zip(wanted_columns(added)) {
+        fields.push(NestedField::optional(id, name, iceberg_type(&data_type)?).into());
+    }
+    Schema::builder().with_fields(fields).build().map_err(Error::Files)
+}
+
+fn iceberg_type(data_type: &DataType) -> Result<Type, Error> {
+    if let DataType::Timestamp(TimeUnit::Microsecond, Some(_)) = data_type {
+        return Ok(Type::Primitive(PrimitiveType::Timestamptz));
+    }
+    arrow_type_to_type(data_type).map_err(Error::Files)
+}
+
+/// As in the pattern that audit-host replaces: by day of the event, then by what was done.
+fn audit_partitions() -> Result<UnboundPartitionSpec, Error> {
+    let field_id = |name| {
+        let idx = schema::EVENT_FIELDS.iter().position(|field| *field == name);
+        idx.and_then(|idx| i32::try_from(idx + 1).ok()).unwrap_or_default()
+    };
+    let spec = UnboundPartitionSpec::builder()
+        .add_partition_field(
+            field_id(schema::EVENT_TIMESTAMP),
+            "event_timestamp_day",
+            Transform::Day,
+        )
+        .and_then(|spec| {
+            let action = field_id(schema::ACTION_TYPE);
+            spec.add_partition_field(action, schema::ACTION_TYPE, Transform::Identity)
+        })
+        .map_err(Error::Files)?;
+    Ok(spec.build())
+}
+
+fn audit_properties() -> HashMap<String, String> {
+    [
+        // The pattern's own.
+        ("write.metadata.delete-after-commit.enabled", "true"),
+        ("write.metadata.previous-versions-max", "100"),
+        ("write.delete.mode", "copy-on-write"),
+        ("comment", "Immutable audit trail for compliance (GDPR, SOX, HIPAA)"),
+        // What we write, for others who write too.
+        ("write.parquet.compression-codec", "zstd"),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .into()
+}
+
+/// The columns that the table lacks and that may be added: ours and the transforms', never the event's.
+fn missing_columns(
+    name: &TableName,
+    table: &Table,
+    added: &[Field],
+) -> Result<Vec<(String, Type)>, Error> {
+    let mut missing = Vec::new();
+    let present = table.metadata().current_schema();
+    for (column, data_type) in wanted_columns(added) {
+        let wanted = iceberg_type(&data_type)?;
+        if present.field_by_name(&column).is_some() {
+            check_type(name, table, &column, &wanted)?;
+        } else if schema::EVENT_FIELDS.contains(&column.as_str()) {
+            return Err(misfit(name, format!("it has no column {column}")));
+        } else {
+            missing.push((column, wanted));
+        }
+    }
+    let wanted = wanted_columns(added);
+    let foreign = present.as_struct().fields().iter().find(|field| {
+        field.required && !wanted.iter().any(|(column, _)| *column == field.name)
+    });
+    match foreign {
+        Some(field) => Err(misfit(name, format!("it requires a column {} of its own", field.name))),
+        None => Ok(missing),
+    }
+}
+
+fn check_type(name: &TableName, table: &Table, column: &str, wanted: &Type) -> Result<(), Error> {
+    match table.metadata().current_schema().field_by_name(column) {
+        Some(field) if *field.field_type == *wanted => Ok(()),
+        Some(field) => Err(misfit(
+            name,
+            format!("its column {column} is {}, not {wanted}", field.field_type),
+        )),
+        None => Err(misfit(name, format!("it has no column {column}"))),
+    }
+}
+
+fn check_partitions(name: &TableName, table: &Table) -> Result<(), Error> {
+    let metadata = table.metadata();
+    let schema = metadata.current_schema();
+    let fields: Vec<_> = metadata
+        .default_partition_spec()
+        .fields()
+        .iter()
+        .map(|field| (schema.name_by_field_id(field.source_id).unwrap_or_default(), field.transform))
+        .collect();
+    let wanted = [
+        (schema::EVENT_TIMESTAMP, Transform::Day),
+        (schema::ACTION_TYPE, Transform::Identity),
+    ];
+    if fields == wanted {
+        return Ok(());
+    }
+    Err(misfit(name, "it is not partitioned by days(event_timestamp), action_type".to_owned()))
+}
+
+fn misfit(table: &TableName, problem: String) -> Error {
+    Error::OtherSchema { table: table.to_string(), problem }
+}

@@ -1,0 +1,36 @@
+//! Iceberg: rows to files, and files, offsets and provenance into the table in one step.
+//!
+//! All of iceberg, parquet and the catalogs' drivers stays in this crate. Known traps of the iceberg
+//! crate are worked around where they bite; the comments there say how.
+
+#![forbid(unsafe_code)]
+
+mod error;
+
+mod catalog;
+mod definition;
+mod names;
+
+mod columns;
+mod files;
+mod location;
+mod partition;
+mod writer;
+
+mod dead_letter;
+mod vault;
+
+mod fence;
+mod outbox;
+mod table;
+
+mod summary;
+
+pub use catalog::{CatalogSettings, Store};
+pub use dead_letter::Payloads;
+pub use error::Error;
+pub use names::TableName;
+pub use summary::{TableSummary, summarize};
+pub use table::{AuditTable, TableSettings};
+pub use vault::Vault;
+pub use writer::{EpochWriter, WriterSettings};

@@ -1,0 +1,145 @@
+//! Names: of tables, and of the properties by which a table remembers where it stands.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use audit_core::TopicPartition;
+use iceberg::{NamespaceIdent, TableIdent};
+
+use crate::error::Error;
+
+/// `namespace.table`; the namespace may have several levels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableName {
+    namespace: Vec<String>,
+    name: String,
+}
+
+impl TableName {
+    /// Parses `NS.NAME`.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        let parts: Vec<&str> = text.split('.').collect();
+        let ok = parts.iter().all(|part| !part.is_empty() && part.chars().all(is_plain));
+        match parts.split_last() {
+            Some((name, namespace)) if ok && !namespace.is_empty() => Ok(Self {
+                namespace: namespace.iter().map(|part| (*part).to_owned()).collect(),
+                name: (*name).to_owned(),
+            }),
+            _ => Err(Error::Setting {
+                what: format!("the table name {text:?}"),
+                problem: "must be NAMESPACE.TABLE, of letters, digits, _ and -".to_owned(),
+            }),
+        }
+    }
+
+    /// The table of records kept aside, beside this one.
+    #[must_use]
+    pub fn dead_letters(&self) -> Self {
+        Self { namespace: self.namespace.clone(), name: format!("{}_dead_letters", self.name) }
+    }
+
+    pub(crate) fn ident(&self) -> Result<TableIdent, iceberg::Error> {
+        let namespace = NamespaceIdent::from_vec(self.namespace.clone())?;
+        Ok(TableIdent::new(namespace, self.name.clone()))
+    }
+}
+
+impl fmt::Display for TableName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.namespace.join("."), self.name)
+    }
+}
+
+/// The property that holds the offset to read next: one for each group, topic and partition, so that
+/// instances that own other partitions never overwrite one another.
+pub(crate) fn offset_property(group: &str, partition: &TopicPartition) -> String {
+    format!("{}{}", offset_prefix(group, &partition.topic), partition.partition)
+}
+
+fn offset_prefix(group: &str, topic: &str) -> String {
+    format!("audit-host.{}.{topic}.", escape_group(group))
+}
+
+/// A dot in the group would make `a.b` + `c` and `a` + `b.c` the same.
+fn escape_group(group: &str) -> String {
+    group.replace('%', "%25").replace('.', "%2E")
+}
+
+/// Where the state of the group's detectors is kept.
+pub(crate) fn state_property(group: &str) -> String {
+    // A topic has no empty name, so that this is nobody's offset.
+    format!("audit-host.{}..state", escape_group(group))
+}
+
+const PENDING: &str = "audit-host.pending.";
+
+/// Points at the outbox of an epoch that is committed and not finished.
+pub(crate) fn pending_property(epoch_id: &str) -> String {
+    format!("{PENDING}{epoch_id}")
+}
+
+/// Whether a property is one of [`pending_property`].
+pub(crate) fn is_pending(property: &str) -> bool {
+    property.starts_with(PENDING)
+}
+
+/// Keys of a snapshot's summary.
+pub(crate) const SUMMARY_EPOCH: &str = "audit-host.epoch";
+pub(crate) const SUMMARY_GROUP: &str = "audit-host.group";
+pub(crate) const SUMMARY_OFFSETS: &str = "audit-host.offsets";
+pub(crate) const SUMMARY_PLUGINS: &str = "audit-host.plugins";
+pub(crate) const SUMMARY_VERSION: &str = "audit-host.version";
+pub(crate) const SUMMARY_DEAD_LETTERS: &str = "audit-host.dead-letters";
+pub(crate) const SUMMARY_ALERTS: &str = "audit-host.alerts";
+
+/// The offset to read next of every partition of `topics` that the table knows.
+pub(crate) fn offsets_in(
+    properties: &HashMap<String, String>,
+    group: &str,
+    topics: &[String],
+) -> HashMap<TopicPartition, i64> {
+    let mut offsets = HashMap::new();
+    for topic in topics {
+        let prefix = offset_prefix(group, topic);
+        let topic: Arc<str> = Arc::from(topic.as_str());
+        for (key, value) in properties {
+            let partition = key.strip_prefix(&prefix).and_then(|rest| rest.parse().ok());
+            if let (Some(partition), Ok(offset)) = (partition, value.parse()) {
+                offsets.insert(TopicPartition::new(&topic, partition), offset);
+            }
+        }
+    }
+    offsets
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn table_names_are_checked() {
+        let name = TableName::parse("demo.audit_trail").unwrap();
+        assert_eq!(name.dead_letters().to_string(), "demo.audit_trail_dead_letters");
+        assert_eq!(TableName::parse("a.b.c").unwrap().to_string(), "a.b.c");
+        for bad in ["", "t", ".t", "a.", "a..b", "a.b/c", "a.../x", "a.é"] {
+            assert!(TableName::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn offsets_are_found_for_the_right_group_and_topic_only() {
+        let topic: Arc<str> = Arc::from("b.c");
+        let ours = offset_property("a", &TopicPartition::new(&topic, 3));
+        let theirs = offset_property("a.b", &TopicPartition::new(&Arc::from("c"), 3));
+        assert_ne!(ours, theirs);
+        let properties = HashMap::from([
+            (ours, "7".to_owned()),
+            (theirs, "9".to_owned()),
+            (state_property("a"), "x".to_owned()),
+        ]);
+        let found = offsets_in(&properties, "a", &["b.c".to_owned(), "c".to_owned()]);
+        assert_eq!(found, HashMap::from([(TopicPartition::new(&topic, 3), 7)]));
+    }
+}

@@ -1,0 +1,242 @@
+//! The source: assigned partitions, read in batches.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use audit_core::stage::{Acknowledge, Polled, Source};
+use audit_core::{Offsets, RawBatch, Span, TopicPartition};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::{Offset, TopicPartitionList};
+
+use crate::assignment::{self, Assignment, Progress};
+use crate::error::Error;
+use crate::ffi::{BatchQueue, Message, MessageError};
+use crate::settings::{Settings, check_properties};
+
+/// Payload bytes of one batch: bounds what a batch of large records takes in memory, and keeps every
+/// column of it far below the 2 GiB that Arrow's text columns can hold.
+const BATCH_BYTES_MAX: usize = 8 << 20;
+
+/// How often to look for partitions that were added to a topic.
+const NEW_PARTITIONS_EVERY: Duration = Duration::from_secs(60);
+
+/// Records from Kafka.
+pub struct KafkaSource {
+    settings: Settings,
+    consumer: Arc<BaseConsumer>,
+    queue: BatchQueue,
+    topics: Vec<Arc<str>>,
+    assignment: Assignment,
+    ready: VecDeque<RawBatch>,
+    looked_for_partitions: Instant,
+}
+
+impl KafkaSource {
+    /// Connects, finds the partitions and starts to prefetch. Blocks for at most some seconds.
+    pub fn connect(settings: Settings) -> Result<Self, Error> {
+        check_properties(&settings.properties)?;
+        let consumer: BaseConsumer = settings.client_config().create().map_err(Error::Client)?;
+        let consumer = Arc::new(consumer);
+        let topics: Vec<Arc<str>> = settings.topics.iter().map(|t| Arc::from(t.as_str())).collect();
+        let assignment = assignment::plan(&consumer, &settings, &topics)?;
+        consumer
+            .assign(&assignment::to_list(&assignment)?)
+            .map_err(|cause| Error::Assign { n_partitions: assignment.len(), cause })?;
+        let queue = BatchQueue::of(Arc::clone(&consumer))
+            .ok_or_else(|| Error::Consumer("librdkafka gave no queue".to_owned()))?;
+        let ready = VecDeque::new();
+        let looked_for_partitions = Instant::now();
+        Ok(Self { settings, consumer, queue, topics, assignment, ready, looked_for_partitions })
+    }
+
+    /// The handle by which settled offsets are told to the broker.
+    pub fn acknowledger(&self) -> Acknowledger {
+        Acknowledger { consumer: Arc::clone(&self.consumer) }
+    }
+
+    /// The number of partitions that are read.
+    pub fn n_partitions(&self) -> usize {
+        self.assignment.len()
+    }
+
+    fn fetch(&mut self, max_wait: Duration) -> Result<(), Error> {
+        let mut sorter = Sorter {
+            topics: &self.topics,
+            assignment: &mut self.assignment,
+            ready: &mut self.ready,
+            failed: None,
+        };
+        self.queue.consume(max_wait, |message| sorter.take(message));
+        sorter.failed.map_or(Ok(()), Err)
+    }
+
+    fn has_ended(&self) -> bool {
+        self.settings.until_end
+            && self.assignment.values().all(|read| read.at_end || read.next >= read.end)
+    }
+
+    /// A partition added later is read from its beginning, whatever `--start` says: everything in it
+    /// was written after we started.
+    fn look_for_partitions(&mut self) -> Result<(), Error> {
+        if self.looked_for_partitions.elapsed() < NEW_PARTITIONS_EVERY {
+            return Ok(());
+        }
+        self.looked_for_partitions = Instant::now();
+        let mut added = Assignment::new();
+        for topic in &self.topics {
+            let found = match assignment::partitions(&self.consumer, &self.settings, topic) {
+                Ok(found) => found,
+                Err(error) => {
+                    tracing::warn!(%error, "looking for new partitions");
+                    return Ok(());
+                }
+            };
+            for partition in found {
+                let partition = TopicPartition::new(topic, partition);
+                if !self.assignment.contains_key(&partition) {
+                    tracing::info!(%partition, "reading a new partition");
+                    added.insert(partition, Progress { next: 0, end: 0, at_end: false });
+                }
+            }
+        }
+        if !added.is_empty() {
+            self.consumer
+                .incremental_assign(&assignment::to_list(&added)?)
+                .map_err(|cause| Error::Assign { n_partitions: added.len(), cause })?;
+            self.assignment.extend(added);
+        }
+        Ok(())
+    }
+}
+
+impl Source for KafkaSource {
+    fn poll(&mut self, max_wait: Duration) -> Result<Polled, audit_core::Error> {
+        if let Some(batch) = self.ready.pop_front() {
+            return Ok(Polled::Batch(batch));
+        }
+        if self.has_ended() {
+            return Ok(Polled::Ended);
+        }
+        self.look_for_partitions()?;
+        self.fetch(max_wait)?;
+        Ok(self.ready.pop_front().map_or(Polled::Idle, Polled::Batch))
+    }
+}
+
+/// Sorts what librdkafka hands out into batches of one topic each, and keeps count of the positions.
+struct Sorter<'a> {
+    topics: &'a [Arc<str>],
+    assignment: &'a mut Assignment,
+    ready: &'a mut VecDeque<RawBatch>,
+    failed: Option<Error>,
+}
+
+impl Sorter<'_> {
+    fn take(&mut self, message: &Message<'_>) {
+        if self.failed.is_some() {
+            return;
+        }
+        if let Err(error) = self.sort(message) {
+            self.failed = Some(error);
+        }
+    }
+
+    fn sort(&mut self, message: &Message<'_>) -> Result<(), Error> {
+        let Some(topic) = self.topics.iter().find(|topic| ***topic == *message.topic) else {
+            return match &message.error {
+                Some(MessageError::Other(text)) => Err(Error::Consumer((*text).to_owned())),
+                _ => Ok(()),
+            };
+        };
+        let partition = TopicPartition::new(topic, message.partition);
+        let Some(progress) = self.assignment.get_mut(&partition) else { return Ok(()) };
+        match &message.error {
+            None => {}
+            Some(MessageError::PartitionEnd) => {
+                progress.at_end = true;
+                if message.offset <= progress.next {
+                    return Ok(());
+                }
+            }
+            Some(MessageError::OffsetOutOfRange) => {
+                let text = format!(
+                    "offset {} is no longer there: the topic's retention deleted it, or the topic \
+                     was created anew; start again to see what is missing",
+                    progress.next
+                );
+                return Err(Error::Read { partition, message: text });
+            }
+            Some(MessageError::Other(text)) => {
+                return Err(Error::Read { partition, message: (*text).to_owned() });
+            }
+        }
+        self.append(topic, partition, message)
+    }
+
+    /// Adds a record (or the end of a partition, which covers offsets without a record).
+    fn append(
+        &mut self,
+        topic: &Arc<str>,
+        partition: TopicPartition,
+        message: &Message<'_>,
+    ) -> Result<(), Error> {
+        let Some(progress) = self.assignment.get_mut(&partition) else { return Ok(()) };
+        if message.offset < progress.next {
+            // Fetched before a seek; its place is covered already.
+            return Ok(());
+        }
+        let is_record = message.error.is_none();
+        let next = message.offset + i64::from(is_record);
+        let span = Span { start: progress.next, next, records: u64::from(is_record) };
+        progress.next = next;
+        progress.at_end &= !is_record;
+
+        let open = self.ready.back_mut().filter(|batch| {
+            batch.topic == *topic && batch.bytes.len() + message.payload.len() <= BATCH_BYTES_MAX
+        });
+        let batch = match open {
+            Some(batch) => batch,
+            None => self.ready.push_back_mut(RawBatch::empty(Arc::clone(topic))),
+        };
+        if is_record {
+            batch.push(message.partition, message.offset, message.timestamp_ms, message.payload);
+        }
+        batch
+            .covered
+            .cover(partition.clone(), span)
+            .map_err(|gap| Error::Read { partition, message: gap.to_string() })
+    }
+}
+
+/// Commits settled offsets to the consumer group, for tools that show lag.
+pub struct Acknowledger {
+    consumer: Arc<BaseConsumer>,
+}
+
+#[async_trait]
+impl Acknowledge for Acknowledger {
+    /// A failure is only logged: the table holds the offsets that count.
+    async fn acknowledge(&mut self, covered: &Offsets) -> Result<(), audit_core::Error> {
+        let consumer = Arc::clone(&self.consumer);
+        let covered = covered.clone();
+        // Synchronous on a thread of its own: an asynchronous commit would answer through the queue
+        // that batches are read from.
+        let told = tokio::task::spawn_blocking(move || commit(&consumer, &covered)).await;
+        if let Ok(Err(error)) = told {
+            tracing::warn!(%error, "acknowledging offsets to Kafka; the table is not affected");
+        }
+        Ok(())
+    }
+}
+
+fn commit(consumer: &BaseConsumer, covered: &Offsets) -> Result<(), KafkaError> {
+    let mut list = TopicPartitionList::new();
+    for (partition, span) in covered.iter() {
+        let next = Offset::Offset(span.next);
+        list.add_partition_offset(&partition.topic, partition.partition, next)?;
+    }
+    consumer.commit(&list, CommitMode::Sync)
+}

@@ -1,0 +1,83 @@
+//! What can go wrong between us and Kafka.
+
+use audit_core::{Kind, TopicPartition};
+use rdkafka::error::KafkaError;
+
+/// An error of this crate. Messages name brokers, topics and offsets; never a payload or a password.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("setting up the Kafka client: check the keys under [kafka.properties]")]
+    Client(#[source] KafkaError),
+    #[error(
+        "[kafka.properties] sets {0}, which audit-host sets itself: remove the key (brokers, group and \
+         start have flags of their own)"
+    )]
+    ReservedProperty(String),
+    #[error(
+        "asking the brokers at {brokers} about topic {topic} (waited {waited_s} s): check --brokers \
+         and that the broker runs"
+    )]
+    Unreachable {
+        brokers: String,
+        topic: String,
+        waited_s: u64,
+        #[source]
+        cause: KafkaError,
+    },
+    #[error(
+        "topic {topic} does not exist at the brokers {brokers}: create it, or correct --topic"
+    )]
+    NoSuchTopic { topic: String, brokers: String },
+    #[error("reading the offsets of {partition}")]
+    Watermarks {
+        partition: TopicPartition,
+        #[source]
+        cause: KafkaError,
+    },
+    #[error(
+        "{partition}: the table ends at offset {wanted}, but Kafka's oldest record is {oldest}: \
+         {missing} offsets were deleted before they were read; to go on without them and record the \
+         gap in the table, pass --on-gap continue"
+    )]
+    Gap { partition: TopicPartition, wanted: i64, oldest: i64, missing: i64 },
+    #[error(
+        "{partition}: the table ends at offset {wanted}, but the topic ends at {newest}: the topic \
+         was deleted and created again, or these are not the brokers that filled the table; use \
+         another --group for a new topic"
+    )]
+    TopicIsNewer { partition: TopicPartition, wanted: i64, newest: i64 },
+    #[error("assigning {n_partitions} partitions")]
+    Assign {
+        n_partitions: usize,
+        #[source]
+        cause: KafkaError,
+    },
+    #[error("reading {partition}: {message}")]
+    Read { partition: TopicPartition, message: String },
+    #[error("reading from Kafka: {0}")]
+    Consumer(String),
+    #[error("starting the embedded broker")]
+    Embedded(#[source] KafkaError),
+    #[error("sending to topic {topic}")]
+    Send {
+        topic: String,
+        #[source]
+        cause: KafkaError,
+    },
+    #[error("{failed} of {sent} records were not delivered to topic {topic}: {first}")]
+    Undelivered { topic: String, failed: u64, sent: u64, first: String },
+}
+
+impl From<Error> for audit_core::Error {
+    fn from(error: Error) -> Self {
+        let kind = match &error {
+            Error::Client(_) | Error::ReservedProperty(_) | Error::NoSuchTopic { .. } => Kind::Config,
+            _ => Kind::Failed,
+        };
+        let attempted = match &error {
+            Error::Send { .. } | Error::Undelivered { .. } => "writing to Kafka",
+            _ => "reading from Kafka",
+        };
+        Self::caused_by(kind, attempted, error)
+    }
+}

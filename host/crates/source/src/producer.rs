@@ -1,0 +1,136 @@
+//! Records out: for `generate` and the demo.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rdkafka::client::ClientContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext};
+
+use crate::assignment::partitions;
+use crate::error::Error;
+use crate::settings::{Settings, Start, base_config};
+
+/// How long the last records may take to be delivered.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Sends records to one topic and counts what the broker did not take.
+pub struct Producer {
+    topic: String,
+    producer: BaseProducer<Deliveries>,
+    deliveries: Arc<Tally>,
+    sent: u64,
+}
+
+impl Producer {
+    /// Connects to a topic that exists.
+    pub fn connect(
+        brokers: &str,
+        topic: &str,
+        properties: &BTreeMap<String, String>,
+    ) -> Result<Self, Error> {
+        require_topic(brokers, topic, properties)?;
+        let mut config = base_config(brokers);
+        config
+            .set("enable.idempotence", "true")
+            .set("compression.type", "zstd")
+            .set("linger.ms", "20")
+            .set("batch.num.messages", "10000")
+            .set("queue.buffering.max.kbytes", "65536");
+        for (key, value) in properties {
+            config.set(key, value);
+        }
+        let deliveries = Arc::new(Tally::default());
+        let producer = config
+            .create_with_context(Deliveries(Arc::clone(&deliveries)))
+            .map_err(Error::Client)?;
+        Ok(Self { topic: topic.to_owned(), producer, deliveries, sent: 0 })
+    }
+
+    /// Queues a record; waits while the queue is full. The topic's partitioner chooses the partition.
+    pub fn send(&mut self, payload: &[u8]) -> Result<(), Error> {
+        let mut record = BaseRecord::<(), [u8]>::to(&self.topic).payload(payload);
+        self.sent += 1;
+        loop {
+            match self.producer.send(record) {
+                Ok(()) => break,
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
+                    self.producer.poll(Duration::from_millis(20));
+                    record = back;
+                }
+                Err((cause, _)) => return Err(Error::Send { topic: self.topic.clone(), cause }),
+            }
+        }
+        // Serves delivery reports; cheap, and not needed for every record.
+        if self.sent.is_multiple_of(256) {
+            self.producer.poll(Duration::ZERO);
+        }
+        Ok(())
+    }
+
+    /// Waits until the broker has everything, and fails if it refused anything.
+    pub fn flush(&mut self) -> Result<(), Error> {
+        let flushed = self.producer.flush(FLUSH_TIMEOUT);
+        flushed.map_err(|cause| Error::Send { topic: self.topic.clone(), cause })?;
+        match self.deliveries.failed.load(Ordering::Relaxed) {
+            0 => Ok(()),
+            failed => Err(Error::Undelivered {
+                topic: self.topic.clone(),
+                failed,
+                sent: self.sent,
+                first: self.deliveries.first_error(),
+            }),
+        }
+    }
+}
+
+/// librdkafka would queue records for a topic that is not there until they time out.
+fn require_topic(
+    brokers: &str,
+    topic: &str,
+    properties: &BTreeMap<String, String>,
+) -> Result<(), Error> {
+    let settings = Settings {
+        brokers: brokers.to_owned(),
+        topics: vec![topic.to_owned()],
+        group: "audit-host-generate".to_owned(),
+        start: Start::Latest,
+        resume: std::collections::HashMap::new(),
+        until_end: false,
+        continue_on_gap: false,
+        properties: properties.clone(),
+    };
+    let client = settings.client_config().create().map_err(Error::Client)?;
+    partitions(&client, &settings, topic).map(|_| ())
+}
+
+#[derive(Default)]
+struct Tally {
+    failed: AtomicU64,
+    first: Mutex<Option<String>>,
+}
+
+impl Tally {
+    fn first_error(&self) -> String {
+        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        first.clone().unwrap_or_default()
+    }
+}
+
+struct Deliveries(Arc<Tally>);
+
+impl ClientContext for Deliveries {}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): Self::DeliveryOpaque) {
+        if let Err((error, _)) = result {
+            self.0.failed.fetch_add(1, Ordering::Relaxed);
+            let mut first = self.0.first.lock().unwrap_or_else(PoisonError::into_inner);
+            first.get_or_insert_with(|| error.to_string());
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! How to reach Kafka.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use audit_core::TopicPartition;
+use rdkafka::ClientConfig;
+
+use crate::error::Error;
+
+/// How long a question to the brokers may take at the start. A broker that is coming up answers within
+/// seconds; a wrong address never does.
+pub(crate) const ASK_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Where to start in a partition that the table does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    Earliest,
+    Latest,
+}
+
+/// Everything that the source must know.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `host:port[,host:port]`.
+    pub brokers: String,
+    pub topics: Vec<String>,
+    pub group: String,
+    pub start: Start,
+    /// The next offset of every partition that the table knows.
+    pub resume: HashMap<TopicPartition, i64>,
+    /// End when every partition was read up to where it ended at the start.
+    pub until_end: bool,
+    /// Read on behind records that Kafka no longer has, instead of stopping.
+    pub continue_on_gap: bool,
+    /// Further librdkafka properties, for example `security.protocol`.
+    pub properties: BTreeMap<String, String>,
+}
+
+impl Settings {
+    pub(crate) fn client_config(&self) -> ClientConfig {
+        let mut config = base_config(&self.brokers);
+        config
+            .set("group.id", &self.group)
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            // An offset that Kafka no longer has must stop us, not move us.
+            .set("auto.offset.reset", "error")
+            .set("isolation.level", "read_committed")
+            // Tells where a partition ends, transaction markers included.
+            .set("enable.partition.eof", "true")
+            .set("check.crcs", "true")
+            // 10 ms: at the default of 1 s a full prefetch queue costs two thirds of the throughput.
+            .set("fetch.queue.backoff.ms", "10")
+            // Prefetch: 16 MiB keep one core busy for 50 ms; more only fills memory and caches.
+            .set("queued.min.messages", "50000")
+            .set("queued.max.messages.kbytes", "16384")
+            // A record may be as large as the broker allows: the decoder refuses it, not the client,
+            // which would stop at it for ever.
+            .set("receive.message.max.bytes", "1000000000");
+        for (key, value) in &self.properties {
+            config.set(key, value);
+        }
+        config
+    }
+}
+
+/// What consumers and producers share.
+pub(crate) fn base_config(brokers: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", brokers).set("client.id", "audit-host");
+    config
+}
+
+/// Refuses properties by which a user would take the offsets out of the table's hands.
+pub(crate) fn check_properties(properties: &BTreeMap<String, String>) -> Result<(), Error> {
+    const OURS: [&str; 7] = [
+        "bootstrap.servers",
+        "group.id",
+        "enable.auto.commit",
+        "enable.auto.offset.store",
+        "auto.offset.reset",
+        "isolation.level",
+        "enable.partition.eof",
+    ];
+    match properties.keys().find(|key| OURS.contains(&key.as_str())) {
+        Some(key) => Err(Error::ReservedProperty(key.clone())),
+        None => Ok(()),
+    }
+}

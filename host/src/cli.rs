@@ -1,0 +1,170 @@
+//! The command line, and nothing else.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use jiff::Timestamp;
+
+/// Kafka audit events through WebAssembly plugins into an append-only Iceberg table, and alerts.
+///
+/// Flags override AUDIT_HOST_* variables, which override the configuration file.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogArgs {
+    /// What to log on standard error: error, warn, info, debug, or directives such as
+    /// `warn,audit_sink=debug`
+    #[arg(long, global = true, env = "AUDIT_HOST_LOG", default_value = "info", value_name = "LEVEL")]
+    pub(crate) log: String,
+    /// Log as text or as one JSON object a line
+    #[arg(long, global = true, env = "AUDIT_HOST_LOG_FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Reads events, runs the plugins, writes the table (the default command)
+    Run(RunArgs),
+    /// Shows everything at work with nothing but this program: broker, events, plugins, table, alerts
+    Demo(DemoArgs),
+    /// Writes synthetic audit events, with labelled attacks on request
+    Generate(GenerateArgs),
+}
+
+#[derive(Debug, Default, Args)]
+pub(crate) struct RunArgs {
+    /// Configuration file (TOML)
+    #[arg(long, env = "AUDIT_HOST_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// A plugin: a component file, or builtin:NAME. Give it again for more; they run in this order
+    #[arg(long = "plugin", value_name = "FILE", env = "AUDIT_HOST_PLUGIN", value_delimiter = ',')]
+    pub(crate) plugins: Vec<String>,
+    /// Kafka brokers: HOST:PORT[,HOST:PORT]
+    #[arg(long, env = "AUDIT_HOST_BROKERS", value_name = "LIST")]
+    pub(crate) brokers: Option<String>,
+    /// Kafka topics: TOPIC[,TOPIC]
+    #[arg(long, env = "AUDIT_HOST_TOPIC", value_name = "TOPIC", value_delimiter = ',')]
+    pub(crate) topic: Vec<String>,
+    /// The name under which the table keeps our offsets, and Kafka shows our lag [default: audit-host]
+    #[arg(long, env = "AUDIT_HOST_GROUP")]
+    pub(crate) group: Option<String>,
+    /// Where to start in a partition that the table does not know [default: earliest]
+    #[arg(long, env = "AUDIT_HOST_START")]
+    pub(crate) start: Option<StartAt>,
+    /// What to do when Kafka deleted records before we read them [default: stop]
+    #[arg(long, env = "AUDIT_HOST_ON_GAP")]
+    pub(crate) on_gap: Option<OnGap>,
+    /// Iceberg catalog: sqlite:PATH [default: sqlite:WAREHOUSE/catalog.db]
+    #[arg(long, env = "AUDIT_HOST_CATALOG", value_name = "URI")]
+    pub(crate) catalog: Option<String>,
+    /// Folder of the tables' files [default: the folder `warehouse` beside the catalog's file]
+    #[arg(long, env = "AUDIT_HOST_WAREHOUSE", value_name = "URI")]
+    pub(crate) warehouse: Option<String>,
+    /// The table; it is created if absent
+    #[arg(long, env = "AUDIT_HOST_TABLE", value_name = "NAMESPACE.NAME")]
+    pub(crate) table: Option<String>,
+    /// Longest time between an event and its commit, for example 5s, 500ms, 1m [default: 5s]
+    #[arg(long, env = "AUDIT_HOST_TRIGGER_INTERVAL", value_name = "TIME")]
+    pub(crate) trigger_interval: Option<String>,
+    /// Stop after this time
+    #[arg(long, env = "AUDIT_HOST_DURATION", value_name = "TIME", conflicts_with = "until_end")]
+    pub(crate) duration: Option<String>,
+    /// Stop when every partition is read up to where it ended at the start
+    #[arg(long, env = "AUDIT_HOST_UNTIL_END")]
+    pub(crate) until_end: bool,
+    /// Where alerts go: stdout or file:PATH [default: stdout]
+    #[arg(long, env = "AUDIT_HOST_ALERTS", value_name = "TARGET")]
+    pub(crate) alerts: Option<String>,
+    /// Print the configuration that results, secrets masked, and stop
+    #[arg(long)]
+    pub(crate) print_config: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum StartAt {
+    Earliest,
+    Latest,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum OnGap {
+    Stop,
+    Continue,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Folder for the table and its catalog; must be empty or absent [default: a new folder among the
+    /// temporary files]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// How many events
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(100..=200_000))]
+    pub(crate) count: u64,
+    /// Events a second
+    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) rate: u64,
+    /// The same seed gives the same events
+    #[arg(long, default_value_t = 42)]
+    pub(crate) seed: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GenerateArgs {
+    /// How many events
+    #[arg(long, default_value_t = 250)]
+    pub(crate) count: u64,
+    /// Events a second; as fast as possible if absent
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) rate: Option<u64>,
+    /// The same seed and settings give the same bytes
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// How many different users
+    #[arg(long, default_value_t = 5)]
+    pub(crate) users: usize,
+    /// Time of the first event
+    #[arg(long, default_value = "2025-01-16T08:00:00Z", value_name = "RFC3339")]
+    pub(crate) start: Timestamp,
+    /// Time between two events, for example 30s, 9ms
+    #[arg(long, default_value = "30s", value_name = "TIME")]
+    pub(crate) step: String,
+    /// Attacks to mix in: failed-logins
+    #[arg(long, value_delimiter = ',', value_name = "NAME")]
+    pub(crate) attacks: Vec<audit_generate::Attack>,
+    /// Mix further personal data into the details
+    #[arg(long)]
+    pub(crate) pii: bool,
+    /// Where events go: stdout, file:PATH or kafka (with --brokers and --topic)
+    #[arg(long, default_value = "stdout", value_name = "TARGET")]
+    pub(crate) to: String,
+    /// Kafka brokers: HOST:PORT[,HOST:PORT]
+    #[arg(long, env = "AUDIT_HOST_BROKERS", value_name = "LIST")]
+    pub(crate) brokers: Option<String>,
+    /// Kafka topic; must exist
+    #[arg(long, env = "AUDIT_HOST_TOPIC")]
+    pub(crate) topic: Option<String>,
+    /// Write what was attacked to this file, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) labels: Option<PathBuf>,
+    /// Write every sensitive value that the events hold to this file, one a line, for tests
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pii_values: Option<PathBuf>,
+}

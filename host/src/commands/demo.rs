@@ -1,0 +1,217 @@
+//! Everything at work in one process: broker, events with an attack in them, plugins, table, alerts.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use audit_core::pipeline::Stop;
+use audit_core::{Alert, Counters};
+use audit_generate::{Attack, Generator, Settings as Events};
+use audit_sink::{Store, TableSummary, summarize};
+use audit_source::EmbeddedBroker;
+use jiff::Timestamp;
+
+use super::generate::{Out, send_all};
+use super::run::flow;
+use crate::cli::{DemoArgs, RunArgs};
+use crate::config::{self, Settings};
+use crate::progress::Progress;
+
+const TOPIC: &str = "audit_events";
+const TABLE: &str = "demo.audit_trail";
+const PARTITIONS: i32 = 4;
+const TRIGGER_INTERVAL: &str = "1s";
+/// Event time between two events, so that the demo's hour of failed logins passes in seconds.
+const STEP: Duration = Duration::from_secs(2);
+/// How often the demo says where it is.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Records that no audit event could be: they end as dead letters, and nothing else stops.
+const BAD_RECORDS: [&[u8]; 4] = [
+    b"not json at all",
+    b"[\"json\", \"but no object\"]",
+    br#"{"audit_id":"1","event_timestamp":"yesterday","action_type":"data_read"}"#,
+    b"\xff\xfe no UTF-8",
+];
+
+pub(crate) async fn run(args: DemoArgs) -> Result<()> {
+    let dir = prepare_folder(args.dir)?;
+    let broker = EmbeddedBroker::start(TOPIC, PARTITIONS).map_err(audit_core::Error::from)?;
+    let settings = settings(&dir, &broker.brokers())?;
+    say(&format!(
+        "audit-host demo: {} events at {}/s, two plugins, a commit every {TRIGGER_INTERVAL}\n  \
+         broker     {} (embedded), topic {TOPIC}, {PARTITIONS} partitions\n  \
+         catalog    {}\n  warehouse  {}\n",
+        args.count,
+        args.rate,
+        broker.brokers(),
+        settings.catalog.uri,
+        settings.catalog.warehouse,
+    ));
+
+    let stop = Stop::default();
+    let produced = Arc::new(AtomicBool::new(false));
+    let producer = {
+        let (brokers, produced) = (broker.brokers(), Arc::clone(&produced));
+        let (count, rate, seed) = (args.count, args.rate, args.seed);
+        tokio::task::spawn_blocking(move || {
+            let sent = produce(&brokers, count, rate, seed);
+            produced.store(true, Ordering::Relaxed);
+            sent
+        })
+    };
+    let counters = Arc::new(Counters::default());
+    let n_expected = args.count + BAD_RECORDS.len() as u64;
+    let watcher = tokio::spawn(watch(Arc::clone(&counters), Arc::clone(&stop), produced, n_expected));
+    let ended = flow(&settings, stop, &counters).await;
+    watcher.abort();
+    ended?;
+    producer.await??;
+    say(&format!("  {}\n", Progress::of(&counters)));
+    conclude(&settings, &dir).await
+}
+
+/// A folder of its own for each demo: the embedded broker starts at offset 0, a table does not.
+fn prepare_folder(given: Option<PathBuf>) -> Result<PathBuf> {
+    let dir = given.unwrap_or_else(|| {
+        let now = Timestamp::now().strftime("%Y%m%d-%H%M%S").to_string();
+        std::env::temp_dir().join(format!("audit-host-demo-{now}-{}", std::process::id()))
+    });
+    fs::create_dir_all(&dir).with_context(|| format!("making the folder {}", dir.display()))?;
+    let mut entries =
+        fs::read_dir(&dir).with_context(|| format!("reading the folder {}", dir.display()))?;
+    if entries.next().is_some() {
+        bail!(config::Error::Value {
+            key: "--dir".to_owned(),
+            value: dir.display().to_string(),
+            problem: "is not empty: name a new folder, as every demo starts from nothing".to_owned(),
+        });
+    }
+    fs::canonicalize(&dir).with_context(|| format!("finding the folder {}", dir.display()))
+}
+
+fn settings(dir: &Path, brokers: &str) -> Result<Settings> {
+    let path = |name: &str| dir.join(name).display().to_string();
+    let mut settings = config::resolve(RunArgs {
+        // The detector first: it counts by address, and a redactor may change addresses.
+        plugins: vec!["builtin:detect_failed_logins".into(), "builtin:redact_pii".into()],
+        brokers: Some(brokers.to_owned()),
+        topic: vec![TOPIC.to_owned()],
+        table: Some(TABLE.to_owned()),
+        catalog: Some(format!("sqlite:{}", path("catalog.db"))),
+        warehouse: Some(path("warehouse")),
+        trigger_interval: Some(TRIGGER_INTERVAL.to_owned()),
+        alerts: Some(format!("file:{}", path("alerts.jsonl"))),
+        ..RunArgs::default()
+    })?;
+    let key_file = dir.join("dead-letters.key");
+    let key = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4()].map(|half| half.simple().to_string());
+    fs::write(&key_file, key.concat()).with_context(|| format!("writing {}", key_file.display()))?;
+    settings.key_file = Some(key_file);
+    Ok(settings)
+}
+
+fn produce(brokers: &str, count: u64, rate: u64, seed: u64) -> Result<()> {
+    let mut out = Out::kafka(brokers, TOPIC)?;
+    let span = STEP.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX));
+    let mut events = Generator::new(Events {
+        seed,
+        count,
+        // The last event happens now: events of the future would be held against Kafka's clock.
+        start: Timestamp::now().checked_sub(span).unwrap_or(Timestamp::UNIX_EPOCH),
+        step: STEP,
+        users: 50,
+        attacks: vec![Attack::FailedLogins],
+        pii: true,
+    });
+    for record in BAD_RECORDS {
+        out.send(record)?;
+    }
+    send_all(&mut events, &mut out, Some(rate))
+}
+
+/// Says where the demo is, and stops it once everything that was produced has been read.
+async fn watch(counters: Arc<Counters>, stop: Stop, produced: Arc<AtomicBool>, n_expected: u64) {
+    let mut before = Progress::of(&counters);
+    loop {
+        tokio::time::sleep(TICK).await;
+        let now = Progress::of(&counters);
+        say(&format!("  {now}, {:.0} events/s", now.rate_since(&before)));
+        let is_stuck = now.events == before.events && now.rows == before.rows;
+        if produced.load(Ordering::Relaxed) && (now.events >= n_expected || is_stuck) {
+            stop.store(true, Ordering::Relaxed);
+        }
+        before = now;
+    }
+}
+
+async fn conclude(settings: &Settings, dir: &Path) -> Result<()> {
+    let store = Store::open(&settings.catalog).await.map_err(audit_core::Error::from)?;
+    let by_action = summarize(&store, &settings.table, "action_type")
+        .await
+        .map_err(audit_core::Error::from)?;
+    let by_email = summarize(&store, &settings.table, "user_email")
+        .await
+        .map_err(audit_core::Error::from)?;
+    let dead_letters = summarize(&store, &settings.table.dead_letters(), "reason_class")
+        .await
+        .map_err(audit_core::Error::from)?;
+
+    say(&format!(
+        "Read back from {TABLE}: {} rows in {} snapshots, by action_type",
+        by_action.n_rows, by_action.n_snapshots
+    ));
+    say(&table(&by_action));
+    let example = by_email.by_value.keys().next().map_or("", String::as_str);
+    say(&format!("E-mail addresses as stored, one of {}: {example}\n", by_email.by_value.len()));
+    say(&format!("Read back from {TABLE}_dead_letters: {} rows, by reason_class", dead_letters.n_rows));
+    say(&table(&dead_letters));
+    show_alerts(&dir.join("alerts.jsonl"))?;
+    say(&next_steps(settings, dir, &by_action));
+    Ok(())
+}
+
+fn table(summary: &TableSummary) -> String {
+    let width = summary.by_value.keys().map(String::len).max().unwrap_or_default();
+    let mut text = String::new();
+    for (value, n) in &summary.by_value {
+        text.push_str(&format!("  {value:<width$}  {n:>9}\n"));
+    }
+    text
+}
+
+fn show_alerts(path: &Path) -> Result<()> {
+    let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    let alerts: Vec<Alert> =
+        text.lines().map(serde_json::from_str).collect::<Result<_, _>>().context("reading alerts")?;
+    say(&format!("Alerts: {}", alerts.len()));
+    for alert in &alerts {
+        say(&format!("  {:?} {}: {}", alert.severity, alert.rule, alert.message));
+    }
+    Ok(())
+}
+
+fn next_steps(settings: &Settings, dir: &Path, summary: &TableSummary) -> String {
+    let metadata = summary.metadata_location.trim_start_matches("file://");
+    format!(
+        "\nEverything is kept in {dir}\n\
+         Try next:\n  \
+         head -1 {dir}/alerts.jsonl\n  \
+         duckdb -c \"INSTALL iceberg; LOAD iceberg; SELECT action_type, count(*) FROM \
+         iceberg_scan('{metadata}') GROUP BY ALL\"\n  \
+         python3 -c \"from pyiceberg.catalog import load_catalog as c; print(c('{name}', type='sql', \
+         uri='sqlite:///{dir}/catalog.db').load_table('{TABLE}').scan(limit=5).to_pandas())\"\n  \
+         audit-host --plugin builtin:redact_pii --brokers HOST:9092 --topic audit_events \\\n    \
+         --catalog sqlite:///var/lib/audit-host/catalog.db --table {TABLE}\n",
+        dir = dir.display(),
+        name = settings.catalog.name,
+    )
+}
+
+#[expect(clippy::print_stdout, reason = "the command's answer")]
+fn say(line: &str) {
+    println!("{line}");
+}

@@ -1,0 +1,104 @@
+//! The main job.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::Result;
+use audit_core::pipeline::{self, Stop};
+use audit_core::Counters;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::RunArgs;
+use crate::config::{self, Settings};
+use crate::progress::{EVERY, Progress};
+use crate::wire::wire;
+
+/// Exit code of a process that Ctrl-C ended, as shells have it.
+const INTERRUPTED: i32 = 130;
+
+pub(crate) async fn run(args: RunArgs) -> Result<()> {
+    let print_config = args.print_config;
+    let settings = config::resolve(args)?;
+    if print_config {
+        print(&settings.to_toml());
+        return Ok(());
+    }
+    let stop = Stop::default();
+    stop_on_signal(Arc::clone(&stop))?;
+    let counters = Arc::new(Counters::default());
+    flow(&settings, stop, &counters).await
+}
+
+/// Runs the flow with these settings until it ends or `stop` is set.
+pub(crate) async fn flow(
+    settings: &Settings,
+    stop: Stop,
+    counters: &Arc<Counters>,
+) -> Result<()> {
+    let wired = wire(settings).await?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        topics = settings.topics.join(","),
+        partitions = wired.n_partitions,
+        table = %settings.table,
+        location = wired.location,
+        plugins = wired.plugins.join(","),
+        "running"
+    );
+    if let Some(duration) = settings.duration {
+        stop_after(duration, Arc::clone(&stop));
+    }
+    let started = Progress::of(counters);
+    let reports = tokio::spawn(report(Arc::clone(counters)));
+    let ended = pipeline::run(wired.stages, wired.budget, stop, Arc::clone(counters)).await;
+    reports.abort();
+    ended?;
+    let now = Progress::of(counters);
+    tracing::info!("done: {now}, {:.0} events/s", now.rate_since(&started));
+    Ok(())
+}
+
+fn stop_after(duration: Duration, stop: Stop) {
+    tokio::spawn(async move {
+        tokio::time::sleep(duration).await;
+        stop.store(true, Ordering::Relaxed);
+    });
+}
+
+/// The first Ctrl-C (or SIGTERM) finishes the open epoch, the second ends the process at once; the
+/// next start then repeats what was not committed.
+fn stop_on_signal(stop: Stop) -> Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let asked = AtomicBool::new(false);
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if asked.swap(true, Ordering::Relaxed) {
+                std::process::exit(INTERRUPTED);
+            }
+            tracing::info!("finishing the open epoch; once more to stop at once");
+            stop.store(true, Ordering::Relaxed);
+        }
+    });
+    Ok(())
+}
+
+async fn report(counters: Arc<Counters>) {
+    let mut before = Progress::of(&counters);
+    loop {
+        tokio::time::sleep(EVERY).await;
+        let now = Progress::of(&counters);
+        tracing::info!("{now}, {:.0} events/s", now.rate_since(&before));
+        before = now;
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the command's answer")]
+fn print(text: &str) {
+    print!("{text}");
+}

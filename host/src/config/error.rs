@@ -1,0 +1,45 @@
+//! What is wrong with the command line or the configuration file. Exit code 2.
+
+use std::path::PathBuf;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("reading the configuration file {}", path.display())]
+    Read {
+        path: PathBuf,
+        #[source]
+        cause: std::io::Error,
+    },
+    #[error("{}: {message}", path.display())]
+    Parse { path: PathBuf, message: String },
+    #[error("{what} is missing: give {flag}, set {variable}, or write {key} in the --config file")]
+    Missing { what: &'static str, flag: &'static str, variable: &'static str, key: &'static str },
+    #[error("{key}: {value:?} {problem}")]
+    Value { key: String, value: String, problem: String },
+    #[error("reading the plugin {}: check the path given to --plugin", path.display())]
+    Plugin {
+        path: PathBuf,
+        #[source]
+        cause: std::io::Error,
+    },
+    #[error("there is no built-in plugin {name:?}; there are: {known}")]
+    UnknownBuiltin { name: String, known: String },
+    #[error(
+        "builtin:{name}: this program was built without its plugins; build it with `cargo xtask \
+         build`, or give a component file"
+    )]
+    NoBuiltins { name: String },
+    #[error("plugin {plugin}: key {key:?} is not defined: add [keys.{key}] with its file")]
+    UnknownKey { plugin: String, key: String },
+    #[error("reading the key {name:?} from {}", path.display())]
+    KeyFile {
+        name: String,
+        path: PathBuf,
+        #[source]
+        cause: std::io::Error,
+    },
+    #[error(
+        "the key {name:?} in {} has {n_bytes} bytes; a key needs at least 16", path.display()
+    )]
+    ShortKey { name: String, path: PathBuf, n_bytes: usize },
+}

@@ -1,0 +1,9 @@
+//! Configuration: the file as written, the settings that result.
+
+mod error;
+mod file;
+mod resolve;
+mod secret;
+
+pub(crate) use error::Error;
+pub(crate) use resolve::{PluginEntry, Settings, parse_duration, resolve};

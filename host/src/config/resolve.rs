@@ -1,0 +1,341 @@
+//! From flags, variables and file to typed settings, every default explicit.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use audit_alert::Target;
+use audit_sink::{CatalogSettings, TableName};
+use serde_json::json;
+
+use super::file::{self, File, Payload};
+use super::{Error, secret};
+use crate::cli::{OnGap, RunArgs, StartAt};
+
+const GROUP: &str = "audit-host";
+const CATALOG_NAME: &str = "audit_host";
+const TRIGGER_INTERVAL: Duration = Duration::from_secs(5);
+/// Shorter commits would spend more on metadata than on rows.
+const TRIGGER_INTERVAL_MIN: Duration = Duration::from_millis(100);
+const TRIGGER_INTERVAL_MAX: Duration = Duration::from_secs(3600);
+/// A record larger than this is no audit event.
+const RECORD_BYTES_MAX: u64 = 16 << 20;
+/// Rows of one commit: at 40 bytes a row in open files, about 100 MiB of memory.
+const EPOCH_ROWS_MAX: u64 = 2_000_000;
+/// Partitions that are written at a time: three months of days, or a few days of many actions.
+const OPEN_PARTITIONS_MAX: u64 = 128;
+
+/// Everything a run needs to know.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) brokers: String,
+    pub(crate) topics: Vec<String>,
+    pub(crate) group: String,
+    pub(crate) start: StartAt,
+    pub(crate) on_gap: OnGap,
+    pub(crate) kafka_properties: BTreeMap<String, String>,
+    pub(crate) catalog: CatalogSettings,
+    pub(crate) table: TableName,
+    pub(crate) trigger_interval: Duration,
+    pub(crate) duration: Option<Duration>,
+    pub(crate) until_end: bool,
+    pub(crate) alerts: Target,
+    pub(crate) key_file: Option<PathBuf>,
+    pub(crate) keep_raw_payloads: bool,
+    pub(crate) keep_payloads: bool,
+    pub(crate) max_record_bytes: u64,
+    pub(crate) epoch_rows_max: u64,
+    pub(crate) open_partitions_max: u64,
+    pub(crate) plugins: Vec<PluginEntry>,
+    pub(crate) keys: BTreeMap<String, PathBuf>,
+}
+
+/// A plugin as configured.
+#[derive(Debug, Clone)]
+pub(crate) struct PluginEntry {
+    /// A component file or `builtin:NAME`.
+    pub(crate) path: String,
+    /// JSON text that is an object.
+    pub(crate) config: String,
+    pub(crate) keys: Vec<String>,
+}
+
+/// Flags and variables (clap has merged them) over the file over the defaults.
+pub(crate) fn resolve(args: RunArgs) -> Result<Settings, Error> {
+    let file = match &args.config {
+        Some(path) => file::read(path)?,
+        None => File::default(),
+    };
+    let plugins = plugins(&args.plugins, &file)?;
+    let catalog = catalog(&args, &file)?;
+    let File { kafka, table, run, alerts, dead_letters, limits, keys, .. } = file;
+    let name = args.table.or(table.name).ok_or(missing("the table", "table", "table.name"))?;
+    let topics = if args.topic.is_empty() { kafka.topics } else { args.topic };
+    if topics.is_empty() {
+        return Err(missing("the topic", "topic", "kafka.topics"));
+    }
+    let interval = args.trigger_interval.or(run.trigger_interval);
+    let alerts = args.alerts.or(alerts.to).unwrap_or_else(|| "stdout".to_owned());
+    let payload = dead_letters.payload;
+    if payload == Some(Payload::Sealed) && dead_letters.key_file.is_none() {
+        let problem = "needs dead-letters.key-file: the key that seals";
+        return Err(value("dead-letters.payload", "sealed", problem));
+    }
+    Ok(Settings {
+        brokers: args
+            .brokers
+            .or(kafka.brokers)
+            .ok_or(missing("the list of brokers", "brokers", "kafka.brokers"))?,
+        topics,
+        group: args.group.or(kafka.group).unwrap_or_else(|| GROUP.to_owned()),
+        start: args.start.or(kafka.start).unwrap_or(StartAt::Earliest),
+        on_gap: args.on_gap.or(kafka.on_gap).unwrap_or(OnGap::Stop),
+        kafka_properties: kafka.properties,
+        catalog,
+        table: TableName::parse(&name).map_err(|e| value("--table", &name, &e.to_string()))?,
+        trigger_interval: interval.as_deref().map_or(Ok(TRIGGER_INTERVAL), |text| {
+            let range = TRIGGER_INTERVAL_MIN..=TRIGGER_INTERVAL_MAX;
+            let interval = parse_duration("--trigger-interval", text)?;
+            let problem = "must be from 100ms to 1h";
+            range.contains(&interval).then_some(interval).ok_or_else(|| {
+                value("--trigger-interval", text, problem)
+            })
+        })?,
+        duration: args
+            .duration
+            .or(run.duration)
+            .map(|text| parse_duration("--duration", &text))
+            .transpose()?,
+        until_end: args.until_end || run.until_end.unwrap_or(false),
+        alerts: alerts.parse().map_err(|e| value("--alerts", &alerts, &format!("{e}")))?,
+        keep_raw_payloads: payload == Some(Payload::Raw),
+        keep_payloads: payload != Some(Payload::DigestOnly),
+        key_file: dead_letters.key_file,
+        max_record_bytes: positive(
+            "limits.max-record-bytes",
+            limits.max_record_bytes,
+            RECORD_BYTES_MAX,
+        )?,
+        epoch_rows_max: positive("limits.epoch-rows-max", limits.epoch_rows_max, EPOCH_ROWS_MAX)?,
+        open_partitions_max: positive(
+            "limits.open-partitions-max",
+            limits.open_partitions_max,
+            OPEN_PARTITIONS_MAX,
+        )?,
+        plugins,
+        keys: keys.into_iter().map(|(name, key)| (name, key.file)).collect(),
+    })
+}
+
+/// `5s`, `500ms`, `1h 30m`: as jiff's friendly durations.
+pub(crate) fn parse_duration(key: &str, text: &str) -> Result<Duration, Error> {
+    let parsed: Option<Duration> =
+        text.parse::<jiff::SignedDuration>().ok().and_then(|parsed| parsed.try_into().ok());
+    let problem = "is no time: write a number and a unit, for example 5s, 500ms or 1h";
+    parsed.filter(|parsed| !parsed.is_zero()).ok_or_else(|| value(key, text, problem))
+}
+
+fn missing(what: &'static str, flag: &'static str, key: &'static str) -> Error {
+    let (flag, variable) = match flag {
+        "table" => ("--table", "AUDIT_HOST_TABLE"),
+        "topic" => ("--topic", "AUDIT_HOST_TOPIC"),
+        "brokers" => ("--brokers", "AUDIT_HOST_BROKERS"),
+        _ => ("--catalog or --warehouse", "AUDIT_HOST_CATALOG"),
+    };
+    Error::Missing { what, flag, variable, key }
+}
+
+fn value(key: &str, value: &str, problem: &str) -> Error {
+    Error::Value { key: key.to_owned(), value: value.to_owned(), problem: problem.to_owned() }
+}
+
+fn positive(key: &str, given: Option<u64>, default: u64) -> Result<u64, Error> {
+    match given {
+        Some(0) => Err(value(key, "0", "must be larger than 0")),
+        Some(given) => Ok(given),
+        None => Ok(default),
+    }
+}
+
+/// One of catalog and warehouse is enough: the other is put beside it.
+fn catalog(args: &RunArgs, file: &File) -> Result<CatalogSettings, Error> {
+    let uri = args.catalog.clone().or_else(|| file.table.catalog.clone());
+    let warehouse = args.warehouse.clone().or_else(|| file.table.warehouse.clone());
+    let (uri, warehouse) = match (uri, warehouse) {
+        (Some(uri), Some(warehouse)) => (uri, warehouse),
+        (Some(uri), None) => {
+            let path = uri.strip_prefix("sqlite:").unwrap_or_default();
+            let path = Path::new(path.strip_prefix("//").unwrap_or(path));
+            let beside = path.parent().unwrap_or(Path::new(".")).join("warehouse");
+            let beside = beside.display().to_string();
+            (uri, beside)
+        }
+        (None, Some(warehouse)) => {
+            let folder = warehouse.strip_prefix("file://").unwrap_or(&warehouse);
+            (format!("sqlite:{}/catalog.db", folder.trim_end_matches('/')), warehouse)
+        }
+        (None, None) => return Err(missing("the catalog", "catalog", "table.catalog")),
+    };
+    let name = file.table.catalog_name.clone().unwrap_or_else(|| CATALOG_NAME.to_owned());
+    Ok(CatalogSettings { uri, warehouse, name })
+}
+
+/// The plugins of the command line, with the configuration that the file has for the same path; or
+/// those of the file.
+fn plugins(flags: &[String], file: &File) -> Result<Vec<PluginEntry>, Error> {
+    let entry = |plugin: &file::Plugin| PluginEntry {
+        path: plugin.path.clone(),
+        config: serde_json::json!(plugin.config).to_string(),
+        keys: plugin.keys.clone(),
+    };
+    for plugin in &file.plugins {
+        if let Some(key) = plugin.keys.iter().find(|key| !file.keys.contains_key(*key)) {
+            return Err(Error::UnknownKey { plugin: plugin.path.clone(), key: key.clone() });
+        }
+    }
+    if flags.is_empty() {
+        return Ok(file.plugins.iter().map(entry).collect());
+    }
+    let of_flag = |path: &String| {
+        let configured = file.plugins.iter().find(|plugin| plugin.path == *path);
+        configured.map_or_else(
+            || PluginEntry { path: path.clone(), config: "{}".to_owned(), keys: Vec::new() },
+            entry,
+        )
+    };
+    Ok(flags.iter().map(of_flag).collect())
+}
+
+impl Settings {
+    /// The settings as a configuration file, secrets masked.
+    pub(crate) fn to_toml(&self) -> String {
+        let shown = |(key, value): (&String, &String)| {
+            (key.clone(), secret::shown(key, value).to_owned())
+        };
+        let properties: BTreeMap<_, _> = self.kafka_properties.iter().map(shown).collect();
+        let plugins = self.plugins.iter().map(|plugin| {
+            let config: serde_json::Value =
+                serde_json::from_str(&plugin.config).unwrap_or_default();
+            json!({ "path": plugin.path, "keys": plugin.keys, "config": config })
+        });
+        let keys = self.keys.iter().map(|(name, file)| (name, json!({ "file": file })));
+        let payload = match (self.keep_raw_payloads, self.keep_payloads && self.key_file.is_some())
+        {
+            (true, _) => "raw",
+            (false, true) => "sealed",
+            (false, false) => "digest-only",
+        };
+        let mut file = json!({
+            "kafka": {
+                "brokers": self.brokers, "topics": self.topics, "group": self.group,
+                "start": self.start, "on-gap": self.on_gap, "properties": properties,
+            },
+            "table": {
+                "name": self.table.to_string(), "catalog": self.catalog.uri,
+                "catalog-name": self.catalog.name, "warehouse": self.catalog.warehouse,
+            },
+            "run": {
+                "trigger-interval": format_duration(self.trigger_interval),
+                "duration": self.duration.map(format_duration), "until-end": self.until_end,
+            },
+            "alerts": { "to": self.alerts.to_string() },
+            "dead-letters": { "payload": payload, "key-file": self.key_file },
+            "limits": {
+                "max-record-bytes": self.max_record_bytes,
+                "epoch-rows-max": self.epoch_rows_max,
+                "open-partitions-max": self.open_partitions_max,
+            },
+            "plugin": plugins.collect::<Vec<_>>(),
+            "keys": keys.collect::<BTreeMap<_, _>>(),
+        });
+        drop_nulls(&mut file);
+        toml::to_string_pretty(&file).unwrap_or_else(|error| format!("# not printable: {error}\n"))
+    }
+}
+
+fn format_duration(duration: Duration) -> String {
+    jiff::SignedDuration::try_from(duration).map_or_else(|_| String::new(), |d| format!("{d:#}"))
+}
+
+/// TOML has no null: what is not set is not there.
+fn drop_nulls(value: &mut serde_json::Value) {
+    if let serde_json::Value::Object(fields) = value {
+        fields.retain(|_, field| !field.is_null());
+        fields.values_mut().for_each(drop_nulls);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(catalog: Option<&str>, warehouse: Option<&str>) -> RunArgs {
+        RunArgs {
+            brokers: Some("h:1".to_owned()),
+            topic: vec!["t".to_owned()],
+            table: Some("ns.t".to_owned()),
+            catalog: catalog.map(ToOwned::to_owned),
+            warehouse: warehouse.map(ToOwned::to_owned),
+            ..RunArgs::default()
+        }
+    }
+
+    #[test]
+    fn catalog_and_warehouse_stand_in_for_each_other() {
+        let settings = resolve(args(Some("sqlite:///a/b.db"), None)).unwrap();
+        assert_eq!(settings.catalog.warehouse, "/a/warehouse");
+        let settings = resolve(args(None, Some("file:///w/"))).unwrap();
+        assert_eq!(settings.catalog.uri, "sqlite:/w/catalog.db");
+        let error = resolve(args(None, None)).unwrap_err().to_string();
+        assert!(error.contains("--catalog or --warehouse"), "{error}");
+    }
+
+    #[test]
+    fn wrong_values_name_their_key() {
+        for (interval, problem) in [
+            ("5", "is no time"),
+            ("0s", "is no time"),
+            ("-5s", "is no time"),
+            ("1ms", "must be from 100ms to 1h"),
+            ("2h", "must be from 100ms to 1h"),
+        ] {
+            let mut args = args(None, Some("w"));
+            args.trigger_interval = Some(interval.to_owned());
+            let error = resolve(args).unwrap_err().to_string();
+            assert!(error.starts_with("--trigger-interval: "), "{error}");
+            assert!(error.contains(problem), "{error}");
+        }
+    }
+
+    #[test]
+    fn flags_override_the_file_and_secrets_are_masked() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let text = r#"
+            [kafka]
+            brokers = "from-file:1"
+            group = "g"
+            [kafka.properties]
+            "sasl.password" = "hunter2"
+            [[plugin]]
+            path = "builtin:redact_pii"
+            keys = ["k"]
+            config = { fields = { user_email = { action = "drop" } } }
+            [keys.k]
+            file = "/k"
+        "#;
+        std::fs::write(file.path(), text).unwrap();
+        let mut args = args(None, Some("w"));
+        args.config = Some(file.path().to_owned());
+        args.plugins = vec!["builtin:redact_pii".to_owned(), "x.wasm".to_owned()];
+        let settings = resolve(args).unwrap();
+        assert_eq!((settings.brokers.as_str(), settings.group.as_str()), ("h:1", "g"));
+        assert!(settings.plugins[0].config.contains("drop"), "the file's config goes with the flag");
+        assert_eq!(settings.plugins[1].config, "{}");
+        let printed = settings.to_toml();
+        assert!(!printed.contains("hunter2"), "{printed}");
+        // What is printed is a configuration file again.
+        std::fs::write(file.path(), &printed).unwrap();
+        let again = RunArgs { config: Some(file.path().to_owned()), ..RunArgs::default() };
+        assert_eq!(resolve(again).unwrap().to_toml(), printed);
+    }
+}

@@ -1,0 +1,27 @@
+//! Log lines on standard error.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::{LogArgs, LogFormat};
+
+/// Starts logging. A filter that does not parse is taken as `info`, with a line that says so.
+pub(crate) fn start(args: &LogArgs) {
+    // librdkafka's own words are many and repeat ours.
+    let parsed = EnvFilter::try_new(format!("librdkafka=error,{}", args.log));
+    let refused = parsed.as_ref().err().map(ToString::to_string);
+    let filter = parsed.unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false);
+    match args.log_format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+    if let Some(reason) = refused {
+        tracing::warn!(filter = args.log, reason, "--log does not parse; logging at info");
+    }
+}

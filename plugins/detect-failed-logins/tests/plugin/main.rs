@@ -1,0 +1,6 @@
+//! The plugin as the host runs it, natively.
+
+mod common;
+
+mod state;
+mod windows;

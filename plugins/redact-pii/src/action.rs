@@ -1,0 +1,114 @@
+//! What may be done to a value.
+
+use audit_plugin_sdk::serde;
+
+use crate::detect::{Kind, is_email};
+
+/// What stands for a value of which nothing may be said.
+pub(crate) const REDACTED: &str = "[REDACTED]";
+
+/// What may be done to a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(crate = "serde", rename_all = "lowercase")]
+pub(crate) enum Action {
+    /// Hide most of it and keep its shape.
+    Mask,
+    /// Put a placeholder in its place.
+    Redact,
+    /// Make it null.
+    Drop,
+    /// Put a keyed hash in its place.
+    Hash,
+    /// Leave it, without a search.
+    Keep,
+}
+
+/// Of a value that is no e-mail address, this many characters stay, if it is longer than twice that.
+const KEPT_CHARS: usize = 4;
+
+/// Masks a whole value: `a***@example.com`, and `****5678` for what is no e-mail address.
+pub(crate) fn mask(value: &[u8], out: &mut Vec<u8>) {
+    if is_email(value) {
+        mask_email(value, out);
+    } else {
+        let n_chars = value.iter().filter(|&&byte| is_char_start(byte)).count();
+        let n_hidden = if n_chars > 2 * KEPT_CHARS { n_chars - KEPT_CHARS } else { n_chars };
+        mask_some(value, |_, index| index < n_hidden, out);
+    }
+}
+
+/// Masks what a detector found, so that it is not found again.
+pub(crate) fn mask_match(kind: Kind, value: &[u8], out: &mut Vec<u8>) {
+    match kind {
+        Kind::Email => mask_email(value, out),
+        Kind::Card | Kind::Ssn | Kind::Phone => mask_digits(value, out),
+        Kind::Ip if value.contains(&b':') => mask_ipv6(value, out),
+        Kind::Ip => mask_ipv4(value, out),
+    }
+}
+
+/// The first character and the domain stay.
+fn mask_email(value: &[u8], out: &mut Vec<u8>) {
+    let first = 1 + value.iter().skip(1).take_while(|&&byte| !is_char_start(byte)).count();
+    out.extend_from_slice(&value[..first]);
+    out.extend_from_slice(b"***@");
+    let encoded = value.windows(3).rposition(|bytes| bytes == b"%40").map(|at| at + 3);
+    let domain = value.iter().rposition(|&byte| byte == b'@').map(|at| at + 1);
+    out.extend_from_slice(&value[domain.or(encoded).unwrap_or(value.len())..]);
+}
+
+/// The last four digits stay, and what separates digits.
+fn mask_digits(value: &[u8], out: &mut Vec<u8>) {
+    let n_digits = value.iter().filter(|byte| byte.is_ascii_digit()).count();
+    let mut n_seen = 0;
+    for &byte in value {
+        if byte.is_ascii_digit() {
+            n_seen += 1;
+            out.push(if n_seen + KEPT_CHARS > n_digits { byte } else { b'*' });
+        } else {
+            out.push(byte);
+        }
+    }
+}
+
+/// The network stays: `203.0.113.*`.
+fn mask_ipv4(value: &[u8], out: &mut Vec<u8>) {
+    let end = value.iter().rposition(|&byte| byte == b'.').map_or(0, |dot| dot + 1);
+    out.extend_from_slice(&value[..end]);
+    out.push(b'*');
+}
+
+/// Two groups stay, 32 bits, which is what a provider has: `2001:db8:*`.
+fn mask_ipv6(value: &[u8], out: &mut Vec<u8>) {
+    let gap = value.windows(2).position(|pair| pair == b"::").unwrap_or(value.len());
+    let colons = value[..gap].iter().enumerate().filter(|&(_, &byte)| byte == b':');
+    let second = colons.map(|(at, _)| at).nth(1).unwrap_or(gap);
+    let kept = &value[..second.min(gap)];
+    out.extend_from_slice(kept);
+    if !kept.is_empty() {
+        out.push(b':');
+    }
+    out.push(b'*');
+}
+
+/// Writes `*` for each character that is hidden.
+fn mask_some(value: &[u8], is_hidden: impl Fn(u8, usize) -> bool, out: &mut Vec<u8>) {
+    let mut n_chars = 0;
+    let mut hidden = false;
+    for &byte in value {
+        if is_char_start(byte) {
+            hidden = is_hidden(byte, n_chars);
+            n_chars += 1;
+            if hidden {
+                out.push(b'*');
+            }
+        }
+        if !hidden {
+            out.push(byte);
+        }
+    }
+}
+
+fn is_char_start(byte: u8) -> bool {
+    byte & 0xc0 != 0x80
+}

@@ -1,0 +1,375 @@
+//! Rewrites the JSON text of `details` in one pass, without building a document.
+//!
+//! Text between changes is copied as it stands, so a value without findings keeps every byte. What is
+//! no JSON, or nested too deep, is free text, and is replaced as a whole if a path could apply to it.
+
+use crate::action::{self, Action};
+use crate::detect::Kind;
+use crate::detect::is_card_number;
+use crate::escape;
+use crate::output::Output;
+use crate::path::{Down, Place};
+use crate::text::{self, Searcher, Style};
+
+/// The deepest nesting that is followed.
+const DEPTH_MAX: usize = 128;
+
+/// Writes a value of `details` with all changes. Gives whether there are any; if not, nothing is
+/// written that counts.
+pub(crate) fn rewrite(searcher: &mut Searcher<'_>, value: &[u8], out: &mut Output<'_>) -> bool {
+    let mark = out.mark();
+    let mut document = Document::new(searcher, value, out);
+    if document.walk().is_some() {
+        let is_changed = document.copied > 0;
+        document.copy_to(value.len());
+        return is_changed;
+    }
+    out.rewind(mark);
+    let settings = searcher.settings;
+    let is_container = matches!(value.trim_ascii_start(), [b'{' | b'[', ..]);
+    if is_container && settings.paths.may_be_in(value) {
+        out.literal(action::REDACTED.as_bytes());
+        return true;
+    }
+    settings.searches_details && text::rewrite(searcher, value, out)
+}
+
+/// What may come next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Expect {
+    Value,
+    ValueOrEnd,
+    Key,
+    KeyOrEnd,
+    CommaOrEnd,
+    Nothing,
+}
+
+/// An object or array that is open.
+#[derive(Debug, Clone, Copy)]
+struct Level {
+    is_object: bool,
+    place: Place,
+    index: u32,
+}
+
+/// A pass over one text.
+struct Document<'d, 'a, 'o> {
+    searcher: &'d mut Searcher<'a>,
+    text: &'d [u8],
+    out: &'d mut Output<'o>,
+    at: usize,
+    /// The text up to here is in the output.
+    copied: usize,
+    levels: Vec<Level>,
+    /// The place of the value that comes next.
+    place: Place,
+    /// The number of open levels outside a container that is replaced as a whole.
+    muted_at: Option<usize>,
+}
+
+impl<'d, 'a, 'o> Document<'d, 'a, 'o> {
+    fn new(searcher: &'d mut Searcher<'a>, text: &'d [u8], out: &'d mut Output<'o>) -> Self {
+        let place = searcher.settings.paths.root();
+        Self { searcher, text, out, at: 0, copied: 0, levels: Vec::new(), place, muted_at: None }
+    }
+
+    /// Walks the whole text. `None` where it is no JSON or too deep.
+    fn walk(&mut self) -> Option<()> {
+        let mut expect = Expect::Value;
+        loop {
+            while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+                self.at += 1;
+            }
+            let Some(byte) = self.peek() else {
+                return (expect == Expect::Nothing).then_some(());
+            };
+            let is_object = self.levels.last().is_some_and(|level| level.is_object);
+            expect = match (expect, byte) {
+                (Expect::Value | Expect::ValueOrEnd, b'{' | b'[') => self.open(byte == b'{')?,
+                (Expect::Value | Expect::ValueOrEnd, b'"') => self.string()?,
+                (Expect::Value | Expect::ValueOrEnd, _) if byte != b']' => self.word()?,
+                (Expect::Key | Expect::KeyOrEnd, b'"') => self.key()?,
+                (Expect::ValueOrEnd, b']') | (Expect::KeyOrEnd, b'}') => self.close(),
+                (Expect::CommaOrEnd, b'}') if is_object => self.close(),
+                (Expect::CommaOrEnd, b']') if !is_object => self.close(),
+                (Expect::CommaOrEnd, b',') => self.comma(is_object),
+                _ => return None,
+            };
+        }
+    }
+
+    fn open(&mut self, is_object: bool) -> Option<Expect> {
+        if self.levels.len() == DEPTH_MAX {
+            return None;
+        }
+        if self.muted_at.is_none()
+            && let Some(action @ (Action::Redact | Action::Drop)) = self.place.action
+        {
+            self.copy_to(self.at);
+            self.replace_value(action);
+            self.muted_at = Some(self.levels.len());
+        }
+        self.at += 1;
+        self.levels.push(Level { is_object, place: self.place, index: 0 });
+        if is_object {
+            return Some(Expect::KeyOrEnd);
+        }
+        self.place = self.below(Down::Index(0));
+        Some(Expect::ValueOrEnd)
+    }
+
+    fn close(&mut self) -> Expect {
+        self.at += 1;
+        self.levels.pop();
+        if self.muted_at == Some(self.levels.len()) {
+            self.muted_at = None;
+            self.copied = self.at;
+        }
+        self.after_value()
+    }
+
+    fn comma(&mut self, is_object: bool) -> Expect {
+        self.at += 1;
+        if is_object {
+            return Expect::Key;
+        }
+        if let Some(level) = self.levels.last_mut() {
+            level.index = level.index.saturating_add(1);
+            let index = level.index;
+            self.place = self.below(Down::Index(index));
+        }
+        Expect::Value
+    }
+
+    fn key(&mut self) -> Option<Expect> {
+        let (inside, has_escapes) = self.take_string()?;
+        let text = self.text;
+        let name = &text[inside.clone()];
+        if has_escapes {
+            let mut unescaped = Vec::new();
+            escape::unescape(name, &mut unescaped);
+            self.place = self.below(Down::Key(&unescaped));
+        } else {
+            self.place = self.below(Down::Key(name));
+        }
+        self.search(inside, has_escapes);
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            self.at += 1;
+        }
+        if self.peek() != Some(b':') {
+            return None;
+        }
+        self.at += 1;
+        Some(Expect::Value)
+    }
+
+    fn string(&mut self) -> Option<Expect> {
+        let start = self.at;
+        let (inside, has_escapes) = self.take_string()?;
+        match self.place.action {
+            _ if self.muted_at.is_some() => {}
+            None => self.search(inside, has_escapes),
+            Some(Action::Keep) => {}
+            Some(action) => {
+                let mut value = Vec::new();
+                escape::unescape(&self.text[inside], &mut value);
+                self.act(action, start, &value);
+            }
+        }
+        Some(self.after_value())
+    }
+
+    /// A number, `true`, `false` or `null`.
+    fn word(&mut self) -> Option<Expect> {
+        let start = self.at;
+        let is_part =
+            |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
+        let text = self.text;
+        self.at += text[start..].iter().take_while(|byte| is_part(byte)).count();
+        let word = &text[start..self.at];
+        let is_null = word == b"null";
+        let is_number = is_number(word);
+        if !is_number && !is_null && !matches!(word, b"true" | b"false") {
+            return None;
+        }
+        match self.place.action {
+            _ if self.muted_at.is_some() || is_null => {}
+            None if is_number => self.search_number(start),
+            None | Some(Action::Keep) => {}
+            Some(action) => self.act(action, start, word),
+        }
+        Some(self.after_value())
+    }
+
+    /// Replaces the value that starts at a position and ends here.
+    fn act(&mut self, action: Action, start: usize, value: &[u8]) {
+        self.copy_to(start);
+        match action {
+            Action::Mask => {
+                let mut masked = Vec::new();
+                action::mask(value, &mut masked);
+                self.out.literal(b"\"");
+                self.out.escaped(&masked);
+                self.out.literal(b"\"");
+            }
+            Action::Hash => {
+                self.out.literal(b"\"");
+                self.out.hash(value);
+                self.out.literal(b"\"");
+            }
+            Action::Redact | Action::Drop | Action::Keep => self.replace_value(action),
+        }
+        self.copied = self.at;
+    }
+
+    fn replace_value(&mut self, action: Action) {
+        if action == Action::Drop {
+            self.out.literal(b"null");
+        } else {
+            self.out.literal(b"\"");
+            self.out.literal(action::REDACTED.as_bytes());
+            self.out.literal(b"\"");
+        }
+    }
+
+    /// Searches the inside of a string and replaces what is found.
+    fn search(&mut self, inside: std::ops::Range<usize>, has_escapes: bool) {
+        if self.muted_at.is_some() || !self.searcher.settings.searches_details {
+            return;
+        }
+        let text = self.text;
+        let string = &text[inside.clone()];
+        let (mark, copied) = (self.out.mark(), self.copied);
+        self.copy_to(inside.start);
+        let is_changed = if has_escapes {
+            let mut unescaped = Vec::new();
+            escape::unescape(string, &mut unescaped);
+            if self.searcher.is_hiding(&unescaped) {
+                self.out.literal(action::REDACTED.as_bytes());
+                true
+            } else {
+                self.searcher.replace(&unescaped, Style::Escaped, self.out)
+            }
+        } else {
+            self.searcher.replace(string, Style::Plain, self.out)
+        };
+        if is_changed {
+            self.copied = inside.end;
+        } else {
+            self.out.rewind(mark);
+            self.copied = copied;
+        }
+    }
+
+    /// Searches the digits of a number: a card number may be written as one.
+    fn search_number(&mut self, start: usize) {
+        let settings = self.searcher.settings;
+        let text = self.text;
+        let is_card = settings.searches_details
+            && settings.kinds.has(Kind::Card)
+            && is_card_number(&whole_digits(&text[start..self.at]));
+        if !is_card {
+            return;
+        }
+        let digits = whole_digits(&text[start..self.at]);
+        self.copy_to(start);
+        self.out.literal(b"\"");
+        self.searcher.replace(&digits, Style::Plain, self.out);
+        self.out.literal(b"\"");
+        self.copied = self.at;
+    }
+
+    /// Takes a string and gives where its inside is and whether it holds escapes.
+    fn take_string(&mut self) -> Option<(std::ops::Range<usize>, bool)> {
+        let start = self.at + 1;
+        let mut at = start;
+        let mut has_escapes = false;
+        loop {
+            match *self.text.get(at)? {
+                b'"' => break,
+                b'\\' => {
+                    has_escapes = true;
+                    at += escape_length(&self.text[at..])?;
+                }
+                // Control characters must be escaped.
+                0..0x20 => return None,
+                _ => at += 1,
+            }
+        }
+        self.at = at + 1;
+        Some((start..at, has_escapes))
+    }
+
+    fn below(&self, down: Down<'_>) -> Place {
+        let depth = self.levels.len().saturating_sub(1);
+        let level = self.levels.last().map(|level| level.place).unwrap_or_default();
+        self.searcher.settings.paths.down(level, depth, down)
+    }
+
+    fn copy_to(&mut self, end: usize) {
+        if self.muted_at.is_none() {
+            self.out.literal(&self.text[self.copied..end]);
+            self.copied = end;
+        }
+    }
+
+    fn after_value(&self) -> Expect {
+        if self.levels.is_empty() { Expect::Nothing } else { Expect::CommaOrEnd }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+}
+
+/// The length of the escape that a text starts with. `None` where it is none.
+fn escape_length(text: &[u8]) -> Option<usize> {
+    match text.get(1)? {
+        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(2),
+        b'u' => {
+            let digits = text.get(2..6)?;
+            digits.iter().all(u8::is_ascii_hexdigit).then_some(6)
+        }
+        _ => None,
+    }
+}
+
+/// Whether a word is a number, RFC 8259 section 6.
+fn is_number(word: &[u8]) -> bool {
+    let digits = |text: &[u8]| text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let word = word.strip_prefix(b"-").unwrap_or(word);
+    let n_whole = digits(word);
+    if n_whole == 0 || (n_whole > 1 && word[0] == b'0') {
+        return false;
+    }
+    let mut rest = &word[n_whole..];
+    if let [b'.', fraction @ ..] = rest {
+        let n_fraction = digits(fraction);
+        if n_fraction == 0 {
+            return false;
+        }
+        rest = &fraction[n_fraction..];
+    }
+    if let [b'e' | b'E', exponent @ ..] = rest {
+        let exponent =
+            exponent.strip_prefix(b"+").or_else(|| exponent.strip_prefix(b"-")).unwrap_or(exponent);
+        return !exponent.is_empty() && digits(exponent) == exponent.len();
+    }
+    rest.is_empty()
+}
+
+/// The digits of a whole number, in whichever way a number is written: programs write card numbers as
+/// `4111111111111111`, `4111111111111111.0` or `4.111111111111111e15`.
+fn whole_digits(number: &[u8]) -> Vec<u8> {
+    let mantissa = number.split(|byte| matches!(byte, b'e' | b'E')).next().unwrap_or_default();
+    let has_exponent = mantissa.len() < number.len();
+    let mut parts = mantissa.split(|&byte| byte == b'.');
+    let whole = parts.next().unwrap_or_default();
+    let fraction = parts.next().unwrap_or_default();
+    let mut digits: Vec<u8> = whole.iter().filter(|byte| byte.is_ascii_digit()).copied().collect();
+    if has_exponent {
+        digits.extend_from_slice(fraction);
+    }
+    digits
+}

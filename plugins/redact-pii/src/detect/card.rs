@@ -1,0 +1,73 @@
+//! Payment card numbers, ISO/IEC 7812: 12 to 19 digits, the ranges that issuers have, and the check
+//! digit (Luhn). Groups may be joined by single spaces or dashes.
+
+use super::number::{Number, Separator};
+
+const DIGITS_MIN: usize = 12;
+const DIGITS_MAX: usize = 19;
+
+/// The longest card number that starts at the first group.
+pub(super) fn groups(number: Number<'_>) -> Option<usize> {
+    let mut digits = [0_u8; DIGITS_MAX];
+    let mut n_digits = 0;
+    let mut longest = None;
+    for at in 0.. {
+        let joined = at == 0 || matches!(number.separator(at), Separator::One(b' ' | b'-'));
+        let group = number.digits(at);
+        if !joined || group.is_empty() || n_digits + group.len() > DIGITS_MAX {
+            break;
+        }
+        digits[n_digits..n_digits + group.len()].copy_from_slice(group);
+        n_digits += group.len();
+        if is_card_number(&digits[..n_digits]) {
+            longest = Some(at + 1);
+        }
+    }
+    longest
+}
+
+/// Whether ASCII digits are a card number.
+pub(crate) fn is_card_number(digits: &[u8]) -> bool {
+    (DIGITS_MIN..=DIGITS_MAX).contains(&digits.len()) && has_issuer(digits) && passes_luhn(digits)
+}
+
+/// The ranges of the large schemes with the lengths that they use.
+fn has_issuer(digits: &[u8]) -> bool {
+    let prefix = |n_digits: usize| {
+        digits[..n_digits].iter().fold(0_u32, |value, digit| value * 10 + u32::from(digit - b'0'))
+    };
+    let length = digits.len();
+    match prefix(4) {
+        // Visa.
+        4000..=4999 => matches!(length, 13 | 16 | 19),
+        // Mastercard, then RuPay.
+        2221..=2720 | 5100..=5599 | 8100..=8299 => length == 16,
+        // American Express.
+        3400..=3499 | 3700..=3799 => length == 15,
+        // Diners Club.
+        3000..=3059 | 3095 | 3600..=3699 | 3800..=3999 => (14..=19).contains(&length),
+        // JCB, then Mir.
+        3528..=3589 | 2200..=2204 => (16..=19).contains(&length),
+        // Maestro, and within its range Discover, UnionPay and RuPay.
+        5000..=5099 | 5600..=6999 => true,
+        _ => false,
+    }
+}
+
+/// ISO/IEC 7812-1, annex B: every second digit from the right counts double, its digits added.
+fn passes_luhn(digits: &[u8]) -> bool {
+    let sum: u32 = digits
+        .iter()
+        .rev()
+        .enumerate()
+        .map(|(at, digit)| {
+            let value = u32::from(digit - b'0');
+            match at % 2 {
+                0 => value,
+                _ if value > 4 => value * 2 - 9,
+                _ => value * 2,
+            }
+        })
+        .sum();
+    sum.is_multiple_of(10)
+}

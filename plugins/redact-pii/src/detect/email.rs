@@ -1,0 +1,70 @@
+//! E-mail addresses: the common part of RFC 5321 and RFC 6531, without quoted local parts, comments
+//! and domain literals. Plus tags, subdomains and letters beyond ASCII belong to an address. Where it
+//! could begin earlier or later, more is taken rather than less.
+
+use super::{Kind, Match};
+
+/// Bytes of a local part. RFC 5322 allows more (`=`, `/`, `?`, `&`, `{`, `|`, `}`, `*`), which in logs
+/// are delimiters much more often; `*` is what masks are made of.
+const fn is_local(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || byte >= 0x80
+        || matches!(
+            byte,
+            b'.' | b'_' | b'%' | b'+' | b'-' | b'\'' | b'!' | b'#' | b'$' | b'^' | b'~'
+        )
+}
+
+const fn is_domain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte >= 0x80 || byte == b'-'
+}
+
+/// The address around an `@`, which in URLs is written `%40`.
+pub(super) fn at(text: &[u8], at: usize) -> Option<Match> {
+    let sign = if text[at] == b'@' { 1 } else { 3 };
+    let end = domain_end(text, at + sign)?;
+    let mut start = at;
+    while start > 0 && is_local(text[start - 1]) {
+        start -= 1;
+    }
+    // What encloses an address is not part of it: `'bob@example.com'`, `...bob@example.com`.
+    while start < at && matches!(text[start], b'\'' | b'.' | b'-' | b'!' | b'#') {
+        start += 1;
+    }
+    (start < at).then_some(Match::new(start, end, Kind::Email))
+}
+
+/// Whether a text is one address and nothing else.
+pub(crate) fn is_email(text: &[u8]) -> bool {
+    let Some(sign) = text.iter().position(|&byte| byte == b'@') else {
+        return false;
+    };
+    at(text, sign).is_some_and(|found| found.start == 0 && found.end == text.len())
+}
+
+/// Where the longest domain ends that starts at a position: at least two labels, the last of which
+/// starts with a letter and has two characters or more, as top-level domains do.
+fn domain_end(text: &[u8], start: usize) -> Option<usize> {
+    let mut end = None;
+    let mut n_labels = 0;
+    let mut label = start;
+    loop {
+        let mut at = label;
+        while text.get(at).is_some_and(|&byte| is_domain(byte)) {
+            at += 1;
+        }
+        if at == label {
+            return end;
+        }
+        n_labels += 1;
+        let first = text[label];
+        let starts_with_letter = first.is_ascii_alphabetic() || first >= 0x80;
+        if n_labels >= 2 && starts_with_letter && at - label >= 2 {
+            end = Some(at);
+        }
+        if text.get(at) != Some(&b'.') {
+            return end;
+        }
+        label = at + 1;
+    }
+}

@@ -1,0 +1,170 @@
+//! Numbers that are written in groups: `4111 1111 1111 1111`, `078-05-1120`, `10.0.0.1`,
+//! `(212) 555-0123`. The groups are taken apart once, then every kind looks at them.
+
+use super::{Kind, Kinds, Match, before, card, ipv4, is_alphanumeric, phone, ssn};
+
+/// The fewest digits that any kind needs: `1.1.1.1`.
+const DIGITS_MIN: usize = 4;
+
+/// A run of digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Group {
+    pub(super) start: usize,
+    pub(super) end: usize,
+    /// What stands between the group before and this one.
+    pub(super) separator: Separator,
+}
+
+/// What stands between two groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Separator {
+    /// This is the first group.
+    None,
+    /// One byte: space, dash, dot or slash.
+    One(u8),
+    /// A bracket, with a space or a dash next to it or not: as in `(212) 555`.
+    Bracket,
+}
+
+/// Looks at the number that starts at a digit, and gives the place behind it.
+pub(super) fn at(
+    text: &[u8],
+    start: usize,
+    kinds: Kinds,
+    groups: &mut Vec<Group>,
+    found: &mut Vec<Match>,
+) -> usize {
+    let n_digits = take_groups(text, start, groups);
+    let end = groups.last().map_or(start + 1, |group| group.end);
+    if n_digits < DIGITS_MIN {
+        return end;
+    }
+    let mut first = 0;
+    while first < groups.len() {
+        let number = Number { text, groups, first };
+        match number.judge(kinds) {
+            Some((kind, n_groups)) if !is_in_identifier(text, groups[first].start) => {
+                let last = groups[first + n_groups - 1];
+                found.push(Match::new(number.start_of(kind), last.end, kind));
+                first += n_groups;
+            }
+            _ => first += 1,
+        }
+    }
+    end
+}
+
+/// Groups of digits from one of them on.
+#[derive(Clone, Copy)]
+pub(super) struct Number<'a> {
+    pub(super) text: &'a [u8],
+    groups: &'a [Group],
+    first: usize,
+}
+
+impl<'a> Number<'a> {
+    /// The first kind that accepts, with the number of groups that it takes.
+    fn judge(self, kinds: Kinds) -> Option<(Kind, usize)> {
+        let enabled = |kind: Kind| kinds.has(kind).then_some(self);
+        let card = || Some((Kind::Card, card::groups(enabled(Kind::Card)?)?));
+        let ssn = || Some((Kind::Ssn, ssn::groups(enabled(Kind::Ssn)?)?));
+        let ipv4 = || Some((Kind::Ip, ipv4::groups(enabled(Kind::Ip)?)?));
+        let phone = || Some((Kind::Phone, phone::groups(enabled(Kind::Phone)?)?));
+        card().or_else(ssn).or_else(ipv4).or_else(phone)
+    }
+
+    /// Where a match starts: before the digits, if a sign or a bracket belongs to it.
+    fn start_of(self, kind: Kind) -> usize {
+        let mut start = self.groups[self.first].start;
+        if kind == Kind::Phone {
+            while matches!(before(self.text, start), Some(b'(' | b'+')) {
+                start -= 1;
+            }
+        }
+        start
+    }
+
+    /// A group, counted from the first.
+    pub(super) fn group(self, at: usize) -> Option<Group> {
+        self.groups.get(self.first + at).copied()
+    }
+
+    /// The digits of a group.
+    pub(super) fn digits(self, at: usize) -> &'a [u8] {
+        self.group(at).map_or(&[], |group| &self.text[group.start..group.end])
+    }
+
+    /// The separator before a group. Of the first group too, where groups precede it.
+    pub(super) fn separator(self, at: usize) -> Separator {
+        self.group(at).map_or(Separator::None, |group| group.separator)
+    }
+
+    /// The byte before the first group.
+    pub(super) fn before(self) -> Option<u8> {
+        before(self.text, self.groups[self.first].start)
+    }
+
+    /// The byte behind a group.
+    pub(super) fn behind(self, at: usize) -> Option<u8> {
+        self.text.get(self.group(at)?.end).copied()
+    }
+}
+
+/// Takes groups as long as single separators join them, and gives the number of digits.
+fn take_groups(text: &[u8], start: usize, groups: &mut Vec<Group>) -> usize {
+    groups.clear();
+    let mut n_digits = 0;
+    let (mut at, mut separator) = (start, Separator::None);
+    loop {
+        let digits = text[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        n_digits += digits;
+        groups.push(Group { start: at, end: at + digits, separator });
+        at += digits;
+        match text[at..] {
+            [byte @ (b' ' | b'-' | b'.' | b'/'), b'0'..=b'9', ..] => {
+                separator = Separator::One(byte);
+                at += 1;
+            }
+            [b'(' | b')', b'0'..=b'9', ..] => {
+                separator = Separator::Bracket;
+                at += 1;
+            }
+            [b')', b' ' | b'-', b'0'..=b'9', ..] | [b' ' | b'-', b'(', b'0'..=b'9', ..] => {
+                separator = Separator::Bracket;
+                at += 2;
+            }
+            _ => return n_digits,
+        }
+    }
+}
+
+/// Whether a position lies in a UUID or in a long hexadecimal number with letters: their digits are
+/// random, and some would pass for anything.
+fn is_in_identifier(text: &[u8], at: usize) -> bool {
+    const UUID_BYTES: usize = 36;
+    const DIGEST_BYTES_MIN: usize = 24;
+    let is_part = |byte: u8| byte.is_ascii_hexdigit() || byte == b'-';
+    let start =
+        at - text[..at].iter().rev().take(UUID_BYTES).take_while(|&&byte| is_part(byte)).count();
+    let token = &text[start..];
+    if let Some(uuid) = token.get(..UUID_BYTES)
+        && !is_alphanumeric(before(text, start))
+        && !is_alphanumeric(token.get(UUID_BYTES).copied())
+        && is_uuid(uuid)
+    {
+        return true;
+    }
+    let is_hex = |byte: u8| byte.is_ascii_hexdigit();
+    let left = text[..at].iter().rev().take_while(|&&byte| is_hex(byte)).count();
+    let right = text[at..].iter().take_while(|&&byte| is_hex(byte)).count();
+    let run = &text[at - left..at + right];
+    run.len() >= DIGEST_BYTES_MIN && run.iter().any(u8::is_ascii_alphabetic)
+}
+
+/// Eight, four, four, four and twelve hexadecimal digits.
+fn is_uuid(token: &[u8]) -> bool {
+    token.iter().enumerate().all(|(at, byte)| match at {
+        8 | 13 | 18 | 23 => *byte == b'-',
+        _ => byte.is_ascii_hexdigit(),
+    })
+}

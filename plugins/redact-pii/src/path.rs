@@ -1,0 +1,153 @@
+//! Paths inside `details`, as the user writes them: `granted_to`, `a.b`, `items[*].email`, `rows[0]`.
+
+use crate::action::Action;
+
+/// The most paths, one bit each.
+const PATHS_MAX: usize = 64;
+/// The most steps of a path.
+const STEPS_MAX: usize = 32;
+
+/// One step of a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Step {
+    Key(Vec<u8>),
+    Index(u32),
+    AnyIndex,
+}
+
+/// What to do where.
+#[derive(Debug, Default)]
+pub(crate) struct Paths {
+    rules: Vec<(Vec<Step>, Action)>,
+}
+
+/// Where a place in a document stands against the paths.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Place {
+    /// The rules of which all steps so far match, as bits.
+    open: u64,
+    /// What to do to the value here, and to all values below that no longer path names.
+    pub(crate) action: Option<Action>,
+}
+
+/// One step down.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Down<'a> {
+    Key(&'a [u8]),
+    Index(u32),
+}
+
+impl Paths {
+    /// Adds a path. The error says what is wrong with it.
+    pub(crate) fn add(&mut self, path: &str, action: Action) -> Result<(), String> {
+        if self.rules.len() == PATHS_MAX {
+            return Err(format!("there are more than {PATHS_MAX} paths"));
+        }
+        let steps =
+            parse(path).ok_or("a path is written like granted_to, a.b or items[*].email")?;
+        if steps.len() > STEPS_MAX {
+            return Err(format!("the path has more than {STEPS_MAX} steps"));
+        }
+        self.rules.push((steps, action));
+        Ok(())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// The keys that paths start with, and whether one starts with an index.
+    pub(crate) fn first_keys(&self) -> (Vec<&[u8]>, bool) {
+        let mut keys = Vec::new();
+        let mut has_index = false;
+        for (steps, _) in &self.rules {
+            match steps.first() {
+                Some(Step::Key(key)) => keys.push(key.as_slice()),
+                _ => has_index = true,
+            }
+        }
+        (keys, has_index)
+    }
+
+    /// Whether a text that is no JSON could still hold a value that a path names.
+    pub(crate) fn may_be_in(&self, text: &[u8]) -> bool {
+        let has_key = |steps: &Vec<Step>| {
+            let last = steps.iter().rev().find_map(|step| match step {
+                Step::Key(key) => Some(key),
+                Step::Index(_) | Step::AnyIndex => None,
+            });
+            last.is_none_or(|key| text.windows(key.len()).any(|window| window == key))
+        };
+        self.rules.iter().any(|(steps, _)| text.contains(&b'\\') || has_key(steps))
+    }
+
+    /// The place of the whole document.
+    pub(crate) fn root(&self) -> Place {
+        let open =
+            if self.rules.len() == PATHS_MAX { u64::MAX } else { (1 << self.rules.len()) - 1 };
+        Place { open, action: None }
+    }
+
+    /// The place one step below another that is `depth` steps from the root.
+    pub(crate) fn down(&self, from: Place, depth: usize, down: Down<'_>) -> Place {
+        let mut place = Place { open: 0, action: from.action };
+        let mut left = from.open;
+        while left != 0 {
+            let index = left.trailing_zeros() as usize;
+            left &= left - 1;
+            let Some((steps, action)) = self.rules.get(index) else {
+                break;
+            };
+            if !steps.get(depth).is_some_and(|step| step.matches(down)) {
+                continue;
+            }
+            if steps.len() == depth + 1 {
+                place.action = Some(*action);
+            } else {
+                place.open |= 1 << index;
+            }
+        }
+        place
+    }
+}
+
+impl Step {
+    fn matches(&self, down: Down<'_>) -> bool {
+        match (self, down) {
+            (Self::Key(own), Down::Key(key)) => own == key,
+            (Self::Index(own), Down::Index(index)) => *own == index,
+            (Self::AnyIndex, Down::Index(_)) => true,
+            _ => false,
+        }
+    }
+}
+
+fn parse(path: &str) -> Option<Vec<Step>> {
+    let path = path.strip_prefix("$.").or_else(|| path.strip_prefix('$')).unwrap_or(path);
+    let mut steps = Vec::new();
+    for (at, part) in path.split('.').enumerate() {
+        let (key, indices) = part.split_at(part.find('[').unwrap_or(part.len()));
+        // Only the document itself may be an array without a key before.
+        if key.is_empty() && (at > 0 || indices.is_empty()) {
+            return None;
+        }
+        if !key.is_empty() {
+            steps.push(Step::Key(key.as_bytes().to_vec()));
+        }
+        parse_indices(indices, &mut steps)?;
+    }
+    Some(steps)
+}
+
+fn parse_indices(text: &str, steps: &mut Vec<Step>) -> Option<()> {
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (index, behind) = rest.strip_prefix('[')?.split_once(']')?;
+        steps.push(match index {
+            "*" => Step::AnyIndex,
+            _ => Step::Index(index.parse().ok()?),
+        });
+        rest = behind;
+    }
+    Some(())
+}

@@ -1,0 +1,140 @@
+//! Whole columns, the configuration, and what holds for any input.
+
+use crate::common::{TEXT_ONLY, redact};
+use audit_plugin_sdk::testing::{self, BatchBuilder, Transformer};
+use redact_pii::RedactPii;
+
+#[test]
+fn the_defaults_write_what_they_can_change() {
+    let plugin = Transformer::<RedactPii>::new("{}").expect("a good configuration");
+    let columns = ["user_email", "details", "resource_name", "resource_id"];
+    assert_eq!(plugin.reads(), columns);
+    let writes: Vec<(&str, bool)> = plugin
+        .writes()
+        .iter()
+        .map(|column| (column.name.as_str(), column.preserves_equality))
+        .collect();
+    assert_eq!(writes, columns.map(|column| (column, false)));
+}
+
+#[test]
+fn a_batch_keeps_nulls_and_rows_without_findings() {
+    let mut plugin = Transformer::<RedactPii>::new("{}").expect("a good configuration");
+    let names = [Some("customer_data.transactions"), None, Some("report for bob@x.com")];
+    let batch = BatchBuilder::new(3)
+        .utf8("user_email", &[Some("alice@company.com"), None, Some("not an address")])
+        .utf8("details", &[None, Some(r#"{"a":"10.0.0.1"}"#), Some("{}")])
+        .utf8("resource_name", &names)
+        .utf8("resource_id", &[Some("db_1.table_50"), Some(""), Some("file_1234")])
+        .build();
+    let judgement = plugin.process(&batch).expect("a judgement");
+    let emails = [Some("a***@company.com"), None, Some("**********ress")];
+    assert_eq!(testing::texts(&judgement, "user_email"), emails);
+    assert_eq!(testing::texts(&judgement, "details"), [None, Some(r#"{"a":"[IP]"}"#), Some("{}")]);
+    let names = [Some("customer_data.transactions"), None, Some("report for [EMAIL]")];
+    assert_eq!(testing::texts(&judgement, "resource_name"), names);
+    assert_eq!(
+        testing::texts(&judgement, "resource_id"),
+        [Some("db_1.table_50"), Some(""), Some("file_1234")]
+    );
+    assert!(testing::take_log().is_empty(), "values never reach the log");
+}
+
+#[test]
+fn whole_columns() {
+    testing::grant_key("pii", b"secret");
+    let config = |action: &str| {
+        format!(
+            r#"{{"fields": {{"c": {{"action": "{action}"}}}}, "details-paths": {{}}, "free-text": [], "hash-key": "pii"}}"#
+        )
+    };
+    let cases = [
+        ("mask", "bob@x.com", "b***@x.com"),
+        ("mask", "Bob bob@x.com", "*********.com"),
+        ("mask", "12345678", "********"),
+        ("mask", "123456789", "*****6789"),
+        ("mask", "äöüäöüäöü", "*****üäöü"),
+        ("mask", "", ""),
+        ("redact", "anything", "[REDACTED]"),
+        ("redact", "", "[REDACTED]"),
+    ];
+    for (action, value, expected) in cases {
+        assert_eq!(redact(&config(action), "c", value), expected, "{action} {value}");
+    }
+    let mut plugin = Transformer::<RedactPii>::new(&config("drop")).expect("a good configuration");
+    let batch = BatchBuilder::new(2).utf8("c", &[Some("x"), None]).build();
+    let judgement = plugin.process(&batch).expect("a judgement");
+    assert_eq!(testing::texts(&judgement, "c"), [None, None]);
+}
+
+#[test]
+fn a_hashed_column_keeps_equality() {
+    testing::grant_key("pii", b"secret");
+    let config = r#"{"fields": {"ip_address": "hash"}, "details-paths": {}, "free-text": [], "hash-key": "pii"}"#;
+    let mut plugin = Transformer::<RedactPii>::new(config).expect("a good configuration");
+    assert!(plugin.writes()[0].preserves_equality);
+    let batch = BatchBuilder::new(4)
+        .utf8("ip_address", &[Some("10.0.0.1"), None, Some("10.0.0.2"), Some("10.0.0.1")])
+        .build();
+    let judgement = plugin.process(&batch).expect("a judgement");
+    let hashes = testing::texts(&judgement, "ip_address");
+    assert_eq!(hashes[0], hashes[3]);
+    assert_ne!(hashes[0], hashes[2]);
+    assert_eq!(hashes[1], None);
+    let text = hashes[0].expect("a value");
+    assert!(
+        text.starts_with("hmac-sha256:pii:") && text.len() == "hmac-sha256:pii:".len() + 32,
+        "{text}"
+    );
+}
+
+#[test]
+fn a_wrong_configuration_names_its_key() {
+    testing::grant_key("pii", b"secret");
+    let cases = [
+        (r#"{"feilds": {}}"#, "feilds", "unknown field"),
+        (
+            r#"{"fields": {"user_email": {"action": "msak"}}}"#,
+            "fields.user_email.action",
+            "unknown variant",
+        ),
+        (r#"{"fields": {"user_email": "msak"}}"#, "fields.user_email", "unknown variant"),
+        (
+            r#"{"fields": {"user_email": {"actoin": "mask"}}}"#,
+            "fields.user_email.actoin",
+            "unknown variant",
+        ),
+        (r#"{"fields": {"user_email": {}}}"#, "fields.user_email", "missing field `action`"),
+        (r#"{"fields": {"user_email": 7}}"#, "fields.user_email", "an action"),
+        (r#"{"details-paths": {"a..b": "mask"}}"#, "details-paths.a..b", "a path is written"),
+        (r#"{"details-paths": {"a[x]": "mask"}}"#, "details-paths.a[x]", "a path is written"),
+        (r#"{"details-paths": {"": "mask"}}"#, "details-paths.", "a path is written"),
+        (r#"{"detectors": ["email", "iban"]}"#, "detectors[1]", "unknown variant"),
+        (r#"{"free-text-action": "drop"}"#, "free-text-action", "masked, redacted or hashed"),
+        (r#"{"fields": {"user_email": "hash"}}"#, "hash-key", "fields.user_email is to be hashed"),
+        (r#"{"free-text-action": "hash"}"#, "hash-key", "free-text is to be hashed"),
+        (r#"{"free-text-action": "hash", "hash-key": "other"}"#, "hash-key", "not granted"),
+        (r#"{"free-text-action": "hash", "hash-key": "a\"b"}"#, "hash-key", "letters"),
+        (r#"{"fields": {}, "details-paths": {}, "free-text": []}"#, "fields", "changes no column"),
+    ];
+    for (config, key, message) in cases {
+        let error = Transformer::<RedactPii>::new(config).expect_err(config);
+        assert_eq!(error.key, key, "{config}: {}", error.message);
+        assert!(error.message.contains(message), "{config}: {}", error.message);
+    }
+}
+
+#[test]
+fn a_column_in_fields_is_not_searched() {
+    let config = r#"{"fields": {"details": "keep", "resource_name": "redact"}, "free-text": ["details", "resource_name"]}"#;
+    let plugin = Transformer::<RedactPii>::new(config).expect("a good configuration");
+    assert_eq!(plugin.reads(), ["resource_name"]);
+}
+
+#[test]
+fn a_value_too_long_to_search_is_replaced() {
+    let long = "x".repeat((1 << 20) + 1);
+    assert_eq!(redact(TEXT_ONLY, "text", &long), "[REDACTED]");
+    let longest = "x".repeat(1 << 20);
+    assert_eq!(redact(TEXT_ONLY, "text", &longest), longest);
+}

@@ -1,0 +1,215 @@
+//! What holds for any input: nothing that is planted survives, nothing is found twice, and JSON stays
+//! JSON. The inputs look random and are the same in every run.
+
+use audit_plugin_sdk::testing::{self, BatchBuilder, Transformer};
+use redact_pii::RedactPii;
+
+/// SplitMix64.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) % limit as u64) as usize
+    }
+
+    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
+        from[self.below(from.len())]
+    }
+}
+
+/// Bits of what the tokenizer and the detectors look at.
+const SOUP: &[&str] = &[
+    "\"",
+    "\\",
+    "{",
+    "}",
+    "[",
+    "]",
+    ":",
+    "::",
+    ",",
+    ".",
+    "@",
+    "%40",
+    "-",
+    "+",
+    "(",
+    ")",
+    " ",
+    "/",
+    "_",
+    "'",
+    "0",
+    "1",
+    "4",
+    "12",
+    "255",
+    "411",
+    "1111",
+    "078",
+    "05",
+    "1120",
+    "212",
+    "555",
+    "0123",
+    "a",
+    "f",
+    "db8",
+    "xyz",
+    "com",
+    "é",
+    "日",
+    "\u{1f600}",
+    "\n",
+    "\\u0040",
+    "\\n",
+    "\\\"",
+    "\\ud83d",
+    "null",
+    "true",
+    "1e5",
+    "granted_to",
+    "bob@x.com",
+    "4111111111111111",
+    "10.0.0.1",
+    "2001:db8::1",
+    "078-05-1120",
+    "(212) 555-0123",
+    "550e8400-e29b-41d4-a716-446655440000",
+    "*",
+];
+
+fn soup(random: &mut Random) -> String {
+    (0..random.below(24)).map(|_| random.pick(SOUP)).collect()
+}
+
+/// A JSON document of some depth.
+fn json(random: &mut Random, depth: usize) -> serde_json::Value {
+    match random.below(if depth == 0 { 4 } else { 6 }) {
+        0 => serde_json::Value::Null,
+        1 => serde_json::Value::from(random.below(1_000_000)),
+        2 | 3 => serde_json::Value::from(soup(random)),
+        4 => (0..random.below(4)).map(|_| json(random, depth - 1)).collect(),
+        _ => {
+            let fields = (0..random.below(4)).map(|_| (soup(random), json(random, depth - 1)));
+            serde_json::Value::Object(fields.collect())
+        }
+    }
+}
+
+/// Rewrites values of both kinds of column. The harness checks that they are UTF-8.
+fn rewrite(plugin: &mut Transformer<RedactPii>, values: &[String]) -> [Vec<String>; 2] {
+    let column: Vec<Option<&str>> = values.iter().map(|value| Some(value.as_str())).collect();
+    let batch =
+        BatchBuilder::new(values.len()).utf8("details", &column).utf8("text", &column).build();
+    let judgement = plugin.process(&batch).expect("a judgement");
+    ["details", "text"].map(|name| {
+        let texts = testing::texts(&judgement, name);
+        texts.into_iter().map(|text| text.expect("no nulls").to_owned()).collect()
+    })
+}
+
+fn plugin(action: &str) -> Transformer<RedactPii> {
+    let config = format!(
+        r#"{{"fields": {{}}, "free-text": ["details", "text"], "free-text-action": "{action}"}}"#
+    );
+    Transformer::new(&config).expect("a good configuration")
+}
+
+/// Only of redaction: what a mask keeps may join with what stands beside it.
+#[test]
+fn nothing_is_found_in_what_was_redacted() {
+    let mut random = Random(1);
+    let values: Vec<String> = (0..60_000).map(|_| soup(&mut random)).collect();
+    let mut plugin = plugin("redact");
+    let [_, once] = rewrite(&mut plugin, &values);
+    let [_, twice] = rewrite(&mut plugin, &once);
+    for ((value, once), twice) in values.iter().zip(&once).zip(&twice) {
+        assert_eq!(once, twice, "{value:?}");
+    }
+}
+
+#[test]
+fn json_stays_json_and_nothing_is_found_in_it() {
+    let mut random = Random(2);
+    let values: Vec<String> = (0..20_000)
+        .map(|_| {
+            let document = json(&mut random, 4);
+            if random.below(2) == 0 { document.to_string() } else { format!("{document:#}") }
+        })
+        .collect();
+    let mut plugin = plugin("redact");
+    let [once, _] = rewrite(&mut plugin, &values);
+    let [twice, _] = rewrite(&mut plugin, &once);
+    for ((value, once), twice) in values.iter().zip(&once).zip(&twice) {
+        assert!(serde_json::from_str::<serde_json::Value>(once).is_ok(), "{value} became {once}");
+        // A path masks again what it masked, so only texts are compared.
+        if !value.contains("granted_to") {
+            assert_eq!(once, twice, "{value}");
+        }
+    }
+}
+
+#[test]
+fn what_is_planted_does_not_survive() {
+    const SECRETS: &[&str] = &[
+        "planted.person@pii.example",
+        "4012 8888 8888 1881",
+        "536-22-8726",
+        "198.51.100.77",
+        "+49 30 90182099",
+    ];
+    let mut random = Random(3);
+    let mut values = Vec::new();
+    let mut planted = Vec::new();
+    for _ in 0..40_000 {
+        let secret = random.pick(SECRETS);
+        let (before, behind) = (soup(&mut random), soup(&mut random));
+        // Quotes and brackets end what stands before; letters and digits could make it another thing.
+        let text = format!("{before}<{secret}>{behind}");
+        values.push(match random.below(3) {
+            0 => text,
+            1 => serde_json::json!({ before: [text] }).to_string(),
+            _ => serde_json::json!({ "a": { secret: behind } }).to_string(),
+        });
+        planted.push(secret);
+    }
+    for action in ["redact", "mask"] {
+        let [details, texts] = rewrite(&mut plugin(action), &values);
+        for ((value, secret), (detail, text)) in
+            values.iter().zip(&planted).zip(details.iter().zip(&texts))
+        {
+            assert!(!detail.contains(secret), "{action}: {value} became {detail}");
+            assert!(!text.contains(secret), "{action}: {value} became {text}");
+        }
+    }
+}
+
+/// Whatever part of an e-mail address is written as an escape, it is found.
+#[test]
+fn any_character_may_be_escaped() {
+    let address = "bob.smith@example.com";
+    let mut plugin = plugin("redact");
+    let mut random = Random(4);
+    let values: Vec<String> = (0..5_000)
+        .map(|_| {
+            let escaped: String = address
+                .chars()
+                .map(|character| match random.below(3) {
+                    0 => format!("\\u{:04x}", u32::from(character)),
+                    1 => format!("\\u{:04X}", u32::from(character)),
+                    _ => character.to_string(),
+                })
+                .collect();
+            format!("{{\"key {escaped}\": \"to {escaped}, now\"}}")
+        })
+        .collect();
+    let [details, _] = rewrite(&mut plugin, &values);
+    for (value, detail) in values.iter().zip(&details) {
+        assert_eq!(detail, "{\"key [EMAIL]\": \"to [EMAIL], now\"}", "{value}");
+    }
+}

@@ -1,0 +1,8 @@
+//! The plugin as the host runs it, natively.
+
+mod common;
+
+mod columns;
+mod details;
+mod detectors;
+mod invariants;

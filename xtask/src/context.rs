@@ -1,0 +1,76 @@
+//! Where everything lies, and the lock that keeps two xtasks apart.
+
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+/// The folders of this checkout and of the user's cache.
+pub(crate) struct Context {
+    /// The checkout.
+    pub(crate) root: PathBuf,
+    /// All that cargo builds, the components (`plugins/`) and the wasm builds behind them (`wasm/`).
+    pub(crate) target: PathBuf,
+    /// Fetched parts, each in a folder named by the hash of what it was made from: never changed later.
+    pub(crate) parts: PathBuf,
+}
+
+impl Context {
+    pub(crate) fn new() -> Result<Self> {
+        // Cargo sets the variable for `cargo run`; the constant serves a binary called directly.
+        let manifest = std::env::var_os("CARGO_MANIFEST_DIR")
+            .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+        let root = manifest.parent().context("xtask lies in no workspace")?.to_owned();
+        let cache = cache_dir()?;
+        let target = match std::env::var_os("CARGO_TARGET_DIR") {
+            Some(dir) => std::path::absolute(dir).context("cannot resolve CARGO_TARGET_DIR")?,
+            None => cache.join("target"),
+        };
+        Ok(Self { root, target, parts: cache.join("parts") })
+    }
+
+    /// The components, as `<name_with_underscores>.wasm`.
+    pub(crate) fn plugins(&self) -> PathBuf {
+        self.target.join("plugins")
+    }
+
+    pub(crate) fn host_binary(&self) -> PathBuf {
+        self.target.join("release/audit-host")
+    }
+
+    /// Held while xtask builds. Waits for another xtask and says so.
+    pub(crate) fn lock_target(&self) -> Result<File> {
+        lock(&self.target)
+    }
+
+    /// Held while xtask fetches parts.
+    pub(crate) fn lock_parts(&self) -> Result<File> {
+        lock(&self.parts)
+    }
+}
+
+fn cache_dir() -> Result<PathBuf> {
+    let base = match std::env::var_os("XDG_CACHE_HOME").filter(|dir| !dir.is_empty()) {
+        Some(dir) => PathBuf::from(dir),
+        None => std::env::home_dir().context("set HOME or XDG_CACHE_HOME")?.join(".cache"),
+    };
+    Ok(base.join("audit-host"))
+}
+
+fn lock(dir: &Path) -> Result<File> {
+    fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    let path = dir.join(".xtask.lock");
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.with_context(|| format!("cannot open {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            println!("xtask: waiting for another xtask that holds {}", path.display());
+            file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
+        }
+        Err(TryLockError::Error(error)) => {
+            return Err(error).with_context(|| format!("cannot lock {}", path.display()));
+        }
+    }
+    Ok(file)
+}

@@ -1,0 +1,202 @@
+//! Which crate may depend on which: ARCHITECTURE.md shows the picture, this table is the law.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+use super::Failure;
+use crate::context::Context;
+use crate::run;
+
+/// What each crate of the host may use of the others. Siblings never import one another.
+const HOST: &[(&str, &[&str])] = &[
+    ("audit-core", &[]),
+    ("audit-source", &["audit-core"]),
+    ("audit-decode", &["audit-core"]),
+    ("audit-chain", &["audit-core"]),
+    ("audit-sink", &["audit-core"]),
+    ("audit-alert", &["audit-core"]),
+    ("audit-report", &["audit-core"]),
+    ("audit-generate", &["audit-core"]),
+    (
+        "audit-host",
+        &[
+            "audit-core",
+            "audit-source",
+            "audit-decode",
+            "audit-chain",
+            "audit-sink",
+            "audit-alert",
+            "audit-report",
+            "audit-generate",
+        ],
+    ),
+];
+/// What rule authors depend on, and the only crate of ours that a plugin may use.
+const SDK: &str = "audit-plugin-sdk";
+/// They drive everything from outside, so they may use any crate, and no crate may use them.
+const DRIVERS: &[&str] = &["audit-tests", "xtask"];
+/// Outside crates (a final `*` stands for any ending) and the one crate that may use each.
+const HOMES: &[(&str, &str)] = &[
+    ("rdkafka*", "audit-source"),
+    ("wasmtime*", "audit-chain"),
+    ("iceberg*", "audit-sink"),
+    ("parquet", "audit-sink"),
+    ("sqlx*", "audit-sink"),
+    ("datafusion*", "audit-report"),
+];
+
+const TODO: &str = "move the code to where the dependency belongs (xtask/src/tidy/edges.rs)";
+
+/// A crate of the workspace.
+struct Member {
+    name: String,
+    manifest: String,
+    dependencies: Vec<String>,
+}
+
+impl Member {
+    /// Guests: plugins and the examples of plugins.
+    fn is_guest(&self) -> bool {
+        self.manifest.starts_with("plugins/") || self.manifest.starts_with("examples/")
+    }
+}
+
+pub(super) fn check(ctx: &Context) -> Result<Vec<Failure>> {
+    Ok(breaches(&members(ctx)?))
+}
+
+fn breaches(members: &[Member]) -> Vec<Failure> {
+    let by_name: BTreeMap<&str, &Member> =
+        members.iter().map(|member| (member.name.as_str(), member)).collect();
+    let mut failures = Vec::new();
+    for member in members {
+        for used in &member.dependencies {
+            let what = match by_name.get(used.as_str()) {
+                Some(_) => inside(member, used),
+                None => outside(member, used),
+            };
+            if let Some(what) = what {
+                let (rule, todo) = ("edges", TODO);
+                failures.push(Failure { rule, file: member.manifest.clone(), line: 1, what, todo });
+            }
+        }
+        if let Some(failure) = unknown(member) {
+            failures.push(failure);
+        }
+    }
+    failures
+}
+
+/// What is wrong with a dependency on another crate of the workspace.
+fn inside(member: &Member, used: &str) -> Option<String> {
+    let name = &member.name;
+    if DRIVERS.contains(&used) {
+        return Some(format!("{name} depends on {used}, which nothing may use"));
+    }
+    if DRIVERS.contains(&name.as_str()) {
+        return None;
+    }
+    if member.is_guest() {
+        let allowed = name != SDK && used == SDK;
+        return (!allowed).then(|| format!("{name} depends on {used}; a guest may use only {SDK}"));
+    }
+    let allowed =
+        HOST.iter().find(|(host, _)| host == name).is_some_and(|(_, u)| u.contains(&used));
+    (!allowed).then(|| format!("{name} depends on {used}"))
+}
+
+/// What is wrong with a dependency on a crate from outside.
+fn outside(member: &Member, used: &str) -> Option<String> {
+    let (_, home) = HOMES.iter().find(|(pattern, _)| match pattern.strip_suffix('*') {
+        Some(start) => used.starts_with(start),
+        None => used == *pattern,
+    })?;
+    let allowed = member.name == *home || DRIVERS.contains(&member.name.as_str());
+    (!allowed).then(|| format!("{} depends on {used}, whose home is {home}", member.name))
+}
+
+fn unknown(member: &Member) -> Option<Failure> {
+    let known = HOST.iter().any(|(host, _)| *host == member.name)
+        || DRIVERS.contains(&member.name.as_str())
+        || member.is_guest();
+    (!known).then(|| Failure {
+        rule: "edges",
+        file: member.manifest.clone(),
+        line: 1,
+        what: format!("{} has no place in the picture", member.name),
+        todo: "say in xtask/src/tidy/edges.rs and ARCHITECTURE.md what it may use",
+    })
+}
+
+fn members(ctx: &Context) -> Result<Vec<Member>> {
+    let mut metadata = run::cargo(ctx);
+    metadata.args(["metadata", "--no-deps", "--format-version", "1"]);
+    let metadata: Value = serde_json::from_str(&run::output(&mut metadata)?)?;
+    let packages = metadata["packages"].as_array().context("cargo metadata names no packages")?;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let member = |package: &Value| {
+        let manifest = text(&package["manifest_path"]);
+        let root = format!("{}/", ctx.root.display());
+        let used = package["dependencies"].as_array().into_iter().flatten();
+        let mut dependencies: Vec<String> = used.map(|used| text(&used["name"])).collect();
+        dependencies.sort();
+        dependencies.dedup();
+        Member {
+            name: text(&package["name"]),
+            manifest: manifest.strip_prefix(&root).unwrap_or(&manifest).to_owned(),
+            dependencies,
+        }
+    };
+    Ok(packages.iter().map(member).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(name: &str, manifest: &str, dependencies: &[&str]) -> Vec<String> {
+        let member = |name: &str, manifest: &str, used: &[&str]| Member {
+            name: name.to_owned(),
+            manifest: format!("{manifest}/Cargo.toml"),
+            dependencies: used.iter().map(ToString::to_string).collect(),
+        };
+        let mut members = vec![
+            member("audit-core", "host/crates/core", &[]),
+            member("audit-sink", "host/crates/sink", &["audit-core", "iceberg"]),
+            member("audit-tests", "tests", &["audit-sink", "rdkafka"]),
+            member(SDK, "plugins/sdk", &["wit-bindgen"]),
+        ];
+        members.retain(|other| other.name != name);
+        members.push(member(name, manifest, dependencies));
+        breaches(&members).into_iter().map(|failure| failure.what).collect()
+    }
+
+    #[test]
+    fn the_picture_is_allowed() {
+        assert!(check("audit-host", "host", &["audit-core", "audit-sink"]).is_empty());
+        assert!(check("mask-ip", "plugins/mask-ip", &[SDK, "serde"]).is_empty());
+    }
+
+    #[test]
+    fn what_leaves_the_picture_is_named() {
+        let cases: &[(&str, &str, &str, &str)] = &[
+            (
+                "audit-decode",
+                "host/crates/decode",
+                "audit-sink",
+                "audit-decode depends on audit-sink",
+            ),
+            ("mask-ip", "plugins/mask-ip", "audit-core", "a guest may use only"),
+            (SDK, "plugins/sdk", "audit-core", "a guest may use only"),
+            ("audit-host", "host", "audit-tests", "which nothing may use"),
+            ("audit-host", "host", "iceberg-catalog-sql", "whose home is audit-sink"),
+            ("audit-new", "host/crates/new", "serde", "has no place in the picture"),
+        ];
+        for (name, manifest, used, what) in cases {
+            let said = check(name, manifest, &[used]);
+            assert!(said.len() == 1 && said[0].contains(what), "{name} -> {used}: {said:?}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! The ABI: every item is documented, and what was released never changes.
+
+use anyhow::Result;
+
+use super::{Failure, Source, Tree};
+use crate::plugins::stamp::hash_file;
+
+const RELEASED: &str = "wit/released/";
+/// One line `<sha256>  <path below wit/released/>` a file, as `sha256sum` prints it.
+const HASHES: &str = "wit/released/HASHES";
+
+pub(super) fn check(tree: &Tree) -> Result<Vec<Failure>> {
+    let mut failures = released(tree)?;
+    for source in tree.sources(".wit")? {
+        if source.path.starts_with("wit/") && !source.path.starts_with(RELEASED) {
+            failures.extend(undocumented(&source));
+        }
+    }
+    Ok(failures)
+}
+
+fn undocumented(source: &Source) -> Vec<Failure> {
+    let mut failures = Vec::new();
+    let mut documented = false;
+    // A declaration may go over several lines: its end is where brackets are balanced.
+    let mut open = 0_usize;
+    for (index, line) in source.text.lines().enumerate() {
+        let line = line.trim();
+        if line.starts_with("///") {
+            documented = true;
+            continue;
+        }
+        if line.is_empty() || line.starts_with('@') || line.starts_with("//") {
+            continue;
+        }
+        if open == 0 && is_item(line) && !documented {
+            failures.push(Failure {
+                rule: "wit-docs",
+                file: source.path.clone(),
+                line: index + 1,
+                what: format!("`{line}` has no `///` above it"),
+                todo: "say what it means, in which unit, and when it fails",
+            });
+        }
+        if let Some(failure) = crowded(source, index, line) {
+            failures.push(failure);
+        }
+        open = (open + line.matches('(').count()).saturating_sub(line.matches(')').count());
+        documented = false;
+    }
+    failures
+}
+
+/// Whether the line declares something: not a closing brace, nor what is brought in from elsewhere.
+fn is_item(line: &str) -> bool {
+    const OTHER: &[&str] = &["}", "package ", "use ", "import ", "include "];
+    let is_plain_export = line.starts_with("export ") && !line.contains(':');
+    !is_plain_export && !OTHER.iter().any(|start| line.starts_with(start))
+}
+
+/// Fields beside one another have no room for their documentation.
+fn crowded(source: &Source, index: usize, line: &str) -> Option<Failure> {
+    const KINDS: &[&str] = &["record ", "variant ", "enum ", "flags ", "resource "];
+    let crowded = KINDS.iter().any(|kind| line.starts_with(kind)) && !line.ends_with(['{', ';']);
+    crowded.then(|| Failure {
+        rule: "wit-docs",
+        file: source.path.clone(),
+        line: index + 1,
+        what: "several items on one line".into(),
+        todo: "give each a line and a `///`",
+    })
+}
+
+fn released(tree: &Tree) -> Result<Vec<Failure>> {
+    let files: Vec<&str> =
+        tree.files.iter().filter_map(|path| path.strip_prefix(RELEASED)).collect();
+    if files.is_empty() {
+        return Ok(Vec::new());
+    }
+    let known = if tree.exists(HASHES) { tree.text(HASHES)? } else { String::new() };
+    let known: Vec<(&str, &str)> = known.lines().filter_map(|line| line.split_once("  ")).collect();
+    let mut failures = Vec::new();
+    let mut fail = |file: &str, what: &str, todo| {
+        let file = format!("{RELEASED}{file}");
+        failures.push(Failure { rule: "wit-released", file, line: 1, what: what.into(), todo });
+    };
+    for file in files.iter().filter(|file| **file != "HASHES") {
+        let hash = hash_file(&tree.root.join(RELEASED).join(file))?;
+        match known.iter().find(|(_, name)| name == file) {
+            None => fail(file, "has no line in HASHES", "add it in the commit that releases it"),
+            Some((old, _)) if *old != hash => {
+                fail(file, "differs from what was released", "restore it; change a new version");
+            }
+            Some(_) => {}
+        }
+    }
+    for (_, name) in known.iter().filter(|(_, name)| !files.contains(name)) {
+        fail(name, "was released and is gone", "restore it: old plugins were built against it");
+    }
+    Ok(failures)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str) -> Vec<usize> {
+        let source = Source { path: "wit/a.wit".into(), text: text.into() };
+        undocumented(&source).iter().map(|failure| failure.line).collect()
+    }
+
+    #[test]
+    fn documented_items_pass() {
+        let text = "package a:b;\n/// I.\ninterface i {\n  use t.{a};\n\n  /// F.\n  @since(version = 1.0.0)\n  \
+                    f: func(\n    a: u32,\n  ) -> u32;\n}\n/// W.\nworld w {\n  import i;\n  export i;\n}\n";
+        assert_eq!(check(text), [0_usize; 0]);
+    }
+
+    #[test]
+    fn undocumented_items_are_named() {
+        assert_eq!(check("interface i {\n  /// R.\n  record r {\n    a: u32,\n  }\n}\n"), [1, 4]);
+        assert_eq!(check("/// I.\ninterface i {\n  /// R.\n  record r { a: u32 }\n}\n"), [4]);
+    }
+}
