@@ -158,9 +158,12 @@ pub(crate) struct GenerateArgs {
     /// Kafka brokers: HOST:PORT[,HOST:PORT]
     #[arg(long, env = "AUDIT_HOST_BROKERS", value_name = "LIST")]
     pub(crate) brokers: Option<String>,
-    /// Kafka topic; must exist
+    /// Kafka topic; must exist unless --partitions is given
     #[arg(long, env = "AUDIT_HOST_TOPIC")]
     pub(crate) topic: Option<String>,
+    /// Create the topic with so many partitions if it is absent
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
+    pub(crate) partitions: Option<i32>,
     /// Write what was attacked to this file, one JSON object a line
     #[arg(long, value_name = "FILE")]
     pub(crate) labels: Option<PathBuf>,

@@ -40,7 +40,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     let ended = match cli.command.unwrap_or(Command::Run(cli.run)) {
         Command::Run(args) => runtime.block_on(commands::run::run(args)),
         Command::Demo(args) => runtime.block_on(commands::demo::run(args)),
-        Command::Generate(args) => commands::generate::run(&args),
+        Command::Generate(args) => runtime.block_on(commands::generate::run(args)),
     };
     // Stages have ended; a blocking read of a file or a broker must not hold the exit up.
     runtime.shutdown_background();

@@ -1,1 +1,12 @@
-//! End-to-end tests.
+//! What the end-to-end tests share: a Kafka node, the program under test, and readers that are not ours.
+
+#![forbid(unsafe_code)]
+
+pub mod case;
+pub mod env;
+
+pub mod broker;
+pub mod kafka;
+
+pub mod program;
+pub mod table;

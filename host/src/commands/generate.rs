@@ -17,7 +17,21 @@ use crate::config::{self, parse_duration};
 /// Events between two looks at the clock.
 const PACE_EVERY: u64 = 64;
 
-pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
+pub(crate) async fn run(args: GenerateArgs) -> Result<()> {
+    create_topic(&args).await?;
+    tokio::task::spawn_blocking(move || generate(&args)).await?
+}
+
+async fn create_topic(args: &GenerateArgs) -> Result<()> {
+    let (Some(partitions), "kafka") = (args.partitions, args.to.as_str()) else { return Ok(()) };
+    let (brokers, topic) = kafka_of(args)?;
+    Producer::create_topic(brokers, topic, partitions, &BTreeMap::new())
+        .await
+        .map_err(audit_core::Error::from)?;
+    Ok(())
+}
+
+fn generate(args: &GenerateArgs) -> Result<()> {
     let mut generator = Generator::new(Settings {
         seed: args.seed,
         count: args.count,
@@ -75,16 +89,7 @@ impl Out {
         match args.to.as_str() {
             "stdout" => Ok(Self::Lines(Box::new(BufWriter::new(io::stdout().lock())))),
             "kafka" => {
-                let missing = |what: &'static str, flag: &'static str, variable: &'static str| {
-                    config::Error::Missing { what, flag, variable, key: "nothing" }
-                };
-                let brokers = args.brokers.as_deref().ok_or_else(|| {
-                    missing("the list of brokers", "--brokers", "AUDIT_HOST_BROKERS")
-                })?;
-                let topic = args
-                    .topic
-                    .as_deref()
-                    .ok_or_else(|| missing("the topic", "--topic", "AUDIT_HOST_TOPIC"))?;
+                let (brokers, topic) = kafka_of(args)?;
                 Self::kafka(brokers, topic)
             }
             other => match other.strip_prefix("file:").filter(|path| !path.is_empty()) {
@@ -136,6 +141,20 @@ impl Out {
             Self::Kafka(producer) => Ok(producer.flush().map_err(audit_core::Error::from)?),
         }
     }
+}
+
+/// The brokers and the topic, which Kafka needs.
+fn kafka_of(args: &GenerateArgs) -> Result<(&str, &str), config::Error> {
+    let missing = |what, flag, variable| {
+        config::Error::MissingFlag { what, flag, variable, of: "--to kafka" }
+    };
+    let brokers = args.brokers.as_deref();
+    let topic = args.topic.as_deref();
+    Ok((
+        brokers
+            .ok_or(missing("the list of brokers", "--brokers", "AUDIT_HOST_BROKERS"))?,
+        topic.ok_or(missing("the topic", "--topic", "AUDIT_HOST_TOPIC"))?,
+    ))
 }
 
 fn create(path: &Path) -> Result<File, config::Error> {

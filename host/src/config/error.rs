@@ -14,6 +14,8 @@ pub(crate) enum Error {
     Parse { path: PathBuf, message: String },
     #[error("{what} is missing: give {flag}, set {variable}, or write {key} in the --config file")]
     Missing { what: &'static str, flag: &'static str, variable: &'static str, key: &'static str },
+    #[error("{of}: {what} is missing: give {flag} or set {variable}")]
+    MissingFlag { of: &'static str, what: &'static str, flag: &'static str, variable: &'static str },
     #[error("{key}: {value:?} {problem}")]
     Value { key: String, value: String, problem: String },
     #[error("reading the plugin {}: check the path given to --plugin", path.display())]

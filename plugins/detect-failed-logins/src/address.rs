@@ -16,6 +16,12 @@ pub(crate) const KEY_BYTES_MAX: usize = 128;
 /// by events dated back over a long time.
 pub(crate) const WINDOWS_MAX: usize = 64;
 
+/// Memory of a failure, with the slack of a vector that grows by half.
+const FAILURE_BYTES: usize = size_of::<Failure>() * 3 / 2;
+const WINDOW_BYTES: usize = size_of::<Window>() + 16;
+/// Memory of an address besides: its text, and its places in the two maps of the state.
+const ADDRESS_BYTES: usize = 256;
+
 /// One failed login. The order is by time, then by position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Failure {
@@ -114,9 +120,12 @@ impl Address {
         false
     }
 
-    /// The number of failures kept.
-    pub(crate) fn n_kept(&self) -> usize {
-        self.loose.len() + self.windows.iter().map(|window| window.failures.len()).sum::<usize>()
+    /// About how much memory it takes. Made of lengths and not of capacities, as those are others
+    /// after a restart, and what is forgotten must not depend on that.
+    pub(crate) fn n_bytes(&self) -> usize {
+        let windows =
+            self.windows.iter().map(|window| window.failures.len() * FAILURE_BYTES + WINDOW_BYTES);
+        ADDRESS_BYTES + self.loose.len() * FAILURE_BYTES + windows.sum::<usize>()
     }
 
     /// Forgets what was received before a time.
@@ -148,6 +157,8 @@ impl Address {
             window.add(*failure, settings);
         }
         self.loose.retain(|failure| !inside(failure));
+        self.loose.shrink_to_fit();
+        self.windows.reserve_exact(1);
         self.windows.push(window);
         if self.windows.len() > WINDOWS_MAX {
             self.windows.remove(0);
@@ -181,6 +192,10 @@ pub(crate) fn key(text: &[u8]) -> &[u8] {
 /// Inserts in order and gives the place.
 fn insert(failures: &mut Vec<Failure>, failure: Failure) -> usize {
     let at = failures.partition_point(|other| *other <= failure);
+    // Most addresses have one or two failures: doubling from four would waste most of the memory.
+    if failures.len() == failures.capacity() {
+        failures.reserve_exact(1 + failures.len() / 2);
+    }
     failures.insert(at, failure);
     at
 }

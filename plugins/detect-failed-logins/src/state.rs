@@ -1,6 +1,7 @@
 //! All addresses, bounded in number and in size.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use audit_plugin_sdk::{Alert, Judgement, log};
 
@@ -8,9 +9,9 @@ use crate::address::{Address, Failure, Told};
 use crate::config::Settings;
 use crate::report;
 
-/// The most failures that are kept over all addresses, 32 bytes each: with the slack of growing
-/// vectors and a snapshot being written, the guest stays below its 64 MiB.
-pub(crate) const FAILURES_MAX: usize = 400_000;
+/// The most memory of all addresses, about: with the vectors of a batch and a snapshot being written
+/// the guest stays below its 64 MiB. Enough for 100,000 addresses with a failure each.
+pub(crate) const STATE_BYTES_MAX: usize = 32 << 20;
 
 /// For how many windows after its arrival a failure is kept: one that comes up to a window late still
 /// meets all of its neighbours.
@@ -27,14 +28,14 @@ const DAY_MICROS: i64 = 86_400_000_000;
 /// an order that does not depend on the past.
 #[derive(Debug, Default)]
 pub(crate) struct State {
-    addresses: BTreeMap<Box<[u8]>, Entry>,
+    addresses: BTreeMap<Rc<[u8]>, Entry>,
     /// The addresses by their last failure, the one silent for longest first. The numbers say nothing
     /// but the order, and are given anew by `restore`.
-    order: BTreeMap<u64, Box<[u8]>>,
+    order: BTreeMap<u64, Rc<[u8]>>,
     next_turn: u64,
-    n_kept: usize,
+    n_bytes: usize,
     /// Addresses with something to tell in this batch. Empty between batches.
-    to_tell: BTreeSet<Box<[u8]>>,
+    to_tell: BTreeSet<Rc<[u8]>>,
     /// Alerts of addresses that had to go within the batch. Empty between batches.
     told_early: Vec<Alert>,
     /// Failures without address or time so far.
@@ -60,20 +61,19 @@ impl State {
     pub(crate) fn add(&mut self, key: &[u8], failure: Failure, settings: &Settings) {
         let turn = self.next_turn;
         self.next_turn += 1;
-        let entry = match self.addresses.get_mut(key) {
-            Some(entry) => entry,
-            None => self
-                .addresses
-                .entry(key.into())
-                .or_insert(Entry { turn, address: Address::default() }),
+        let (key, mut address) = match self.addresses.get_mut(key) {
+            Some(entry) => {
+                self.n_bytes -= entry.address.n_bytes();
+                let key = self.order.remove(&entry.turn).unwrap_or_else(|| key.into());
+                (key, std::mem::take(&mut entry.address))
+            }
+            None => (Rc::from(key), Address::default()),
         };
-        let key = self.order.remove(&entry.turn).unwrap_or_else(|| key.into());
-        entry.turn = turn;
-        let before = entry.address.n_kept();
-        if entry.address.add(failure, settings) {
-            self.to_tell.insert(key.clone());
+        if address.add(failure, settings) {
+            self.to_tell.insert(Rc::clone(&key));
         }
-        self.n_kept = self.n_kept - before + entry.address.n_kept();
+        self.n_bytes += address.n_bytes();
+        self.addresses.insert(Rc::clone(&key), Entry { turn, address });
         self.order.insert(turn, key);
         self.make_room(settings);
     }
@@ -87,11 +87,17 @@ impl State {
     ) -> Option<()> {
         let turn = self.next_turn;
         self.next_turn += 1;
-        self.n_kept += address.n_kept();
-        let replaced = self.addresses.insert(key.into(), Entry { turn, address });
-        self.order.insert(turn, key.into());
+        self.n_bytes += address.n_bytes();
+        let key: Rc<[u8]> = key.into();
+        let replaced = self.addresses.insert(Rc::clone(&key), Entry { turn, address });
+        self.order.insert(turn, key);
         self.make_room(settings);
         replaced.is_none().then_some(())
+    }
+
+    /// About how much memory the addresses take.
+    pub(crate) fn n_bytes(&self) -> usize {
+        self.n_bytes
     }
 
     /// The addresses, the one silent for longest first.
@@ -109,11 +115,11 @@ impl State {
             let Some(entry) = self.addresses.get_mut(&key) else {
                 continue;
             };
-            let before = entry.address.n_kept();
+            let before = entry.address.n_bytes();
             for alert in tell(&key, &mut entry.address, settings) {
                 out.alert(alert);
             }
-            self.n_kept = self.n_kept - before + entry.address.n_kept();
+            self.n_bytes = self.n_bytes - before + entry.address.n_bytes();
         }
     }
 
@@ -140,20 +146,21 @@ impl State {
         }
         self.swept = clock;
         let oldest = clock.saturating_sub(settings.window_micros * WINDOWS_KEPT);
-        let (order, mut n_kept) = (&mut self.order, 0);
+        let (order, mut n_bytes) = (&mut self.order, 0);
         self.addresses.retain(|_, entry| {
             entry.address.forget_before(oldest);
-            n_kept += entry.address.n_kept();
             if entry.address.is_empty() {
                 order.remove(&entry.turn);
+                return false;
             }
-            !entry.address.is_empty()
+            n_bytes += entry.address.n_bytes();
+            true
         });
-        self.n_kept = n_kept;
+        self.n_bytes = n_bytes;
     }
 
     fn make_room(&mut self, settings: &Settings) {
-        while self.addresses.len() > settings.max_keys || self.n_kept > FAILURES_MAX {
+        while self.addresses.len() > settings.max_keys || self.n_bytes > STATE_BYTES_MAX {
             // One address is far below the limit, so it is not the one just touched that goes.
             let Some((_, key)) = self.order.pop_first() else {
                 return;
@@ -161,7 +168,7 @@ impl State {
             let Some(mut entry) = self.addresses.remove(&key) else {
                 continue;
             };
-            self.n_kept -= entry.address.n_kept();
+            self.n_bytes -= entry.address.n_bytes();
             self.n_evicted += 1;
             if self.to_tell.remove(&key) {
                 self.told_early.extend(tell(&key, &mut entry.address, settings));

@@ -11,6 +11,11 @@ pub struct Writer {
 }
 
 impl Writer {
+    /// With room for so many bytes.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes) }
+    }
+
     /// Appends an unsigned integer: 1 to 10 bytes.
     pub fn uint(&mut self, mut value: u64) {
         while value >= 0x80 {

@@ -221,6 +221,7 @@ mod tests {
     #[serde(rename_all = "lowercase")]
     enum Action {
         Mask,
+        Keep,
     }
 
     #[test]

@@ -28,7 +28,7 @@ use crate::stage::{Acknowledge, AlertSink, Chain, Decoder, Polled, Source, Table
 
 /// Batches between two stages: enough that neither waits for the other's jitter, few enough that a
 /// slow table does not fill the memory (a batch is at most some MiB).
-const BATCHES_IN_FLIGHT_MAX: usize = 4;
+const BATCHES_IN_FLIGHT_MAX: usize = 2;
 
 /// Sealed epochs that wait for the one before to settle. More would only repeat more after a crash.
 const EPOCHS_IN_FLIGHT_MAX: usize = 1;

@@ -73,26 +73,35 @@ impl<'a> Scanner<'a> {
     /// Reads a string; the scanner stands behind its opening quote.
     #[inline]
     pub(crate) fn string(&mut self, scratch: &mut String) -> Result<Text<'a>, Fault> {
-        let start = self.pos;
-        if self.run()? == b'"' {
-            return Ok(Text::Plain(self.slice(start, self.pos - 1)));
+        match self.plain_string() {
+            Some(text) => Ok(Text::Plain(text)),
+            None => self.unescape(scratch),
         }
-        self.unescape(start, scratch)
     }
 
-    /// Reads the rest of a string that starts at `start`; the scanner stands behind its first backslash.
+    /// Reads a string without escapes. `None`: it has some or is not good, and nothing was read.
+    #[inline]
+    fn plain_string(&mut self) -> Option<&'a str> {
+        let stop = find_special(self.bytes, self.pos);
+        if self.bytes.get(stop) != Some(&b'"') {
+            return None;
+        }
+        let text = self.text.get(self.pos..stop)?;
+        self.pos = stop + 1;
+        Some(text)
+    }
+
     #[inline(never)]
-    fn unescape(&mut self, start: usize, scratch: &mut String) -> Result<Text<'a>, Fault> {
+    fn unescape(&mut self, scratch: &mut String) -> Result<Text<'a>, Fault> {
         let from = scratch.len();
-        scratch.push_str(self.slice(start, self.pos - 1));
         loop {
-            scratch.push(self.escape()?);
             let start = self.pos;
             let stop = self.run()?;
             scratch.push_str(self.slice(start, self.pos - 1));
             if stop == b'"' {
                 return Ok(Text::Unescaped { start: from, end: scratch.len() });
             }
+            scratch.push(self.escape()?);
         }
     }
 
@@ -346,16 +355,8 @@ impl Nesting {
 #[inline]
 fn find_special(bytes: &[u8], from: usize) -> usize {
     let rest = bytes.get(from..).unwrap_or_default();
-    let (blocks, _) = rest.as_chunks::<16>();
+    let (words, _) = rest.as_chunks::<8>();
     let mut pos = from;
-    for block in blocks {
-        if block.iter().fold(0, |any, &byte| any | u8::from(is_special(byte))) != 0 {
-            break;
-        }
-        pos += 16;
-    }
-    let rest = bytes.get(pos..).unwrap_or_default();
-    let (words, tail) = rest.as_chunks::<8>();
     for word in words {
         let mask = special(u64::from_le_bytes(*word));
         if mask != 0 {
@@ -363,11 +364,15 @@ fn find_special(bytes: &[u8], from: usize) -> usize {
         }
         pos += 8;
     }
-    pos + tail.iter().position(|&byte| is_special(byte)).unwrap_or(tail.len())
+    find_special_slowly(bytes, pos)
 }
 
-fn is_special(byte: u8) -> bool {
-    (byte ^ 2 < 0x21) | (byte == b'\\')
+/// The same, byte by byte: for the last seven bytes of a record.
+#[cold]
+fn find_special_slowly(bytes: &[u8], from: usize) -> usize {
+    let rest = bytes.get(from..).unwrap_or_default();
+    let is_special = |byte: &u8| *byte < b' ' || *byte == b'"' || *byte == b'\\';
+    from + rest.iter().position(is_special).unwrap_or(rest.len())
 }
 
 /// Eight bytes at once: the lowest bit that is set stands in the first special byte. Subtracting from

@@ -21,6 +21,11 @@ use crate::location::SafeLocations;
 /// Bytes after which a file is closed and the next one begun.
 const FILE_BYTES_TARGET: usize = 128 << 20;
 
+/// Bytes of a column's dictionary. An epoch has a file open for each of its partitions, and every text
+/// column of each keeps a dictionary and its hash table: at the default of 1 MiB these are most of the
+/// program's memory, and columns that need so much are better off without.
+const DICTIONARY_BYTES_MAX: usize = 128 << 10;
+
 /// Columns that queries prune by. Statistics on all columns would cost a quarter of the encoding.
 const PRUNED_BY: [&str; 12] = [
     schema::EVENT_TIMESTAMP,
@@ -92,6 +97,7 @@ fn parquet_properties() -> WriterProperties {
         // One row group a file. With several, iceberg 0.10.1 derives wrong file bounds from truncated
         // statistics, and every engine then skips files that hold matching rows.
         .set_max_row_group_row_count(Some(usize::MAX))
+        .set_dictionary_page_size_limit(DICTIONARY_BYTES_MAX)
         .set_statistics_enabled(EnabledStatistics::None)
         // Every value is different: a dictionary would only be built and thrown away.
         .set_column_dictionary_enabled(column(schema::AUDIT_ID), false)

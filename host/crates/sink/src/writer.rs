@@ -21,10 +21,10 @@ use crate::files::{self, Files, OpenFile};
 use crate::partition::{self, Partition};
 
 /// Rows collected before they are sorted by partition: one batch has too few rows a partition for
-/// Parquet's encoders to work well. About 30 MiB of events.
-const CHUNK_ROWS: usize = 65_536;
+/// Parquet's encoders to work well. About 15 MiB of events.
+const CHUNK_ROWS: usize = 32_768;
 /// The same bound for rows that are large.
-const CHUNK_BYTES: usize = 48 << 20;
+const CHUNK_BYTES: usize = 32 << 20;
 
 /// How the writer works.
 #[derive(Debug, Clone)]

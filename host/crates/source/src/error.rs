@@ -58,6 +58,12 @@ pub enum Error {
     Consumer(String),
     #[error("starting the embedded broker")]
     Embedded(#[source] KafkaError),
+    #[error("creating topic {topic}")]
+    CreateTopic {
+        topic: String,
+        #[source]
+        cause: KafkaError,
+    },
     #[error("sending to topic {topic}")]
     Send {
         topic: String,
@@ -75,7 +81,7 @@ impl From<Error> for audit_core::Error {
             _ => Kind::Failed,
         };
         let attempted = match &error {
-            Error::Send { .. } | Error::Undelivered { .. } => "writing to Kafka",
+            Error::CreateTopic { .. } | Error::Send { .. } | Error::Undelivered { .. } => "writing to Kafka",
             _ => "reading from Kafka",
         };
         Self::caused_by(kind, attempted, error)

@@ -14,7 +14,7 @@ use rdkafka::bindings as sys;
 use rdkafka::consumer::BaseConsumer;
 
 /// Records a call may return: large enough that the call's own cost vanishes.
-const RECORDS_MAX: usize = 8192;
+const RECORDS_MAX: usize = 4096;
 
 /// One record, or one error, as librdkafka hands it out. Lives as long as the callback.
 pub(crate) struct Message<'a> {

@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext};
 
 use crate::assignment::partitions;
 use crate::error::Error;
-use crate::settings::{Settings, Start, base_config};
+use crate::settings::{ASK_TIMEOUT, Settings, Start, base_config};
 
 /// How long the last records may take to be delivered.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(60);
@@ -35,7 +36,7 @@ impl Producer {
         let mut config = base_config(brokers);
         config
             .set("enable.idempotence", "true")
-            .set("compression.type", "zstd")
+            .set("compression.type", "lz4")
             .set("linger.ms", "20")
             .set("batch.num.messages", "10000")
             .set("queue.buffering.max.kbytes", "65536");
@@ -47,6 +48,30 @@ impl Producer {
             .create_with_context(Deliveries(Arc::clone(&deliveries)))
             .map_err(Error::Client)?;
         Ok(Self { topic: topic.to_owned(), producer, deliveries, sent: 0 })
+    }
+
+    /// Creates the topic unless it is there.
+    pub async fn create_topic(
+        brokers: &str,
+        topic: &str,
+        partitions: i32,
+        properties: &BTreeMap<String, String>,
+    ) -> Result<(), Error> {
+        let mut config = base_config(brokers);
+        for (key, value) in properties {
+            config.set(key, value);
+        }
+        let admin: AdminClient<_> = config.create().map_err(Error::Client)?;
+        let wanted = NewTopic::new(topic, partitions, TopicReplication::Fixed(-1));
+        let options = AdminOptions::new().operation_timeout(Some(ASK_TIMEOUT));
+        let failed = |cause| Error::CreateTopic { topic: topic.to_owned(), cause };
+        let answers = admin.create_topics([&wanted], &options).await.map_err(failed)?;
+        match answers.into_iter().next() {
+            Some(Err((_, code))) if code != RDKafkaErrorCode::TopicAlreadyExists => {
+                Err(failed(KafkaError::AdminOp(code)))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Queues a record; waits while the queue is full. The topic's partitioner chooses the partition.

@@ -52,9 +52,11 @@ impl Settings {
             .set("check.crcs", "true")
             // 10 ms: at the default of 1 s a full prefetch queue costs two thirds of the throughput.
             .set("fetch.queue.backoff.ms", "10")
-            // Prefetch: 16 MiB keep one core busy for 50 ms; more only fills memory and caches.
-            .set("queued.min.messages", "50000")
-            .set("queued.max.messages.kbytes", "16384")
+            // Prefetch: 8 MiB keep one core busy for 25 ms; more only fills memory and caches. An answer
+            // is decompressed as a whole, so it is bounded too.
+            .set("queued.min.messages", "20000")
+            .set("queued.max.messages.kbytes", "8192")
+            .set("fetch.max.bytes", "4194304")
             // A record may be as large as the broker allows: the decoder refuses it, not the client,
             // which would stop at it for ever.
             .set("receive.message.max.bytes", "1000000000");

@@ -4,6 +4,9 @@
 
 use super::{Kind, Match};
 
+/// RFC 5321 allows 64 bytes. More are taken, but not without end, as a `%` may start the next address.
+const LOCAL_BYTES_MAX: usize = 256;
+
 /// Bytes of a local part. RFC 5322 allows more (`=`, `/`, `?`, `&`, `{`, `|`, `}`, `*`), which in logs
 /// are delimiters much more often; `*` is what masks are made of.
 const fn is_local(byte: u8) -> bool {
@@ -23,9 +26,11 @@ const fn is_domain(byte: u8) -> bool {
 pub(super) fn at(text: &[u8], at: usize) -> Option<Match> {
     let sign = if text[at] == b'@' { 1 } else { 3 };
     let end = domain_end(text, at + sign)?;
-    let mut start = at;
-    while start > 0 && is_local(text[start - 1]) {
-        start -= 1;
+    let local = text[..at].iter().rev().take(LOCAL_BYTES_MAX).take_while(|&&byte| is_local(byte));
+    let mut start = at - local.count();
+    // A limit may fall inside a character.
+    while start < at && text[start] & 0xc0 == 0x80 {
+        start += 1;
     }
     // What encloses an address is not part of it: `'bob@example.com'`, `...bob@example.com`.
     while start < at && matches!(text[start], b'\'' | b'.' | b'-' | b'!' | b'#') {

@@ -154,9 +154,10 @@ fn is_in_identifier(text: &[u8], at: usize) -> bool {
     {
         return true;
     }
-    let is_hex = |byte: u8| byte.is_ascii_hexdigit();
-    let left = text[..at].iter().rev().take_while(|&&byte| is_hex(byte)).count();
-    let right = text[at..].iter().take_while(|&&byte| is_hex(byte)).count();
+    // No further than needed, as there may be many numbers in one run.
+    let is_hex = |byte: &&u8| byte.is_ascii_hexdigit();
+    let left = text[..at].iter().rev().take(DIGEST_BYTES_MIN).take_while(is_hex).count();
+    let right = text[at..].iter().take(2 * DIGEST_BYTES_MIN).take_while(is_hex).count();
     let run = &text[at - left..at + right];
     run.len() >= DIGEST_BYTES_MIN && run.iter().any(u8::is_ascii_alphabetic)
 }

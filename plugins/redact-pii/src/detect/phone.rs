@@ -66,6 +66,9 @@ fn north_american(number: Number<'_>, area: usize) -> Option<usize> {
 
 /// `030 901820`, `06 12 34 56 78`, `0044 20 7946 0958`: a leading zero and the same separator in all.
 fn national(number: Number<'_>) -> Option<usize> {
+    if number.separator(0) != Separator::None || !stands_free(number) {
+        return None;
+    }
     let first = number.digits(0);
     let range = match first {
         [b'0', b'1'..=b'9', ..] => NATIONAL_DIGITS,
@@ -79,17 +82,15 @@ fn national(number: Number<'_>) -> Option<usize> {
     let mut n_groups = 0;
     while n_groups == 0 || number.separator(n_groups) == Separator::One(separator) {
         let length = number.digits(n_groups).len();
-        if length < 2 {
-            return None;
-        }
         n_digits += length;
         n_groups += 1;
+        // Also keeps a long list of numbers from being walked once a number.
+        if length < 2 || n_digits > *range.end() {
+            return None;
+        }
     }
-    let fits = (2..=5).contains(&first.len())
-        && range.contains(&n_digits)
-        && number.separator(0) == Separator::None
-        && stands_free(number)
-        && ends_here(number, n_groups);
+    let fits =
+        (2..=5).contains(&first.len()) && range.contains(&n_digits) && ends_here(number, n_groups);
     fits.then_some(n_groups)
 }
 

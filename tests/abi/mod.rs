@@ -1,0 +1,194 @@
+//! Conformance: every component in the plugins' folder keeps the contract of `wit/`, driven by the
+//! chain that the program uses, without a broker.
+
+mod batches;
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use arrow::array::RecordBatch;
+use audit_chain::{Engine, Keys, Limits, Plugin, PluginChain, PluginSource};
+use audit_core::stage::Chain;
+use audit_core::{Judged, PluginState, schema};
+use audit_tests::env;
+
+use batches::Named;
+
+/// Every component that was built.
+fn components() -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(env::plugins()?)?.collect::<Result<Vec<_>, _>>()?;
+    let mut paths: Vec<_> = entries.into_iter().map(|entry| entry.path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "wasm"));
+    paths.sort();
+    ensure!(!paths.is_empty(), "no component in {}", env::plugins()?.display());
+    Ok(paths)
+}
+
+fn load(engine: &Engine, path: &PathBuf, config: &str) -> Result<PluginChain> {
+    let source = PluginSource {
+        name: path.display().to_string(),
+        component: fs::read(path)?,
+        config: config.to_owned(),
+        keys: Keys::new(),
+        limits: Limits::default(),
+    };
+    Ok(PluginChain::new(vec![Plugin::load(engine, source)?])?)
+}
+
+fn judge(chain: &mut PluginChain, batch: &Named) -> Result<Judged> {
+    chain.judge((batch.make)()?).with_context(|| format!("the batch `{}`", batch.name))
+}
+
+/// What a judgement is, in a form that can be compared.
+fn shown(judged: &Judged) -> String {
+    let rejects: Vec<_> = judged.dead_letters.iter().map(|l| (l.offset, &l.reason)).collect();
+    format!("{:?}\n{rejects:?}\n{:?}", judged.rows, judged.alerts)
+}
+
+fn states_of(states: &[PluginState]) -> Vec<(u32, &[u8])> {
+    states.iter().map(|state| (state.state_version, state.bytes.as_slice())).collect()
+}
+
+#[test]
+fn every_component_describes_itself_and_takes_an_empty_configuration() -> Result<()> {
+    let engine = Engine::new()?;
+    for path in components()? {
+        let chain = load(&engine, &path, "{}")?;
+        let id = &chain.plugins()[0];
+        let file = path.file_stem().and_then(|stem| stem.to_str()).context("a file name")?;
+        assert_eq!(id.name, file, "the file has the plugin's name");
+        ensure!(id.version.split('.').count() == 3, "{file}: version {}", id.version);
+        assert_eq!(id.sha256.len(), 64);
+    }
+    Ok(())
+}
+
+#[test]
+fn every_component_refuses_a_key_that_it_does_not_know() -> Result<()> {
+    let engine = Engine::new()?;
+    for path in components()? {
+        let refused = load(&engine, &path, r#"{"no-such-key": 1}"#).err();
+        let refused = refused.with_context(|| format!("{} took any key", path.display()))?;
+        let said = format!("{refused:#}");
+        ensure!(said.contains("no-such-key"), "{said}");
+        for broken in ["[]", "3", "{", ""] {
+            ensure!(load(&engine, &path, broken).is_err(), "{} took {broken:?}", path.display());
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn every_component_judges_every_batch_and_loses_no_row() -> Result<()> {
+    let engine = Engine::new()?;
+    for path in components()? {
+        let mut chain = load(&engine, &path, "{}")?;
+        for batch in batches::all() {
+            let given = (batch.make)()?.columns;
+            let judged = judge(&mut chain, &batch)?;
+            check_rows(&given, &judged, &batch)?;
+        }
+    }
+    Ok(())
+}
+
+/// Every row is there still, or a dead letter; nobody touched where it came from.
+fn check_rows(given: &RecordBatch, judged: &Judged, batch: &Named) -> Result<()> {
+    let (kept, apart) = (judged.rows.num_rows(), judged.dead_letters.len());
+    let name = batch.name;
+    ensure!(kept + apart == given.num_rows(), "{name}: {kept} rows and {apart} dead letters");
+    if apart > 0 {
+        return Ok(());
+    }
+    let host = [schema::SOURCE_PARTITION, schema::SOURCE_OFFSET, schema::SOURCE_TIMESTAMP];
+    for column in host.into_iter().chain(schema::REQUIRED_FIELDS) {
+        let (before, after) = (given.column_by_name(column), judged.rows.column_by_name(column));
+        ensure!(before.is_some() && before == after, "{name}: {column} was changed");
+    }
+    for field in given.schema().fields() {
+        let after = judged.rows.schema().field_with_name(field.name()).cloned();
+        ensure!(after?.data_type() == field.data_type(), "{name}: type of {}", field.name());
+    }
+    Ok(())
+}
+
+#[test]
+fn every_component_says_the_same_of_the_same_events() -> Result<()> {
+    let engine = Engine::new()?;
+    for path in components()? {
+        let (mut one, mut other) = (load(&engine, &path, "{}")?, load(&engine, &path, "{}")?);
+        for batch in batches::all() {
+            assert_eq!(
+                shown(&judge(&mut one, &batch)?),
+                shown(&judge(&mut other, &batch)?),
+                "{} and the batch `{}`",
+                path.display(),
+                batch.name
+            );
+        }
+        assert_eq!(states_of(&one.snapshot()?), states_of(&other.snapshot()?));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_restored_detector_goes_on_as_if_it_had_never_stopped() -> Result<()> {
+    let engine = Engine::new()?;
+    let mut n_detectors = 0;
+    for path in components()? {
+        let mut steady = load(&engine, &path, "{}")?;
+        if !steady.has_detectors() {
+            ensure!(steady.snapshot()?.is_empty(), "{}: a transform with state", path.display());
+            continue;
+        }
+        n_detectors += 1;
+        for batch in batches::all() {
+            let states = steady.snapshot()?;
+            let mut restored = load(&engine, &path, "{}")?;
+            restored.restore(&states)?;
+            assert_eq!(states_of(&restored.snapshot()?), states_of(&states), "{}", batch.name);
+            let expected = shown(&judge(&mut steady, &batch)?);
+            assert_eq!(shown(&judge(&mut restored, &batch)?), expected, "{}", batch.name);
+            assert_eq!(states_of(&restored.snapshot()?), states_of(&steady.snapshot()?));
+        }
+    }
+    ensure!(n_detectors > 0, "no detector among the components");
+    Ok(())
+}
+
+#[test]
+fn a_damaged_state_is_refused_and_harms_nothing() -> Result<()> {
+    let engine = Engine::new()?;
+    for path in components()? {
+        let mut chain = load(&engine, &path, "{}")?;
+        judge(&mut chain, &batches::attack())?;
+        for mut state in chain.snapshot()? {
+            let whole = state.bytes.clone();
+            ensure!(!whole.is_empty(), "{}: nothing remembered of an attack", path.display());
+            state.bytes.truncate(whole.len() / 2);
+            let cut = load(&engine, &path, "{}")?.restore(std::slice::from_ref(&state));
+            ensure!(cut.is_err(), "{} took half a state", path.display());
+            state.bytes = whole;
+            state.state_version += 1000;
+            let newer = load(&engine, &path, "{}")?.restore(&[state]);
+            ensure!(newer.is_err(), "{} took the state of another version", path.display());
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn the_detector_finds_the_attack_of_its_batch() -> Result<()> {
+    let engine = Engine::new()?;
+    let mut chain = load(&engine, &env::plugin("detect_failed_logins")?.into(), "{}")?;
+    let judged = judge(&mut chain, &batches::attack())?;
+    assert_eq!(judged.alerts.len(), 1);
+    let alert = &judged.alerts[0];
+    assert_eq!(alert.key["ip_address"], batches::ATTACKER);
+    ensure!(!alert.events.is_empty(), "an alert names its events");
+    for event in &alert.events {
+        ensure!((0..batches::N_FAILURES).contains(&event.offset), "{event:?}");
+    }
+    Ok(())
+}

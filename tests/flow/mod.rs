@@ -1,0 +1,149 @@
+//! Flow: a real broker, the real program, and readers that share no code with it.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+use audit_tests::case::{Case, DEAD_LETTERS, TABLE};
+use audit_tests::env;
+use audit_tests::table::Reading;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+const N_EVENTS: u64 = 24_000;
+
+const COLUMNS: [&str; 17] = [
+    "audit_id",
+    "event_timestamp",
+    "user_id",
+    "user_email",
+    "action_type",
+    "resource_type",
+    "resource_id",
+    "resource_name",
+    "action_result",
+    "ip_address",
+    "user_agent",
+    "session_id",
+    "details",
+    "ingestion_timestamp",
+    "source_topic",
+    "source_partition",
+    "source_offset",
+];
+
+/// What the pattern's own table has.
+const PROPERTIES: [(&str, &str); 5] = [
+    ("write.metadata.delete-after-commit.enabled", "true"),
+    ("write.metadata.previous-versions-max", "100"),
+    ("write.delete.mode", "copy-on-write"),
+    ("comment", "Immutable audit trail for compliance (GDPR, SOX, HIPAA)"),
+    ("write.parquet.compression-codec", "zstd"),
+];
+
+#[test]
+fn generated_events_arrive_once_redacted_and_with_their_alerts() -> Result<()> {
+    let case = Case::new("flow", 4)?;
+    case.generate(N_EVENTS, 1)?.succeed()?;
+    let host = case.host_with(&["detect_failed_logins", "redact_pii"])?.args(&["--until-end"]);
+    host.succeed()?;
+
+    let (rows, origins) = case.reader().origins(TABLE)?;
+    ensure!(rows.n_rows()? == N_EVENTS, "{} rows", rows.n_rows()?);
+    ensure!(rows.agreed("distinct_origins")? == N_EVENTS, "a row stands there twice");
+    let origins: BTreeSet<_> = origins.into_iter().collect();
+    ensure!(origins == case.offsets()?, "rows do not cover the topic");
+    check_definition(&rows)?;
+    check_provenance(&rows)?;
+    ensure!(case.reader().read(DEAD_LETTERS)?.n_rows()? == 0, "there are dead letters");
+    check_redaction(&case)?;
+    ensure!(!case.labels()?.is_empty(), "the generator made no attack");
+    assert_eq!(case.alert_keys()?, case.labels()?);
+    assert_eq!(case.alerts()?.len(), case.labels()?.len(), "an alert came twice");
+
+    host.succeed()?;
+    let again = case.reader().read(TABLE)?;
+    assert_eq!(again.n_rows()?, N_EVENTS);
+    assert_eq!(again.0["snapshots"], rows.0["snapshots"], "a second run added a snapshot");
+    assert_eq!(case.alerts()?.len(), case.labels()?.len(), "a second run added an alert");
+    Ok(())
+}
+
+#[test]
+fn the_redactor_may_come_first_because_it_leaves_addresses_alone() -> Result<()> {
+    let case = Case::new("redactor-first", 2)?;
+    case.generate(6_000, 2)?.succeed()?;
+    let host = case.host_with(&["redact_pii", "detect_failed_logins"])?.args(&["--until-end"]);
+    host.succeed()?;
+    check_redaction(&case)?;
+    ensure!(!case.labels()?.is_empty(), "the generator made no attack");
+    assert_eq!(case.alert_keys()?, case.labels()?);
+    Ok(())
+}
+
+#[test]
+fn one_topic_fills_two_tables_and_a_late_partial_run_goes_on_where_it_ended() -> Result<()> {
+    let case = Case::new("resume", 3)?;
+    case.generate(2_000, 3)?.succeed()?;
+    let host = case.host_with(&["redact_pii"])?.args(&["--until-end"]);
+    host.succeed()?;
+    case.generate(1_000, 4)?.succeed()?;
+    host.succeed()?;
+    let other = case.beside("resume-other")?;
+    other.host()?.args(&["--until-end", "--group", "another"]).succeed()?;
+    for reader in [case.reader(), other.reader()] {
+        let (rows, origins) = reader.origins(TABLE)?;
+        assert_eq!(rows.agreed("distinct_origins")?, 3_000);
+        assert_eq!(origins.len(), 3_000);
+    }
+    Ok(())
+}
+
+fn check_definition(rows: &Reading) -> Result<()> {
+    for reader in ["pyiceberg", "duckdb"] {
+        assert_eq!(rows.0[reader]["columns"], serde_json::json!(COLUMNS), "{reader}");
+    }
+    for what in ["event_timestamp_min", "event_timestamp_max", "by_action_type"] {
+        assert_eq!(rows.0["pyiceberg"][what], rows.0["duckdb"][what], "{what}");
+    }
+    let spec = serde_json::json!(["event_timestamp_day", "action_type"]);
+    assert_eq!(rows.0["partition_spec"], spec);
+    for (name, value) in PROPERTIES {
+        assert_eq!(rows.property(name), Some(value), "{name}");
+    }
+    assert_eq!(rows.properties_like("audit-host.pending."), [""; 0]);
+    Ok(())
+}
+
+/// The snapshot names the very bytes that judged its rows.
+fn check_provenance(rows: &Reading) -> Result<()> {
+    let expected = ["detect_failed_logins", "redact_pii"].map(|name| {
+        let component = fs::read(env::plugin(name)?)?;
+        Ok((name.to_owned(), hex::encode(Sha256::digest(component))))
+    });
+    let expected: Vec<_> = expected.into_iter().collect::<Result<_>>()?;
+    ensure!(!rows.summaries().is_empty(), "no snapshot");
+    for summary in rows.summaries() {
+        let plugins = summary["audit-host.plugins"].as_str().context("no plugins named")?;
+        let plugins: Vec<Value> = serde_json::from_str(plugins)?;
+        let named: Vec<_> = plugins
+            .iter()
+            .map(|p| (p["name"].as_str().unwrap_or(""), p["sha256"].as_str().unwrap_or("")))
+            .map(|(name, sha256)| (name.to_owned(), sha256.to_owned()))
+            .collect();
+        assert_eq!(named, expected);
+        for plugin in &plugins {
+            ensure!(plugin["version"].as_str().is_some_and(|v| !v.is_empty()), "{plugin}");
+        }
+    }
+    Ok(())
+}
+
+/// No value that the generator called sensitive stands in any column.
+fn check_redaction(case: &Case) -> Result<()> {
+    let rows = case.reader().grep(TABLE, &case.dir.join("pii.txt"))?;
+    let found = &rows.0["grep"];
+    ensure!(found["needles"].as_u64() > Some(100), "nothing to look for: {found}");
+    ensure!(found["occurrences"] == 0, "personal data in the table: {}", found["by_column"]);
+    Ok(())
+}

@@ -1,0 +1,198 @@
+//! Bad input: every record ends as a row or as a dead letter with its reason, and harms no other.
+
+mod records;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use audit_tests::broker::{self, Payload};
+use audit_tests::case::{Case, DEAD_LETTERS, TABLE, text};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use records::{Expect, Record};
+
+/// A run over thousands of partitions must stay below this.
+const RSS_BYTES_MAX: u64 = 600 << 20;
+/// What each large record needs: it is held once by the client, once in its batch, once as dead letter.
+const RSS_BYTES_MAX_LARGE: u64 = 1 << 30;
+const N_ACTIONS: usize = 10_000;
+
+/// What a dead letter of a record must say.
+const LETTER: [&str; 8] = [
+    "source_partition",
+    "source_offset",
+    "reason_class",
+    "reason",
+    "payload_bytes",
+    "payload_sha256",
+    "payload_form",
+    "payload",
+];
+
+#[test]
+fn every_kind_of_bad_record_ends_as_documented() -> Result<()> {
+    let case = Case::new("bad-input", 1)?;
+    let records = records::all();
+    let payloads = records.iter().map(|record| (0, record.payload.clone()));
+    broker::send(&case.topic, payloads)?;
+    let ended = case.host_with(&["redact_pii"])?.args(&["--until-end"]).succeed()?;
+    check_outcomes(&case, &records)?;
+    check_files(&case)?;
+    let peak = ended.peak_rss_bytes;
+    ensure!(peak < RSS_BYTES_MAX_LARGE, "{} MiB of memory for large records", peak >> 20);
+    Ok(())
+}
+
+/// Rows and dead letters by offset, which is the place in the list of records.
+fn check_outcomes(case: &Case, records: &[Record]) -> Result<()> {
+    let (table, rows) = case.reader().rows(TABLE, &["source_offset", "action_type"])?;
+    let (_, letters) = case.reader().rows(DEAD_LETTERS, &LETTER)?;
+    assert_eq!(table.n_rows()?, rows.len() as u64);
+    assert_eq!(rows.len() + letters.len(), records.len(), "a record is lost or came twice");
+    let rows = by_offset(&rows)?;
+    let letters = by_offset(&letters)?;
+    let mut wrong = Vec::new();
+    for (offset, record) in (0..).zip(records) {
+        let seen = match (rows.get(&offset), letters.get(&offset)) {
+            (Some(row), None) => Expect::Row(text(&row["action_type"])),
+            (None, Some(letter)) => {
+                check_letter(record, letter)?;
+                Expect::DeadLetter(text(&letter["reason_class"]))
+            }
+            _ => Expect::Row("neither or both".to_owned()),
+        };
+        if seen != record.expect {
+            let letter = letters.get(&offset).map(|letter| text(&letter["reason"]));
+            wrong.push(format!("{}: {seen:?}, not {:?} {letter:?}", record.name, record.expect));
+        }
+    }
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
+fn by_offset(rows: &[Value]) -> Result<BTreeMap<i64, &Value>> {
+    let offset = |row: &Value| row["source_offset"].as_i64().context("a row without offset");
+    rows.iter().map(|row| Ok((offset(row)?, row))).collect()
+}
+
+/// Without a key a dead letter has size and digest of its record, and not its bytes.
+fn check_letter(record: &Record, letter: &Value) -> Result<()> {
+    let payload = record.payload.as_deref().unwrap_or_default();
+    let name = record.name;
+    assert_eq!(letter["payload_bytes"], payload.len(), "{name}");
+    assert_eq!(letter["payload_sha256"], hex::encode(Sha256::digest(payload)), "{name}");
+    assert_eq!(letter["payload_form"], "digest-only", "{name}");
+    assert_eq!(letter["payload"], Value::Null, "{name}");
+    let reason = text(&letter["reason"]);
+    ensure!(!reason.is_empty() && reason.len() < 500, "{name}: the reason is {reason:?}");
+    ensure!(!reason.contains(records::MARK), "{name}: the reason shows the record: {reason}");
+    Ok(())
+}
+
+/// Whatever an action is called, files lie below the folders of the two tables and the outbox.
+fn check_files(case: &Case) -> Result<()> {
+    let warehouse = case.dir.join("warehouse");
+    let allowed = [
+        "demo/audit_trail/data",
+        "demo/audit_trail/metadata",
+        "demo/audit_trail_dead_letters/data",
+        "demo/audit_trail_dead_letters/metadata",
+        ".audit-host",
+    ];
+    for path in files(&case.dir)? {
+        let beside = path.parent() == Some(&case.dir);
+        let inside = allowed.iter().any(|folder| path.starts_with(warehouse.join(folder)));
+        ensure!(beside || inside, "{} is no place for a file", path.display());
+    }
+    let own = |path: &PathBuf| {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let name = name.unwrap_or_default();
+        let known = ["run-", "catalog.db", "alerts.jsonl", "demo.audit_trail"];
+        known.iter().any(|known| name.starts_with(known))
+    };
+    let mut beside = files(&case.dir)?;
+    beside.retain(|path| path.parent() == Some(&case.dir));
+    let stray: Vec<_> = beside.iter().filter(|path| !own(path)).collect();
+    ensure!(stray.is_empty(), "strange files {stray:?}");
+    Ok(())
+}
+
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let path = entry?.path();
+        if path.is_dir() {
+            found.extend(files(&path)?);
+        } else {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}
+
+#[test]
+fn ten_thousand_actions_neither_fill_the_memory_nor_lose_a_row() -> Result<()> {
+    let case = Case::new("many-actions", 1)?;
+    let record = |n: usize| (0, records::event(&format!("action/{n}"), "2026-01-05T10:00:00Z"));
+    broker::send(&case.topic, (0..N_ACTIONS).map(record))?;
+    let ended = case.host()?.args(&["--until-end"]).succeed()?;
+    let peak = ended.peak_rss_bytes;
+    ensure!(peak < RSS_BYTES_MAX, "{} MiB of memory at its peak", peak >> 20);
+    let (_, rows) = case.reader().rows(TABLE, &["action_type"])?;
+    assert_eq!(rows.len(), N_ACTIONS);
+    let actions: BTreeSet<String> = rows.iter().map(|row| text(&row["action_type"])).collect();
+    assert_eq!(actions.len(), N_ACTIONS);
+    check_files(&case)
+}
+
+/// How a dead letter's payload is kept under a configuration.
+fn payloads_under(case: &Case, name: &str, config: &str) -> Result<Vec<Value>> {
+    let case = case.beside(name)?;
+    let key = case.dir.join("key");
+    fs::write(&key, "0123456789abcdef0123456789abcdef")?;
+    let file = case.dir.join("audit-host.toml");
+    fs::write(&file, config.replace("KEY", &key.display().to_string()))?;
+    let host = case.host()?.args(&["--config", &file.display().to_string()]);
+    let ended = host.args(&["--until-end"]).succeed()?;
+    ensure!(!ended.stderr.contains(records::MARK), "a log line shows a record: {}", ended.stderr);
+    let (_, letters) = case.reader().rows(DEAD_LETTERS, &LETTER)?;
+    assert_eq!(letters.len(), 2, "{name}");
+    Ok(letters)
+}
+
+#[test]
+fn a_dead_letter_keeps_its_payload_only_sealed_or_on_request() -> Result<()> {
+    let case = Case::new("payloads", 1)?;
+    let secret: Payload = Some(format!("{} 4111111111111111", records::MARK).into_bytes());
+    broker::send(&case.topic, [(0, secret.clone()), (0, secret.clone())])?;
+    let secret = secret.unwrap_or_default();
+    let readable = hex::encode(&secret);
+
+    for letter in payloads_under(&case, "payloads-no-key", "")? {
+        assert_eq!(letter["payload_form"], "digest-only");
+        assert_eq!(letter["payload"], Value::Null);
+        assert_eq!(letter["payload_sha256"], hex::encode(Sha256::digest(&secret)));
+    }
+    let only_digest = "[dead-letters]\nkey-file = \"KEY\"\npayload = \"digest-only\"";
+    for letter in payloads_under(&case, "payloads-digest", only_digest)? {
+        assert_eq!(letter["payload_form"], "digest-only");
+        assert_eq!(letter["payload"], Value::Null);
+    }
+    for letter in payloads_under(&case, "payloads-raw", "[dead-letters]\npayload = \"raw\"")? {
+        assert_eq!(letter["payload_form"], "raw");
+        assert_eq!(letter["payload"], readable);
+    }
+    let sealed = payloads_under(&case, "payloads-sealed", "[dead-letters]\nkey-file = \"KEY\"")?;
+    let part = hex::encode(records::MARK);
+    for letter in &sealed {
+        assert_eq!(letter["payload_form"], "xchacha20poly1305");
+        let kept = letter["payload"].as_str().context("a sealed payload")?;
+        ensure!(!kept.contains(&part), "the payload can be read");
+        ensure!(kept.len() > readable.len(), "a seal is longer than what it seals");
+    }
+    assert_ne!(sealed[0]["payload"], sealed[1]["payload"], "equal records can be told");
+    Ok(())
+}

@@ -1,0 +1,8 @@
+//! Everything that is tested from outside, in one program: README.md says which part proves what.
+
+mod abi;
+mod cli;
+mod crash;
+mod flow;
+mod golden;
+mod input;

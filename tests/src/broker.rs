@@ -1,0 +1,98 @@
+//! The one Kafka node of the test program, and what a test does with it.
+
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+
+use crate::env;
+use crate::kafka::{Install, Kafka};
+
+/// The largest record that a test sends has 100 MiB, and a request has a head of its own.
+const MESSAGE_BYTES_MAX: &str = "125829120";
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+
+/// A record to send: `None` is a null payload.
+pub type Payload = Option<Vec<u8>>;
+
+/// The address of the shared node; the first caller starts it, and it ends with this process.
+pub fn brokers() -> Result<String> {
+    static NODE: OnceLock<Result<Kafka, String>> = OnceLock::new();
+    let node = NODE.get_or_init(|| start().map_err(|error| format!("{error:#}")));
+    node.as_ref().map(Kafka::bootstrap).map_err(|error| anyhow!("starting Kafka: {error}"))
+}
+
+fn start() -> Result<Kafka> {
+    let props = [
+        ("message.max.bytes", MESSAGE_BYTES_MAX),
+        ("socket.request.max.bytes", MESSAGE_BYTES_MAX),
+        ("replica.fetch.max.bytes", MESSAGE_BYTES_MAX),
+    ];
+    Kafka::start(&Install::from_env()?, &env::folder("kafka")?, 0, &props)
+}
+
+fn client() -> Result<ClientConfig> {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", brokers()?).set("message.max.bytes", MESSAGE_BYTES_MAX);
+    Ok(config)
+}
+
+/// Creates a topic and returns once its partitions have leaders.
+pub fn create_topic(name: &str, n_partitions: i32) -> Result<()> {
+    let admin: AdminClient<DefaultClientContext> = client()?.create()?;
+    let topic = NewTopic::new(name, n_partitions, TopicReplication::Fixed(1));
+    let options = AdminOptions::new().operation_timeout(Some(ANSWER_WITHIN));
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let answers = runtime
+        .block_on(admin.create_topics([&topic], &options))
+        .with_context(|| format!("creating the topic {name}"))?;
+    if let Some(Err((_, code))) = answers.into_iter().next() {
+        bail!("creating the topic {name}: {code}");
+    }
+    let deadline = Instant::now() + ANSWER_WITHIN;
+    loop {
+        match watermarks(name, n_partitions) {
+            Ok(_) => return Ok(()),
+            Err(error) if Instant::now() > deadline => return Err(error),
+            Err(_) => {}
+        }
+    }
+}
+
+/// For each partition the offset that the next record gets; nothing is ever deleted in these tests.
+pub fn watermarks(topic: &str, n_partitions: i32) -> Result<Vec<i64>> {
+    let consumer: BaseConsumer = client()?.create()?;
+    let end = |partition| {
+        let (_, end) = consumer
+            .fetch_watermarks(topic, partition, ANSWER_WITHIN)
+            .with_context(|| format!("reading the offsets of {topic}[{partition}]"))?;
+        Ok(end)
+    };
+    (0..n_partitions).map(end).collect()
+}
+
+/// Sends records in order and waits until the node has them all.
+pub fn send(topic: &str, records: impl IntoIterator<Item = (i32, Payload)>) -> Result<()> {
+    let mut config = client()?;
+    config.set("enable.idempotence", "true").set("queue.buffering.max.kbytes", "1048576");
+    let producer: BaseProducer = config.create()?;
+    for (partition, payload) in records {
+        let mut record = BaseRecord::<(), [u8]>::to(topic).partition(partition);
+        record.payload = payload.as_deref();
+        while let Err((error, back)) = producer.send(record) {
+            let full = KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull);
+            ensure!(error == full, "sending to {topic}: {error}");
+            producer.poll(Duration::from_millis(20));
+            record = back;
+        }
+    }
+    producer.flush(ANSWER_WITHIN * 2).with_context(|| format!("sending to {topic}"))?;
+    ensure!(producer.in_flight_count() == 0, "the node did not take all records of {topic}");
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! The ground that one test stands on: its own folder, topic, catalog and table.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use crate::program::Program;
+use crate::table::Reader;
+use crate::{broker, env};
+
+/// The table of every test.
+pub const TABLE: &str = "demo.audit_trail";
+/// Where its dead letters go.
+pub const DEAD_LETTERS: &str = "demo.audit_trail_dead_letters";
+
+/// One test's ground.
+#[derive(Debug)]
+pub struct Case {
+    pub topic: String,
+    pub n_partitions: i32,
+    pub dir: PathBuf,
+}
+
+impl Case {
+    /// A new folder and a new topic, both called `name`.
+    pub fn new(name: &str, n_partitions: i32) -> Result<Self> {
+        broker::create_topic(name, n_partitions)?;
+        Ok(Self { topic: name.to_owned(), n_partitions, dir: env::folder(name)? })
+    }
+
+    /// The same topic into another folder, so into another table.
+    pub fn beside(&self, name: &str) -> Result<Self> {
+        let (topic, n_partitions) = (self.topic.clone(), self.n_partitions);
+        Ok(Self { topic, n_partitions, dir: env::folder(name)? })
+    }
+
+    pub fn path(&self, name: &str) -> String {
+        self.dir.join(name).display().to_string()
+    }
+
+    /// `audit-host` from this topic into this table; alerts go to `alerts.jsonl`.
+    pub fn host(&self) -> Result<Program> {
+        let catalog = format!("sqlite:{}", self.path("catalog.db"));
+        let alerts = format!("file:{}", self.path("alerts.jsonl"));
+        let args = ["--brokers", &broker::brokers()?, "--topic", &self.topic, "--table", TABLE];
+        let host = Program::new(&self.dir, &args).args(&["--catalog", &catalog]);
+        Ok(host.args(&["--warehouse", &self.path("warehouse"), "--alerts", &alerts]))
+    }
+
+    /// [`Case::host`] with built components as plugins, in this order.
+    pub fn host_with(&self, plugins: &[&str]) -> Result<Program> {
+        let mut host = self.host()?;
+        for plugin in plugins {
+            host = host.args(&["--plugin", &env::plugin(plugin)?]);
+        }
+        Ok(host)
+    }
+
+    /// The seed's events to this topic, with attacks and personal data; writes what must be found to
+    /// `labels.jsonl` and what must not to `pii.txt`.
+    pub fn generate(&self, count: u64, seed: u64) -> Result<Program> {
+        let (count, seed) = (count.to_string(), seed.to_string());
+        let args = ["generate", "--count", &count, "--seed", &seed, "--step", "2s"];
+        let (labels, pii) = (self.path("labels.jsonl"), self.path("pii.txt"));
+        let program = Program::new(&self.dir, &args)
+            .args(&["--users", "40", "--attacks", "failed-logins", "--pii"])
+            .args(&["--start", "2025-06-02T00:00:00Z", "--labels", &labels, "--pii-values", &pii]);
+        let brokers = broker::brokers()?;
+        Ok(program.args(&["--to", "kafka", "--brokers", &brokers, "--topic", &self.topic]))
+    }
+
+    /// The readers of this catalog.
+    pub fn reader(&self) -> Reader {
+        Reader::new(&self.dir.join("catalog.db"), &self.dir.join("warehouse"), &self.dir)
+    }
+
+    /// Every offset of the topic as (partition, offset).
+    pub fn offsets(&self) -> Result<BTreeSet<(i64, i64)>> {
+        let ends = broker::watermarks(&self.topic, self.n_partitions)?;
+        let all = (0..).zip(ends).flat_map(|(at, end)| (0..end).map(move |offset| (at, offset)));
+        Ok(all.collect())
+    }
+
+    /// Rule and key of every label of [`Case::generate`].
+    pub fn labels(&self) -> Result<BTreeSet<(String, String)>> {
+        let lines = json_lines(&self.dir.join("labels.jsonl"))?;
+        Ok(lines.iter().map(|label| (text(&label["rule"]), text(&label["key"]))).collect())
+    }
+
+    /// Every line of `alerts.jsonl`, repeated deliveries included.
+    pub fn alerts(&self) -> Result<Vec<Value>> {
+        json_lines(&self.dir.join("alerts.jsonl"))
+    }
+
+    /// Rule and address of every alert.
+    pub fn alert_keys(&self) -> Result<BTreeSet<(String, String)>> {
+        let key = |alert: &Value| (text(&alert["rule"]), text(&alert["key"]["ip_address"]));
+        Ok(self.alerts()?.iter().map(key).collect())
+    }
+}
+
+/// Text of a JSON value; anything else is shown as JSON.
+pub fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// A file of one JSON value a line.
+pub fn json_lines(path: &Path) -> Result<Vec<Value>> {
+    let lines =
+        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let value = |line: &str| {
+        serde_json::from_str(line).with_context(|| format!("{}: {line}", path.display()))
+    };
+    lines.lines().map(value).collect()
+}

@@ -1,0 +1,211 @@
+//! The program under test, run as a user runs it: arguments, files, exit code. Never waits for ever.
+
+use std::fs::{self, File};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::env;
+
+/// Longer than any run of a test; a run that takes this long hangs.
+pub const LIMIT: Duration = Duration::from_mins(2);
+/// How often a condition is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// A command line to run.
+#[derive(Debug, Clone)]
+pub struct Program {
+    args: Vec<String>,
+    dir: PathBuf,
+    env: Vec<(String, String)>,
+}
+
+/// What a run left.
+#[derive(Debug)]
+pub struct Ended {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+    pub elapsed: Duration,
+    pub peak_rss_bytes: u64,
+}
+
+/// A run that goes on. Dropping it kills the process.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    args: Vec<String>,
+    out: [PathBuf; 2],
+    began: Instant,
+    peak_rss_bytes: u64,
+}
+
+impl Program {
+    /// The program with these arguments, in the folder `dir`, where its output is kept as well.
+    pub fn new(dir: &Path, args: &[&str]) -> Self {
+        let args = args.iter().map(ToString::to_string).collect();
+        Self { args, dir: dir.to_owned(), env: Vec::new() }
+    }
+
+    #[must_use]
+    pub fn args(mut self, args: &[&str]) -> Self {
+        self.args.extend(args.iter().map(ToString::to_string));
+        self
+    }
+
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Starts it with no input and none of our own settings in its environment.
+    pub fn start(&self) -> Result<Running> {
+        static RUNS: AtomicU32 = AtomicU32::new(0);
+        let run = RUNS.fetch_add(1, Ordering::Relaxed);
+        let out = ["stdout", "stderr"].map(|kind| self.dir.join(format!("run-{run}.{kind}")));
+        let mut command = Command::new(env::program()?);
+        command.args(&self.args).current_dir(&self.dir).stdin(Stdio::null());
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("AUDIT_HOST_") {
+                command.env_remove(name);
+            }
+        }
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        command.stdout(create(&out[0])?).stderr(create(&out[1])?);
+        let child = command.spawn().context("cannot start the program under test")?;
+        let (args, began) = (self.args.clone(), Instant::now());
+        Ok(Running { child, args, out, began, peak_rss_bytes: 0 })
+    }
+
+    /// Runs it to its end, whatever that is.
+    pub fn run(&self) -> Result<Ended> {
+        self.start()?.wait(LIMIT)
+    }
+
+    /// Runs it and insists on exit code 0.
+    pub fn succeed(&self) -> Result<Ended> {
+        self.run()?.success()
+    }
+}
+
+fn create(path: &Path) -> Result<File> {
+    File::create(path).with_context(|| format!("cannot create {}", path.display()))
+}
+
+impl Running {
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> Result<bool> {
+        self.peak_rss_bytes = self.peak_rss_bytes.max(peak_rss_bytes(self.pid()));
+        Ok(self.child.try_wait().context("cannot ask for the state of the program")?.is_some())
+    }
+
+    /// Waits for its end; a run over the limit is killed and an error.
+    pub fn wait(mut self, limit: Duration) -> Result<Ended> {
+        let deadline = Instant::now() + limit;
+        while !self.has_ended()? {
+            if Instant::now() > deadline {
+                let args = self.args.join(" ");
+                let ended = self.kill()?;
+                bail!("`{args}` did not end within {limit:?}; it said:\n{}", ended.stderr);
+            }
+            thread::sleep(LOOK_EVERY);
+        }
+        self.collect()
+    }
+
+    /// Asks for a clean end, as a service manager does.
+    pub fn terminate(&self) -> Result<()> {
+        let status = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status();
+        ensure!(status.context("cannot run kill")?.success(), "cannot end process {}", self.pid());
+        Ok(())
+    }
+
+    /// Kills it as a crash does (SIGKILL).
+    pub fn kill(mut self) -> Result<Ended> {
+        self.child.kill().context("cannot kill the program")?;
+        self.collect()
+    }
+
+    /// Everything it said on standard error so far.
+    pub fn said(&self) -> Result<String> {
+        read(&self.out[1])
+    }
+
+    fn collect(&mut self) -> Result<Ended> {
+        let status = self.child.wait().context("cannot wait for the program")?;
+        Ok(Ended {
+            status,
+            stdout: read(&self.out[0])?,
+            stderr: read(&self.out[1])?,
+            elapsed: self.began.elapsed(),
+            peak_rss_bytes: self.peak_rss_bytes,
+        })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // An error says that it has ended already.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+impl Ended {
+    /// Insists on exit code 0.
+    pub fn success(self) -> Result<Self> {
+        ensure!(self.status.success(), "the program ended with {}:\n{}", self.status, self.stderr);
+        Ok(self)
+    }
+
+    /// The exit code; none if a signal ended it.
+    pub fn code(&self) -> Option<i32> {
+        self.status.code()
+    }
+
+    pub fn was_killed(&self) -> bool {
+        self.status.signal().is_some()
+    }
+
+    /// The lines on standard error by which the program says why it failed.
+    pub fn complaints(&self) -> Vec<&str> {
+        self.stderr.lines().filter(|line| line.starts_with("audit-host: ")).collect()
+    }
+}
+
+fn read(path: &Path) -> Result<String> {
+    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// `VmHWM` of a process; 0 once it is gone.
+fn peak_rss_bytes(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|rest| rest.trim().strip_suffix(" kB"));
+    kib.and_then(|kib| kib.parse::<u64>().ok()).map_or(0, |kib| kib * 1024)
+}
+
+/// Looks until `happened` says yes. An error when it does not within `limit`.
+pub fn wait_until(
+    what: &str,
+    limit: Duration,
+    mut happened: impl FnMut() -> Result<bool>,
+) -> Result<()> {
+    let deadline = Instant::now() + limit;
+    while !happened()? {
+        ensure!(Instant::now() < deadline, "waited {limit:?} in vain: {what}");
+        thread::sleep(LOOK_EVERY);
+    }
+    Ok(())
+}
