@@ -122,7 +122,8 @@ fn batch(n_rows: usize, value: impl Fn(usize, &str) -> Value) -> Result<Batch> {
         let times = rows.clone().map(move |row| NOON_US + row * step);
         Arc::new(TimestampMicrosecondArray::from_iter_values(times).with_timezone(schema::UTC))
     };
-    let columns = schema::decoded().fields().iter().map(|field| -> ArrayRef {
+    let decoded = schema::decoded();
+    let columns = decoded.fields().iter().map(|field| -> ArrayRef {
         match field.name().as_str() {
             schema::EVENT_TIMESTAMP => time(1_000_000),
             schema::SOURCE_TIMESTAMP => time(1_000),
@@ -132,7 +133,7 @@ fn batch(n_rows: usize, value: impl Fn(usize, &str) -> Value) -> Result<Batch> {
         }
     });
     Ok(Batch {
-        columns: RecordBatch::try_new(schema::decoded(), columns.collect())?,
+        columns: RecordBatch::try_new(Arc::clone(&decoded), columns.collect())?,
         record_of_row: (0..n_rows as u32).collect(),
         rejected: Vec::new(),
         raw,

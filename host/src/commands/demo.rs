@@ -53,19 +53,19 @@ pub(crate) async fn run(args: DemoArgs) -> Result<()> {
     ));
 
     let stop = Stop::default();
-    let produced = Arc::new(AtomicBool::new(false));
+    let all_sent = Arc::new(AtomicBool::new(false));
     let producer = {
-        let (brokers, produced) = (broker.brokers(), Arc::clone(&produced));
+        let (brokers, all_sent) = (broker.brokers(), Arc::clone(&all_sent));
         let (count, rate, seed) = (args.count, args.rate, args.seed);
         tokio::task::spawn_blocking(move || {
             let sent = produce(&brokers, count, rate, seed);
-            produced.store(true, Ordering::Relaxed);
+            all_sent.store(true, Ordering::Relaxed);
             sent
         })
     };
     let counters = Arc::new(Counters::default());
     let n_expected = args.count + BAD_RECORDS.len() as u64;
-    let watcher = tokio::spawn(watch(Arc::clone(&counters), Arc::clone(&stop), produced, n_expected));
+    let watcher = tokio::spawn(watch(Arc::clone(&counters), Arc::clone(&stop), all_sent, n_expected));
     let ended = flow(&settings, stop, &counters).await;
     watcher.abort();
     ended?;
@@ -134,14 +134,14 @@ fn produce(brokers: &str, count: u64, rate: u64, seed: u64) -> Result<()> {
 }
 
 /// Says where the demo is, and stops it once everything that was produced has been read.
-async fn watch(counters: Arc<Counters>, stop: Stop, produced: Arc<AtomicBool>, n_expected: u64) {
+async fn watch(counters: Arc<Counters>, stop: Stop, all_sent: Arc<AtomicBool>, n_expected: u64) {
     let mut before = Progress::of(&counters);
     loop {
         tokio::time::sleep(TICK).await;
         let now = Progress::of(&counters);
         say(&format!("  {now}, {:.0} events/s", now.rate_since(&before)));
         let is_stuck = now.events == before.events && now.rows == before.rows;
-        if produced.load(Ordering::Relaxed) && (now.events >= n_expected || is_stuck) {
+        if all_sent.load(Ordering::Relaxed) && (now.events >= n_expected || is_stuck) {
             stop.store(true, Ordering::Relaxed);
         }
         before = now;
@@ -176,11 +176,8 @@ async fn conclude(settings: &Settings, dir: &Path) -> Result<()> {
 
 fn table(summary: &TableSummary) -> String {
     let width = summary.by_value.keys().map(String::len).max().unwrap_or_default();
-    let mut text = String::new();
-    for (value, n) in &summary.by_value {
-        text.push_str(&format!("  {value:<width$}  {n:>9}\n"));
-    }
-    text
+    let lines = summary.by_value.iter().map(|(value, n)| format!("  {value:<width$}  {n:>9}\n"));
+    lines.collect()
 }
 
 fn show_alerts(path: &Path) -> Result<()> {

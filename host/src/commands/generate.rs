@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -166,7 +166,7 @@ fn create(path: &Path) -> Result<File, config::Error> {
 }
 
 fn write_lines<T: std::fmt::Display>(
-    path: &PathBuf,
+    path: &Path,
     lines: impl Iterator<Item = T>,
 ) -> Result<()> {
     let mut file = BufWriter::new(create(path)?);

@@ -17,7 +17,7 @@ const CATALOG_NAME: &str = "audit_host";
 const TRIGGER_INTERVAL: Duration = Duration::from_secs(5);
 /// Shorter commits would spend more on metadata than on rows.
 const TRIGGER_INTERVAL_MIN: Duration = Duration::from_millis(100);
-const TRIGGER_INTERVAL_MAX: Duration = Duration::from_secs(3600);
+const TRIGGER_INTERVAL_MAX: Duration = Duration::from_hours(1);
 /// A record larger than this is no audit event.
 const RECORD_BYTES_MAX: u64 = 16 << 20;
 /// Rows of one commit: at 40 bytes a row in open files, about 100 MiB of memory.

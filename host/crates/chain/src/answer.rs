@@ -210,16 +210,12 @@ pub(crate) fn replace_columns(
     let mut fields: Vec<_> = batch.schema().fields().iter().map(Arc::clone).collect();
     let mut arrays = batch.columns().to_vec();
     for (output, column) in plugin.writes.iter().zip(columns) {
-        match batch.schema().index_of(&output.name) {
-            Ok(idx) => {
-                if let Some(place) = arrays.get_mut(idx) {
-                    *place = column;
-                }
-            }
-            Err(_) => {
-                fields.push(Arc::new(Field::new(&output.name, output.data_type.clone(), true)));
-                arrays.push(column);
-            }
+        let place = batch.schema().index_of(&output.name).ok();
+        if let Some(place) = place.and_then(|idx| arrays.get_mut(idx)) {
+            *place = column;
+        } else {
+            fields.push(Arc::new(Field::new(&output.name, output.data_type.clone(), true)));
+            arrays.push(column);
         }
     }
     RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)

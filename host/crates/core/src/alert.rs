@@ -57,6 +57,7 @@ mod rfc3339 {
     use jiff::Timestamp;
     use serde::{Deserialize, Deserializer, Serializer, de, ser};
 
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
     pub(super) fn serialize<S: Serializer>(micros: &i64, to: S) -> Result<S::Ok, S::Error> {
         let time = Timestamp::from_microsecond(*micros).map_err(ser::Error::custom)?;
         to.collect_str(&time)

@@ -59,12 +59,11 @@ pub enum Error {
 impl From<Error> for audit_core::Error {
     fn from(error: Error) -> Self {
         let (kind, attempted) = match &error {
-            Error::Setting { .. } | Error::OtherSchema { .. } | Error::Vault(_) => {
-                (Kind::Config, "opening the table")
-            }
-            Error::OpenCatalog { .. } | Error::Warehouse { .. } => {
-                (Kind::Config, "opening the table")
-            }
+            Error::Setting { .. }
+            | Error::OtherSchema { .. }
+            | Error::Vault(_)
+            | Error::OpenCatalog { .. }
+            | Error::Warehouse { .. } => (Kind::Config, "opening the table"),
             Error::Fenced { .. } => (Kind::Fenced, "committing to the table"),
             _ => (Kind::Failed, "writing to the table"),
         };

@@ -34,7 +34,7 @@ pub(crate) type Groups = HashMap<Partition, Vec<(usize, usize)>>;
 /// Sorts the rows of several batches by partition.
 pub(crate) fn group(batches: &[&RecordBatch]) -> Result<Groups, Error> {
     // Keyed by borrowed text while sorting: an owned key a row would cost more than all the rest.
-    let mut groups: HashMap<(Option<i32>, Option<&str>), Vec<(usize, usize)>> = HashMap::new();
+    let mut groups: HashMap<_, Vec<(usize, usize)>> = HashMap::new();
     for (batch_idx, batch) in batches.iter().enumerate() {
         let times = column(batch, schema::EVENT_TIMESTAMP)?
             .as_primitive_opt::<TimestampMicrosecondType>()
@@ -49,7 +49,7 @@ pub(crate) fn group(batches: &[&RecordBatch]) -> Result<Groups, Error> {
         }
     }
     let owned = groups.into_iter().map(|((day, action), rows)| {
-        (Partition { day, action_type: action.map(ToOwned::to_owned) }, rows)
+        (Partition { day, action_type: action.map(str::to_owned) }, rows)
     });
     Ok(owned.collect())
 }

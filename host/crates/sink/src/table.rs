@@ -146,10 +146,10 @@ impl AuditTable {
         let before = std::mem::replace(&mut self.rows, committed.table);
         self.drop_old_metadata(&before).await;
         self.drop_finished().await;
-        if let Some(pointer) = new_state {
-            if let Some(old) = self.state.replace(pointer) {
-                self.objects.remove(&old.location).await;
-            }
+        if let Some(pointer) = new_state
+            && let Some(old) = self.state.replace(pointer)
+        {
+            self.objects.remove(&old.location).await;
         }
         Ok(())
     }

@@ -21,7 +21,7 @@ use crate::settings::{Settings, check_properties};
 const BATCH_BYTES_MAX: usize = 8 << 20;
 
 /// How often to look for partitions that were added to a topic.
-const NEW_PARTITIONS_EVERY: Duration = Duration::from_secs(60);
+const NEW_PARTITIONS_EVERY: Duration = Duration::from_mins(1);
 
 /// Records from Kafka.
 pub struct KafkaSource {

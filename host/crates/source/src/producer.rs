@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::settings::{ASK_TIMEOUT, Settings, Start, base_config};
 
 /// How long the last records may take to be delivered.
-const FLUSH_TIMEOUT: Duration = Duration::from_secs(60);
+const FLUSH_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Sends records to one topic and counts what the broker did not take.
 pub struct Producer {
