@@ -11,7 +11,11 @@ fn main() -> io::Result<()> {
     if let Some(folder) = env::var_os("AUDIT_HOST_BUILTINS") {
         for (name, path) in components(Path::new(&folder))? {
             println!("cargo::rerun-if-changed={}", path.display());
-            let _ = writeln!(table, "    ({name:?}, include_bytes!({:?})),", path.display().to_string());
+            let _ = writeln!(
+                table,
+                "    ({name:?}, include_bytes!({:?})),",
+                path.display().to_string()
+            );
         }
         println!("cargo::rerun-if-changed={}", Path::new(&folder).display());
     }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
@@ -12,26 +13,25 @@ use jiff::Timestamp;
 #[command(version, args_conflicts_with_subcommands = true, max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(flatten)]
-    pub(crate) log: LogArgs,
-    #[command(flatten)]
     pub(crate) run: RunArgs,
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct LogArgs {
     /// What to log on standard error: error, warn, info, debug, or directives such as
     /// `warn,audit_sink=debug`
-    #[arg(long, global = true, env = "AUDIT_HOST_LOG", default_value = "info", value_name = "LEVEL")]
+    #[arg(long, env = "AUDIT_HOST_LOG", default_value = "info", value_name = "LEVEL")]
     pub(crate) log: String,
     /// Log as text or as one JSON object a line
-    #[arg(long, global = true, env = "AUDIT_HOST_LOG_FORMAT", default_value = "text")]
+    #[arg(long, env = "AUDIT_HOST_LOG_FORMAT", default_value = "text")]
     pub(crate) log_format: LogFormat,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
+    #[default]
     Text,
     Json,
 }
@@ -46,8 +46,20 @@ pub(crate) enum Command {
     Generate(GenerateArgs),
 }
 
+impl Command {
+    pub(crate) fn log(&self) -> &LogArgs {
+        match self {
+            Self::Run(args) => &args.log,
+            Self::Demo(args) => &args.log,
+            Self::Generate(args) => &args.log,
+        }
+    }
+}
+
 #[derive(Debug, Default, Args)]
 pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
     /// Configuration file (TOML)
     #[arg(long, env = "AUDIT_HOST_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -82,11 +94,12 @@ pub(crate) struct RunArgs {
     #[arg(long, env = "AUDIT_HOST_TRIGGER_INTERVAL", value_name = "TIME")]
     pub(crate) trigger_interval: Option<String>,
     /// Stop after this time
-    #[arg(long, env = "AUDIT_HOST_DURATION", value_name = "TIME", conflicts_with = "until_end")]
+    #[arg(long, env = "AUDIT_HOST_DURATION", value_name = "TIME")]
     pub(crate) duration: Option<String>,
     /// Stop when every partition is read up to where it ended at the start
-    #[arg(long, env = "AUDIT_HOST_UNTIL_END")]
-    pub(crate) until_end: bool,
+    #[arg(long, env = "AUDIT_HOST_UNTIL_END", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", value_name = "BOOL", value_parser = FalseyValueParser::new())]
+    pub(crate) until_end: Option<bool>,
     /// Where alerts go: stdout or file:PATH [default: stdout]
     #[arg(long, env = "AUDIT_HOST_ALERTS", value_name = "TARGET")]
     pub(crate) alerts: Option<String>,
@@ -111,6 +124,8 @@ pub(crate) enum OnGap {
 
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
     /// Folder for the table and its catalog; must be empty or absent [default: a new folder among the
     /// temporary files]
     #[arg(long, value_name = "DIR")]
@@ -119,7 +134,7 @@ pub(crate) struct DemoArgs {
     #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(100..=200_000))]
     pub(crate) count: u64,
     /// Events a second
-    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..=20_000))]
     pub(crate) rate: u64,
     /// The same seed gives the same events
     #[arg(long, default_value_t = 42)]
@@ -128,6 +143,8 @@ pub(crate) struct DemoArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct GenerateArgs {
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
     /// How many events
     #[arg(long, default_value_t = 250)]
     pub(crate) count: u64,

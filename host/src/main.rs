@@ -25,8 +25,9 @@ const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    logging::start(&cli.log);
-    match run(cli) {
+    let command = cli.command.unwrap_or(Command::Run(cli.run));
+    logging::start(command.log());
+    match run(command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say_error(&error);
@@ -35,9 +36,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> anyhow::Result<()> {
+fn run(command: Command) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let ended = match cli.command.unwrap_or(Command::Run(cli.run)) {
+    let ended = match command {
         Command::Run(args) => runtime.block_on(commands::run::run(args)),
         Command::Demo(args) => runtime.block_on(commands::demo::run(args)),
         Command::Generate(args) => runtime.block_on(commands::generate::run(args)),
@@ -49,7 +50,10 @@ fn run(cli: Cli) -> anyhow::Result<()> {
 
 #[expect(clippy::print_stderr, reason = "the one place that prints errors")]
 fn say_error(error: &anyhow::Error) {
-    eprintln!("audit-host: {error:#}");
+    // One line, whatever a library has to say.
+    let text = format!("{error:#}");
+    let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    eprintln!("audit-host: {}", lines.join("; "));
 }
 
 fn exit_code(error: &anyhow::Error) -> u8 {

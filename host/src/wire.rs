@@ -32,12 +32,14 @@ pub(crate) struct Wired {
 /// table, then the broker.
 pub(crate) async fn wire(settings: &Settings) -> Result<Wired> {
     let mut chain = load_chain(settings)?;
-    let alerts = AlertLines::open(settings.alerts.clone()).await.map_err(audit_core::Error::from)?;
+    let alerts =
+        AlertLines::open(settings.alerts.clone()).await.map_err(audit_core::Error::from)?;
     let vault = match &settings.key_file {
         Some(path) => Some(Arc::new(Vault::open(path).map_err(audit_core::Error::from)?)),
         None => None,
     };
-    let table = open_table(settings, &chain, vault.clone()).await.map_err(audit_core::Error::from)?;
+    let mut table =
+        open_table(settings, &chain, vault.clone()).await.map_err(audit_core::Error::from)?;
     let states = table.states().await.map_err(audit_core::Error::from)?;
     chain.restore(&states).map_err(audit_core::Error::from)?;
     if vault.is_none() && chain.has_detectors() {
@@ -48,6 +50,8 @@ pub(crate) async fn wire(settings: &Settings) -> Result<Wired> {
     }
     let writer = table.writer(writer_settings(settings, vault)).map_err(audit_core::Error::from)?;
     let source = connect(settings, &table).await?;
+    let claimed = table.claim(&source.starts(), source.topic_ids()).await;
+    claimed.map_err(audit_core::Error::from)?;
     let plugins = chain.plugin_names();
     Ok(Wired {
         budget: Budget { interval: settings.trigger_interval, rows_max: settings.epoch_rows_max },
@@ -150,7 +154,8 @@ async fn connect(settings: &Settings, table: &AuditTable) -> Result<KafkaSource>
             StartAt::Earliest => Start::Earliest,
             StartAt::Latest => Start::Latest,
         },
-        resume: table.offsets(),
+        resume: table.offsets().clone(),
+        topic_ids: table.topic_ids(),
         until_end: settings.until_end,
         continue_on_gap: settings.on_gap == OnGap::Continue,
         properties: settings.kafka_properties.clone(),

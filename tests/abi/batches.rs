@@ -29,16 +29,19 @@ type Value = Option<String>;
 pub(crate) fn all() -> Vec<Named> {
     vec![
         Named { name: "no row", make: || batch(0, |_, _| None) },
-        Named { name: "one row", make: || batch(1, ordinary) },
+        Named { name: "one row", make: || batch(1, |row, field| Some(ordinary(row, field))) },
         Named { name: "all null", make: || batch(3, |_, _| None) },
         Named { name: "all null, full", make: || batch(FULL, |_, _| None) },
         Named { name: "all empty", make: || batch(3, |_, _| Some(String::new())) },
         Named { name: "every other null", make: || batch(9, every_other) },
         Named { name: "odd text", make: || batch(ODD.len(), |row, _| Some(ODD[row].to_owned())) },
-        Named { name: "odd details", make: || batch(DETAILS.len(), odd_details) },
+        Named {
+            name: "odd details",
+            make: || batch(DETAILS.len(), |row, field| Some(odd_details(row, field))),
+        },
         Named { name: "long values", make: || batch(2, |_, _| Some("ä1.2.3.4 ".repeat(20_000))) },
         attack(),
-        Named { name: "full", make: || batch(FULL, ordinary) },
+        Named { name: "full", make: || batch(FULL, |row, field| Some(ordinary(row, field))) },
     ]
 }
 
@@ -50,7 +53,7 @@ pub(crate) fn attack() -> Named {
                 "action_type" => Some("user_login".to_owned()),
                 "action_result" => Some("failure".to_owned()),
                 "ip_address" => Some(ATTACKER.to_owned()),
-                _ => ordinary(row, field),
+                _ => Some(ordinary(row, field)),
             })
         },
     }
@@ -83,25 +86,24 @@ const DETAILS: &[&str] = &[
     "{\"note\":\"\\u0061lice@company.com \\ud83e\\udd80\"}",
 ];
 
-fn odd_details(row: usize, field: &str) -> Value {
-    if field == "details" { Some(DETAILS[row].to_owned()) } else { ordinary(row, field) }
+fn odd_details(row: usize, field: &str) -> String {
+    if field == "details" { DETAILS[row].to_owned() } else { ordinary(row, field) }
 }
 
 fn every_other(row: usize, field: &str) -> Value {
-    if row.is_multiple_of(2) { None } else { ordinary(row, field) }
+    (!row.is_multiple_of(2)).then(|| ordinary(row, field))
 }
 
 /// An event as the pattern has them.
-fn ordinary(row: usize, field: &str) -> Value {
-    let text = match field {
+fn ordinary(row: usize, field: &str) -> String {
+    match field {
         "user_email" => format!("user{row}@company.com"),
         "action_type" => ["user_login", "data_read", "user_logout"][row % 3].to_owned(),
         "action_result" => if row.is_multiple_of(5) { "failure" } else { "success" }.to_owned(),
         "ip_address" => format!("10.{}.{}.{}", row % 7, row / 256 % 256, row % 256),
         "details" => format!("{{\"query\":\"select 1 where card = '4111111111111111' -- {row}\"}}"),
         other => format!("{other}-{row}"),
-    };
-    Some(text)
+    }
 }
 
 /// Rows of one partition, a second of event time apart.

@@ -128,7 +128,10 @@ fn a_file_that_is_no_plugin_is_refused_for_what_it_is() -> Result<()> {
     let component = fs::read(env::plugin("redact_pii")?)?;
     let cut = &component[..component.len() / 2];
     let cases: &[(String, &[&str])] = &[
-        (dir.join("absent.wasm").display().to_string(), &["absent.wasm", "--plugin", "No such file"]),
+        (
+            dir.join("absent.wasm").display().to_string(),
+            &["absent.wasm", "--plugin", "No such file"],
+        ),
         (dir.display().to_string(), &["cli-plugins", "--plugin"]),
         (file("text.wasm", b"#!/bin/sh\n")?, &["text.wasm", "not a WebAssembly component"]),
         (file("empty.wasm", b"")?, &["empty.wasm", "the file is empty"]),
@@ -242,7 +245,12 @@ fn a_warehouse_that_cannot_be_written_is_named() -> Result<()> {
     let (warehouse, catalog) =
         (dir.join("w").display().to_string(), format!("sqlite:{}", file.join("c.db").display()));
     let args = whole(&warehouse, &["--catalog", &catalog]);
-    check("cli-warehouse-run", &args, USAGE, &["catalog", &file.join("c.db").display().to_string()])?;
+    check(
+        "cli-warehouse-run",
+        &args,
+        USAGE,
+        &["catalog", &file.join("c.db").display().to_string()],
+    )?;
 
     let alerts = format!("file:{}", file.join("alerts").display());
     let args = whole(&warehouse, &["--alerts", &alerts]);
@@ -263,5 +271,40 @@ fn a_table_with_another_schema_is_left_alone() -> Result<()> {
     check("cli-schema-run", &args, USAGE, &[DEAD_LETTERS, "column", "--table"])?;
     let after = case.reader().read(DEAD_LETTERS)?;
     assert_eq!(before.0["metadata_location"], after.0["metadata_location"]);
+    Ok(())
+}
+
+#[test]
+fn plugins_in_an_order_that_blinds_the_detector_are_refused() -> Result<()> {
+    let dir = env::folder("cli-order")?;
+    let (detector, redactor) = (env::plugin("detect_failed_logins")?, env::plugin("redact_pii")?);
+    let file = dir.join("audit-host.toml");
+    let masking = "config = { fields = { ip_address = \"mask\" } }";
+    fs::write(&file, format!("[[plugin]]\npath = \"{redactor}\"\n{masking}\n"))?;
+    let (path, warehouse) = (file.display().to_string(), dir.join("w").display().to_string());
+    let more = ["--config", &path, "--plugin", &redactor, "--plugin", &detector];
+    let words = ["detect_failed_logins", "redact_pii", "ip_address", "before"];
+    check("cli-order-run", &whole(&warehouse, &more), USAGE, &words)
+}
+
+#[test]
+fn a_detector_state_that_cannot_be_opened_is_not_thrown_away() -> Result<()> {
+    let case = Case::new("cli-keys", 1)?;
+    case.generate(200, 1)?.succeed()?;
+    let key = |name: &str, key: &str| -> Result<String> {
+        fs::write(case.dir.join(name), key)?;
+        let config = case.dir.join(format!("{name}.toml"));
+        fs::write(&config, format!("[dead-letters]\nkey-file = \"{}\"\n", case.path(name)))?;
+        Ok(config.display().to_string())
+    };
+    let right = key("right", "0123456789abcdef0123456789abcdef")?;
+    let wrong = key("wrong", "another-key-another-key-another-")?;
+    let host = case.host_with(&["detect_failed_logins"])?.args(&["--until-end"]);
+    host.clone().args(&["--config", &right]).succeed()?;
+    let without = host.clone().run()?;
+    check_complaint("no key", &without, USAGE, &["sealed", "key-file", "--group"])?;
+    let other = host.clone().args(&["--config", &wrong]).run()?;
+    check_complaint("another key", &other, USAGE, &["key"])?;
+    host.args(&["--config", &right]).succeed()?;
     Ok(())
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -166,14 +166,16 @@ fn check_nothing_pending(case: &Case, tables: &[&Reading]) -> Result<()> {
 
 /// Every label has its alert. An alert may be delivered again after a crash, as the same alert.
 fn check_alerts(case: &Case, n_crashes: usize) -> Result<()> {
-    let labels = case.labels()?;
-    ensure!(labels.len() > 3, "only {} attacks", labels.len());
-    assert_eq!(case.alert_keys()?, labels);
+    case.check_alerts()?;
     let mut by_id: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut findings = BTreeSet::new();
     for alert in case.alerts()? {
+        // Partitions are read side by side, so that a burst may be seen in two parts, each a window.
+        let window = text(&alert["window_start"]);
+        findings.insert((text(&alert["rule"]), text(&alert["key"]["ip_address"]), window));
         by_id.entry(text(&alert["id"])).or_default().push(alert.to_string());
     }
-    assert_eq!(by_id.len(), labels.len(), "one finding has two ids");
+    assert_eq!(by_id.len(), findings.len(), "one finding has two ids");
     for (id, deliveries) in by_id {
         ensure!(deliveries.len() <= 1 + n_crashes, "{id} came {} times", deliveries.len());
         ensure!(deliveries.iter().all(|one| *one == deliveries[0]), "{id} is not always the same");
@@ -218,14 +220,13 @@ fn asked_to_stop_it_commits_what_it_has_read() -> Result<()> {
     let case = Case::new("terminate", 2)?;
     case.generate(3_000, 7)?.succeed()?;
     send_bad_records(&case)?;
+    let n_records = 3_000 + BAD_RECORDS_A_ROUND;
     // The epoch would stay open for an hour.
     let running = host(&case)?.args(&["--trigger-interval", "1h"]).start()?;
-    let data = Path::new("warehouse/demo/audit_trail/data");
-    wait_until("the epoch's files are open", LIMIT, || Ok(case.dir.join(data).exists()))?;
+    let progress = format!("{n_records} events in");
+    wait_until("everything is read", LIMIT, || Ok(running.said()?.contains(&progress)))?;
     running.terminate()?;
-    running.wait(LIMIT)?.success()?;
-    let n_rows = case.reader().read(TABLE)?.n_rows()?;
-    ensure!(n_rows > 0, "nothing was committed");
-    host(&case)?.args(&["--until-end"]).succeed()?;
+    let ended = running.wait(LIMIT)?.success()?;
+    ensure!(ended.stderr.contains("finishing the open epoch"), "{}", ended.stderr);
     check_exactly_once(&case, BAD_RECORDS_A_ROUND)
 }

@@ -76,15 +76,15 @@ fn run_example(example: &Path, name: &str) -> Result<()> {
     let reader = Reader::new(&dir.join("data/catalog.db"), &dir.join("data/warehouse"), &dir);
     let (_, rows) = reader.rows(TABLE, ROWS)?;
     let (_, letters) = reader.rows(DEAD_LETTERS, LETTERS)?;
-    let mut alerts = json_lines(&dir.join("data/alerts.jsonl"))?;
+    let mut alerts = json_lines(&dir.join("alerts.jsonl"))?;
     for alert in &mut alerts {
         let plugin = alert["plugin"].as_object_mut().context("an alert names its plugin")?;
         plugin.remove("sha256");
     }
     let expected = example.join("expected");
-    compare(&expected.join("rows.jsonl"), in_order(rows))?;
-    compare(&expected.join("dead_letters.jsonl"), in_order(letters))?;
-    compare(&expected.join("alerts.jsonl"), alerts)
+    compare(&expected.join("rows.jsonl"), &in_order(rows))?;
+    compare(&expected.join("dead_letters.jsonl"), &in_order(letters))?;
+    compare(&expected.join("alerts.jsonl"), &alerts)
 }
 
 /// The one topic of a printed configuration.
@@ -99,10 +99,11 @@ fn in_order(mut rows: Vec<Value>) -> Vec<Value> {
     rows
 }
 
-fn compare(path: &Path, seen: Vec<Value>) -> Result<()> {
+fn compare(path: &Path, seen: &[Value]) -> Result<()> {
     if std::env::var_os("UPDATE_EXPECT").is_some() {
-        let lines: String = seen.iter().map(|value| format!("{value}\n")).collect();
-        return fs::write(path, lines).with_context(|| path.display().to_string());
+        let lines: Vec<String> = seen.iter().map(Value::to_string).collect();
+        return fs::write(path, lines.join("\n") + "\n")
+            .with_context(|| path.display().to_string());
     }
     let expected = json_lines(path)?;
     for (at, (seen, expected)) in seen.iter().zip(&expected).enumerate() {

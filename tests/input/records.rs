@@ -25,37 +25,34 @@ pub(crate) struct Record {
 }
 
 /// An event with this action at this time.
-pub(crate) fn event(action: &str, time: &str) -> Payload {
+pub(crate) fn event(action: &str, time: &str) -> Vec<u8> {
     bytes(&json!({"audit_id": "1", "event_timestamp": time, "action_type": action}))
 }
 
-fn bytes(value: &Value) -> Payload {
-    Some(value.to_string().into_bytes())
+fn bytes(value: &Value) -> Vec<u8> {
+    value.to_string().into_bytes()
 }
 
 /// An event in which one field is replaced, or added.
-fn event_with(field: &str, value: Value) -> Payload {
+fn event_with(field: &str, value: Value) -> Vec<u8> {
     let mut event = json!({"audit_id": "1", "event_timestamp": TIME, "action_type": "data_read"});
     event[field] = value;
     bytes(&event)
 }
 
-fn event_without(field: &str) -> Payload {
+fn event_without(field: &str) -> Vec<u8> {
     let mut event = json!({"audit_id": "1", "event_timestamp": TIME, "action_type": "data_read"});
-    event.as_object_mut()?.remove(field);
+    event.as_object_mut().map(|fields| fields.remove(field));
     bytes(&event)
 }
 
-fn text(payload: impl Into<Vec<u8>>) -> Payload {
-    Some(payload.into())
+fn dead(name: &'static str, class: &str, payload: impl Into<Payload>) -> Record {
+    let expect = Expect::DeadLetter(class.to_owned());
+    Record { name, payload: payload.into(), expect }
 }
 
-fn dead(name: &'static str, class: &str, payload: Payload) -> Record {
-    Record { name, payload, expect: Expect::DeadLetter(class.to_owned()) }
-}
-
-fn row(name: &'static str, payload: Payload) -> Record {
-    Record { name, payload, expect: Expect::Row("data_read".to_owned()) }
+fn row(name: &'static str, payload: impl Into<Payload>) -> Record {
+    Record { name, payload: payload.into(), expect: Expect::Row("data_read".to_owned()) }
 }
 
 pub(crate) fn all() -> Vec<Record> {
@@ -74,43 +71,43 @@ pub(crate) fn all() -> Vec<Record> {
 }
 
 fn no_events() -> Vec<Record> {
-    let one = event("data_read", TIME).unwrap_or_default();
+    let one = event("data_read", TIME);
     let two = [one.as_slice(), b"\n", &one].concat();
     let mut with_mark = b"\xef\xbb\xbf".to_vec();
     with_mark.extend(&one);
     vec![
-        dead("not JSON", "invalid-json", text(MARK)),
-        dead("half an object", "invalid-json", text(&one[..one.len() - 1])),
-        dead("a byte order mark", "invalid-json", text(with_mark)),
-        dead("a schema registry's header", "invalid-json", text(b"\0\0\0\0\x07{}".to_vec())),
-        dead("an array", "not-an-object", text("[{}]")),
-        dead("text", "not-an-object", text(format!("\"{MARK}\""))),
-        dead("a number", "not-an-object", text("42")),
-        dead("true", "not-an-object", text("true")),
-        dead("null", "not-an-object", text("null")),
-        dead("two objects", "trailing-data", text(two)),
-        dead("an object and rubbish", "trailing-data", text([&one[..], b"}"].concat())),
-        dead("no bytes", "empty-payload", text("")),
-        dead("white space", "empty-payload", text(" \r\n\t")),
+        dead("not JSON", "invalid-json", MARK.as_bytes().to_vec()),
+        dead("half an object", "invalid-json", one[..one.len() - 1].to_vec()),
+        dead("a byte order mark", "invalid-json", with_mark),
+        dead("a schema registry's header", "invalid-json", b"\0\0\0\0\x07{}".to_vec()),
+        dead("an array", "not-an-object", b"[{}]".to_vec()),
+        dead("text", "not-an-object", format!("\"{MARK}\"").into_bytes()),
+        dead("a number", "not-an-object", b"42".to_vec()),
+        dead("true", "not-an-object", b"true".to_vec()),
+        dead("null", "not-an-object", b"null".to_vec()),
+        dead("two objects", "trailing-data", two),
+        dead("an object and rubbish", "trailing-data", [&one[..], b"}"].concat()),
+        dead("no bytes", "empty-payload", b"".to_vec()),
+        dead("white space", "empty-payload", b" \r\n\t".to_vec()),
         dead("a null payload", "empty-payload", None),
-        dead("no UTF-8", "invalid-utf8", text(b"{\"action_type\":\"\xff\xfe\"}".to_vec())),
-        dead("UTF-16", "invalid-utf8", text(b"\xff\xfe{\0}\0".to_vec())),
-        dead("open brackets", "nested-too-deep", text("[".repeat(NESTED))),
+        dead("no UTF-8", "invalid-utf8", b"{\"action_type\":\"\xff\xfe\"}".to_vec()),
+        dead("UTF-16", "invalid-utf8", b"\xff\xfe{\0}\0".to_vec()),
+        dead("open brackets", "nested-too-deep", "[".repeat(NESTED).into_bytes()),
         dead("nested arrays", "nested-too-deep", nested("[", "]")),
         dead("nested objects", "nested-too-deep", nested("{\"a\":", "}")),
     ]
 }
 
 /// An event with 100,000 levels in a field that nobody reads.
-fn nested(open: &str, close: &str) -> Payload {
+fn nested(open: &str, close: &str) -> Vec<u8> {
     let deep = format!("{}1{}", open.repeat(NESTED), close.repeat(NESTED));
-    text(format!(r#"{{"event_timestamp":"{TIME}","action_type":"data_read","x":{deep}}}"#))
+    format!(r#"{{"event_timestamp":"{TIME}","action_type":"data_read","x":{deep}}}"#).into_bytes()
 }
 
 fn fields() -> Vec<Record> {
     let twice = |field: &str, value: &str| {
         let more = format!(r#""{field}":"{value}","{field}":"{value}""#);
-        text(format!(r#"{{"event_timestamp":"{TIME}","action_type":"data_read",{more}}}"#))
+        format!(r#"{{"event_timestamp":"{TIME}","action_type":"data_read",{more}}}"#).into_bytes()
     };
     vec![
         dead("a field twice", "duplicate-field", twice("user_id", MARK)),
@@ -130,7 +127,7 @@ fn fields() -> Vec<Record> {
         dead("a null action", "missing-field", event_with("action_type", Value::Null)),
         dead("no time", "missing-field", event_without("event_timestamp")),
         dead("a null time", "missing-field", event_with("event_timestamp", Value::Null)),
-        dead("nothing at all", "missing-field", text("{}")),
+        dead("nothing at all", "missing-field", b"{}".to_vec()),
     ]
 }
 
@@ -189,7 +186,7 @@ fn actions() -> Vec<Record> {
     ];
     let record = |action: String| Record {
         name: "an odd action",
-        payload: event(&action, TIME),
+        payload: Some(event(&action, TIME)),
         expect: Expect::Row(action),
     };
     actions.map(record).into()
@@ -199,8 +196,8 @@ fn sizes() -> Vec<Record> {
     let large = |n_bytes: usize| event_with("details", json!("x".repeat(n_bytes)));
     vec![
         row("1 MiB", large(1 << 20)),
-        dead("1 MiB of no JSON", "invalid-json", text(vec![b'x'; 1 << 20])),
+        dead("1 MiB of no JSON", "invalid-json", vec![b'x'; 1 << 20]),
         dead("100 MiB", "record-too-large", large(100 << 20)),
-        dead("100 MiB of no JSON", "record-too-large", text(vec![b'['; 100 << 20])),
+        dead("100 MiB of no JSON", "record-too-large", vec![b'['; 100 << 20]),
     ]
 }

@@ -35,6 +35,9 @@ def parse_args(argv):
     parser.add_argument("--grep-file", help="count the occurrences of its lines in string columns")
     parser.add_argument("--dump", help="columns to write, joined by commas")
     parser.add_argument("--out", help="the JSON lines file that --dump writes")
+    parser.add_argument(
+        "--no-scan", action="store_true", help="read manifests alone: for tables of many files"
+    )
     parser.add_argument("--self-check", action="store_true", help="read a table made for the check")
     args = parser.parse_args(argv)
     needed = ["catalog_db", "catalog_name", "warehouse", "table"]
@@ -43,6 +46,8 @@ def parse_args(argv):
         parser.error("missing: " + ", ".join("--" + name.replace("_", "-") for name in missing))
     if bool(args.dump) != bool(args.out):
         parser.error("--dump and --out go together")
+    if args.no_scan and (args.dump or args.grep_file):
+        parser.error("--no-scan leaves nothing to --dump or --grep-file")
     return args
 
 
@@ -181,6 +186,27 @@ def plain(value):
     return str(value)
 
 
+def read_manifests(table):
+    """Of every data file what the manifests say, and whether it is there in that size."""
+    files = [task.file for task in table.scan().plan_files()]
+    names = [field.name for field in table.spec().fields]
+    paths = [pathlib.Path(file.file_path.removeprefix("file:")) for file in files]
+    absent = [str(p) for p, f in zip(paths, files) if not is_file_of(p, f.file_size_in_bytes)]
+    partitions = {tuple(file.partition[i] for i in range(len(names))) for file in files}
+    return {
+        "count": len(files),
+        "rows": sum(file.record_count for file in files),
+        "absent": absent,
+        "by_partition_field": {
+            name: len({values[i] for values in partitions}) for i, name in enumerate(names)
+        },
+    }
+
+
+def is_file_of(path, n_bytes):
+    return path.is_file() and path.stat().st_size == n_bytes
+
+
 def summary_of(snapshot):
     if snapshot is None or snapshot.summary is None:
         return None
@@ -190,7 +216,6 @@ def summary_of(snapshot):
 def read(args):
     catalog = open_catalog(args.catalog_db, args.catalog_name, args.warehouse)
     table = catalog.load_table(args.table)
-    rows = table.scan().to_arrow()
     result = {
         "table": args.table,
         "metadata_location": table.metadata_location,
@@ -199,9 +224,13 @@ def read(args):
         "partition_spec": [field.name for field in table.spec().fields],
         "summary": summary_of(table.current_snapshot()),
         "summaries": [summary_of(snapshot) for snapshot in table.metadata.snapshots],
-        "pyiceberg": read_by_pyiceberg(rows),
-        "duckdb": read_by_duckdb(table.metadata_location),
     }
+    if args.no_scan:
+        result["files"] = read_manifests(table)
+        return result
+    rows = table.scan().to_arrow()
+    result["pyiceberg"] = read_by_pyiceberg(rows)
+    result["duckdb"] = read_by_duckdb(table.metadata_location)
     if args.grep_file:
         result["grep"] = grep(rows, args.grep_file)
     if args.dump:

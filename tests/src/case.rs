@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::program::Program;
@@ -15,6 +15,9 @@ use crate::{broker, env};
 pub const TABLE: &str = "demo.audit_trail";
 /// Where its dead letters go.
 pub const DEAD_LETTERS: &str = "demo.audit_trail_dead_letters";
+
+/// What the name of a rule ends with when a burst grew after its first alert.
+const ESCALATED: &str = "-escalated";
 
 /// One test's ground.
 #[derive(Debug)]
@@ -95,10 +98,22 @@ impl Case {
         json_lines(&self.dir.join("alerts.jsonl"))
     }
 
-    /// Rule and address of every alert.
-    pub fn alert_keys(&self) -> Result<BTreeSet<(String, String)>> {
-        let key = |alert: &Value| (text(&alert["rule"]), text(&alert["key"]["ip_address"]));
-        Ok(self.alerts()?.iter().map(key).collect())
+    /// The alerts are those of the labels: each burst has its alert, and none came of anything else.
+    /// A burst that grows on after its first alert may have a second one, which says so.
+    pub fn check_alerts(&self) -> Result<()> {
+        let labels = self.labels()?;
+        ensure!(!labels.is_empty(), "the generator made no attack");
+        let mut found = BTreeSet::new();
+        for alert in self.alerts()? {
+            let rule = text(&alert["rule"]);
+            let rule = rule.strip_suffix(ESCALATED).unwrap_or(&rule).to_owned();
+            found.insert((rule, text(&alert["key"]["ip_address"])));
+        }
+        let missing: Vec<_> = labels.difference(&found).collect();
+        ensure!(missing.is_empty(), "attacks without an alert: {missing:?}");
+        let wrong: Vec<_> = found.difference(&labels).collect();
+        ensure!(wrong.is_empty(), "alerts without an attack: {wrong:?}");
+        Ok(())
     }
 }
 

@@ -35,6 +35,11 @@ impl Reader {
         self.call(table, &[])
     }
 
+    /// What the manifests say, without a look into the data files: for tables of many files.
+    pub fn manifests(&self, table: &str) -> Result<Reading> {
+        self.call(table, &["--no-scan"])
+    }
+
     /// As [`Reader::read`], and how often each line of a file stands in a column of text.
     pub fn grep(&self, table: &str, needles: &Path) -> Result<Reading> {
         self.call(table, &["--grep-file", &needles.display().to_string()])
@@ -52,9 +57,8 @@ impl Reader {
     pub fn origins(&self, table: &str) -> Result<(Reading, Vec<(i64, i64)>)> {
         let (reading, rows) = self.rows(table, &["source_partition", "source_offset"])?;
         let number = |value: &Value| value.as_i64().context("a row without its origin");
-        let origin = |row: &Value| {
-            Ok((number(&row["source_partition"])?, number(&row["source_offset"])?))
-        };
+        let origin =
+            |row: &Value| Ok((number(&row["source_partition"])?, number(&row["source_offset"])?));
         Ok((reading, rows.iter().map(origin).collect::<Result<_>>()?))
     }
 

@@ -15,6 +15,7 @@ use anyhow::Result;
 
 use crate::context::Context;
 
+mod bench;
 mod build;
 mod context;
 mod demo;
@@ -43,6 +44,12 @@ const COMMANDS: &[Entry] = &[
         "[--only a,b | --from a] [filter…]",
         "all checks and tests against real parts",
         test::main,
+    ),
+    (
+        "bench",
+        "NAME [--rows N] [--runs N] [--json FILE]",
+        "measures: pipeline, freshness, decode, parquet, plugin",
+        bench::main,
     ),
     ("build", "", "builds the plugins and the program that embeds them", build::main),
     ("plugins", "[--toolchain rustup|debian]", "builds plugins/* as components", plugins::main),

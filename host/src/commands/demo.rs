@@ -15,6 +15,7 @@ use audit_source::EmbeddedBroker;
 use jiff::Timestamp;
 
 use super::generate::{Out, send_all};
+use super::print;
 use super::run::flow;
 use crate::cli::{DemoArgs, RunArgs};
 use crate::config::{self, Settings};
@@ -65,12 +66,22 @@ pub(crate) async fn run(args: DemoArgs) -> Result<()> {
     };
     let counters = Arc::new(Counters::default());
     let n_expected = args.count + BAD_RECORDS.len() as u64;
-    let watcher = tokio::spawn(watch(Arc::clone(&counters), Arc::clone(&stop), all_sent, n_expected));
+    let watcher =
+        tokio::spawn(watch(Arc::clone(&counters), Arc::clone(&stop), all_sent, n_expected));
     let ended = flow(&settings, stop, &counters).await;
     watcher.abort();
     ended?;
     producer.await??;
-    say(&format!("  {}\n", Progress::of(&counters)));
+    let end = Progress::of(&counters);
+    say(&format!("  {end}\n"));
+    let n_kept = end.rows + end.dead_letters;
+    if n_kept != n_expected {
+        // The embedded broker drops the oldest records where it holds too many.
+        bail!(
+            "{n_kept} of {n_expected} records arrived: the embedded broker could not hold the rest; \
+               choose a lower --rate"
+        );
+    }
     conclude(&settings, &dir).await
 }
 
@@ -87,7 +98,8 @@ fn prepare_folder(given: Option<PathBuf>) -> Result<PathBuf> {
         bail!(config::Error::Value {
             key: "--dir".to_owned(),
             value: dir.display().to_string(),
-            problem: "is not empty: name a new folder, as every demo starts from nothing".to_owned(),
+            problem: "is not empty: name a new folder, as every demo starts from nothing"
+                .to_owned(),
         });
     }
     fs::canonicalize(&dir).with_context(|| format!("finding the folder {}", dir.display()))
@@ -109,7 +121,8 @@ fn settings(dir: &Path, brokers: &str) -> Result<Settings> {
     })?;
     let key_file = dir.join("dead-letters.key");
     let key = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4()].map(|half| half.simple().to_string());
-    fs::write(&key_file, key.concat()).with_context(|| format!("writing {}", key_file.display()))?;
+    fs::write(&key_file, key.concat())
+        .with_context(|| format!("writing {}", key_file.display()))?;
     settings.key_file = Some(key_file);
     Ok(settings)
 }
@@ -150,12 +163,10 @@ async fn watch(counters: Arc<Counters>, stop: Stop, all_sent: Arc<AtomicBool>, n
 
 async fn conclude(settings: &Settings, dir: &Path) -> Result<()> {
     let store = Store::open(&settings.catalog).await.map_err(audit_core::Error::from)?;
-    let by_action = summarize(&store, &settings.table, "action_type")
-        .await
-        .map_err(audit_core::Error::from)?;
-    let by_email = summarize(&store, &settings.table, "user_email")
-        .await
-        .map_err(audit_core::Error::from)?;
+    let by_action =
+        summarize(&store, &settings.table, "action_type").await.map_err(audit_core::Error::from)?;
+    let by_email =
+        summarize(&store, &settings.table, "user_email").await.map_err(audit_core::Error::from)?;
     let dead_letters = summarize(&store, &settings.table.dead_letters(), "reason_class")
         .await
         .map_err(audit_core::Error::from)?;
@@ -167,7 +178,10 @@ async fn conclude(settings: &Settings, dir: &Path) -> Result<()> {
     say(&table(&by_action));
     let example = by_email.by_value.keys().next().map_or("", String::as_str);
     say(&format!("E-mail addresses as stored, one of {}: {example}\n", by_email.by_value.len()));
-    say(&format!("Read back from {TABLE}_dead_letters: {} rows, by reason_class", dead_letters.n_rows));
+    say(&format!(
+        "Read back from {TABLE}_dead_letters: {} rows, by reason_class",
+        dead_letters.n_rows
+    ));
     say(&table(&dead_letters));
     show_alerts(&dir.join("alerts.jsonl"))?;
     say(&next_steps(settings, dir, &by_action));
@@ -182,11 +196,15 @@ fn table(summary: &TableSummary) -> String {
 
 fn show_alerts(path: &Path) -> Result<()> {
     let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-    let alerts: Vec<Alert> =
-        text.lines().map(serde_json::from_str).collect::<Result<_, _>>().context("reading alerts")?;
+    let alerts: Vec<Alert> = text
+        .lines()
+        .map(serde_json::from_str)
+        .collect::<Result<_, _>>()
+        .context("reading alerts")?;
     say(&format!("Alerts: {}", alerts.len()));
     for alert in &alerts {
-        say(&format!("  {:?} {}: {}", alert.severity, alert.rule, alert.message));
+        let key: Vec<_> = alert.key.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        say(&format!("  {:?} {} {}: {}", alert.severity, alert.rule, key.join(","), alert.message));
     }
     Ok(())
 }
@@ -208,7 +226,7 @@ fn next_steps(settings: &Settings, dir: &Path, summary: &TableSummary) -> String
     )
 }
 
-#[expect(clippy::print_stdout, reason = "the command's answer")]
+/// A line of the demo. It goes on to its end whether or not anybody reads it.
 fn say(line: &str) {
-    println!("{line}");
+    let _ = print(&format!("{line}\n"));
 }

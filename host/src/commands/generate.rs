@@ -58,11 +58,7 @@ fn generate(args: &GenerateArgs) -> Result<()> {
 }
 
 /// Sends every event of a generator, at most `rate` a second.
-pub(crate) fn send_all(
-    generator: &mut Generator,
-    out: &mut Out,
-    rate: Option<u64>,
-) -> Result<()> {
+pub(crate) fn send_all(generator: &mut Generator, out: &mut Out, rate: Option<u64>) -> Result<()> {
     let started = Instant::now();
     let mut event = Vec::with_capacity(1024);
     let mut sent = 0_u64;
@@ -108,8 +104,8 @@ impl Out {
     }
 
     pub(crate) fn kafka(brokers: &str, topic: &str) -> Result<Self> {
-        let producer = Producer::connect(brokers, topic, &BTreeMap::new())
-            .map_err(audit_core::Error::from)?;
+        let producer =
+            Producer::connect(brokers, topic, &BTreeMap::new()).map_err(audit_core::Error::from)?;
         Ok(Self::Kafka(Box::new(producer)))
     }
 
@@ -145,14 +141,16 @@ impl Out {
 
 /// The brokers and the topic, which Kafka needs.
 fn kafka_of(args: &GenerateArgs) -> Result<(&str, &str), config::Error> {
-    let missing = |what, flag, variable| {
-        config::Error::MissingFlag { what, flag, variable, of: "--to kafka" }
+    let missing = |what, flag, variable| config::Error::MissingFlag {
+        what,
+        flag,
+        variable,
+        of: "--to kafka",
     };
     let brokers = args.brokers.as_deref();
     let topic = args.topic.as_deref();
     Ok((
-        brokers
-            .ok_or(missing("the list of brokers", "--brokers", "AUDIT_HOST_BROKERS"))?,
+        brokers.ok_or(missing("the list of brokers", "--brokers", "AUDIT_HOST_BROKERS"))?,
         topic.ok_or(missing("the topic", "--topic", "AUDIT_HOST_TOPIC"))?,
     ))
 }
@@ -165,10 +163,7 @@ fn create(path: &Path) -> Result<File, config::Error> {
     })
 }
 
-fn write_lines<T: std::fmt::Display>(
-    path: &Path,
-    lines: impl Iterator<Item = T>,
-) -> Result<()> {
+fn write_lines<T: std::fmt::Display>(path: &Path, lines: impl Iterator<Item = T>) -> Result<()> {
     let mut file = BufWriter::new(create(path)?);
     for line in lines {
         writeln!(file, "{line}").with_context(|| format!("writing {}", path.display()))?;

@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
-use audit_core::pipeline::{self, Stop};
 use audit_core::Counters;
+use audit_core::pipeline::{self, Stop};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::RunArgs;
+use crate::commands::print;
 use crate::config::{self, Settings};
 use crate::progress::{EVERY, Progress};
 use crate::wire::wire;
@@ -21,8 +22,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<()> {
     let print_config = args.print_config;
     let settings = config::resolve(args)?;
     if print_config {
-        print(&settings.to_toml());
-        return Ok(());
+        return print(&settings.to_toml());
     }
     let stop = Stop::default();
     stop_on_signal(Arc::clone(&stop))?;
@@ -31,11 +31,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<()> {
 }
 
 /// Runs the flow with these settings until it ends or `stop` is set.
-pub(crate) async fn flow(
-    settings: &Settings,
-    stop: Stop,
-    counters: &Arc<Counters>,
-) -> Result<()> {
+pub(crate) async fn flow(settings: &Settings, stop: Stop, counters: &Arc<Counters>) -> Result<()> {
     let wired = wire(settings).await?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -96,9 +92,4 @@ async fn report(counters: Arc<Counters>) {
         tracing::info!("{now}, {:.0} events/s", now.rate_since(&before));
         before = now;
     }
-}
-
-#[expect(clippy::print_stdout, reason = "the command's answer")]
-fn print(text: &str) {
-    print!("{text}");
 }

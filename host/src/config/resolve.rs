@@ -74,6 +74,24 @@ pub(crate) fn resolve(args: RunArgs) -> Result<Settings, Error> {
     if topics.is_empty() {
         return Err(missing("the topic", "topic", "kafka.topics"));
     }
+    if topics.iter().any(String::is_empty) {
+        return Err(value("--topic", &topics.join(","), "holds an empty name"));
+    }
+    let group = args.group.or(kafka.group).unwrap_or_else(|| GROUP.to_owned());
+    if group.is_empty() {
+        return Err(value("--group", &group, "is empty: name the group"));
+    }
+    let until_end = args.until_end.or(run.until_end).unwrap_or(false);
+    let duration = args.duration.or(run.duration);
+    let duration = duration.map(|text| parse_duration("--duration", &text)).transpose()?;
+    if let (true, Some(duration)) = (until_end, duration) {
+        let text = format_duration(duration);
+        return Err(value(
+            "--duration",
+            &text,
+            "cannot be used with --until-end: give one of them",
+        ));
+    }
     let interval = args.trigger_interval.or(run.trigger_interval);
     let alerts = args.alerts.or(alerts.to).unwrap_or_else(|| "stdout".to_owned());
     let payload = dead_letters.payload;
@@ -82,12 +100,13 @@ pub(crate) fn resolve(args: RunArgs) -> Result<Settings, Error> {
         return Err(value("dead-letters.payload", "sealed", problem));
     }
     Ok(Settings {
-        brokers: args
-            .brokers
-            .or(kafka.brokers)
-            .ok_or(missing("the list of brokers", "brokers", "kafka.brokers"))?,
+        brokers: args.brokers.or(kafka.brokers).ok_or(missing(
+            "the list of brokers",
+            "brokers",
+            "kafka.brokers",
+        ))?,
         topics,
-        group: args.group.or(kafka.group).unwrap_or_else(|| GROUP.to_owned()),
+        group,
         start: args.start.or(kafka.start).unwrap_or(StartAt::Earliest),
         on_gap: args.on_gap.or(kafka.on_gap).unwrap_or(OnGap::Stop),
         kafka_properties: kafka.properties,
@@ -97,16 +116,13 @@ pub(crate) fn resolve(args: RunArgs) -> Result<Settings, Error> {
             let range = TRIGGER_INTERVAL_MIN..=TRIGGER_INTERVAL_MAX;
             let interval = parse_duration("--trigger-interval", text)?;
             let problem = "must be from 100ms to 1h";
-            range.contains(&interval).then_some(interval).ok_or_else(|| {
-                value("--trigger-interval", text, problem)
-            })
+            range
+                .contains(&interval)
+                .then_some(interval)
+                .ok_or_else(|| value("--trigger-interval", text, problem))
         })?,
-        duration: args
-            .duration
-            .or(run.duration)
-            .map(|text| parse_duration("--duration", &text))
-            .transpose()?,
-        until_end: args.until_end || run.until_end.unwrap_or(false),
+        duration,
+        until_end,
         alerts: alerts.parse().map_err(|e| value("--alerts", &alerts, &format!("{e}")))?,
         keep_raw_payloads: payload == Some(Payload::Raw),
         keep_payloads: payload != Some(Payload::DigestOnly),
@@ -209,9 +225,8 @@ fn plugins(flags: &[String], file: &File) -> Result<Vec<PluginEntry>, Error> {
 impl Settings {
     /// The settings as a configuration file, secrets masked.
     pub(crate) fn to_toml(&self) -> String {
-        let shown = |(key, value): (&String, &String)| {
-            (key.clone(), secret::shown(key, value).to_owned())
-        };
+        let shown =
+            |(key, value): (&String, &String)| (key.clone(), secret::shown(key, value).to_owned());
         let properties: BTreeMap<_, _> = self.kafka_properties.iter().map(shown).collect();
         let plugins = self.plugins.iter().map(|plugin| {
             let config: serde_json::Value =
@@ -329,7 +344,10 @@ mod tests {
         args.plugins = vec!["builtin:redact_pii".to_owned(), "x.wasm".to_owned()];
         let settings = resolve(args).unwrap();
         assert_eq!((settings.brokers.as_str(), settings.group.as_str()), ("h:1", "g"));
-        assert!(settings.plugins[0].config.contains("drop"), "the file's config goes with the flag");
+        assert!(
+            settings.plugins[0].config.contains("drop"),
+            "the file's config goes with the flag"
+        );
         assert_eq!(settings.plugins[1].config, "{}");
         let printed = settings.to_toml();
         assert!(!printed.contains("hunter2"), "{printed}");

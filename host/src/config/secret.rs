@@ -3,16 +3,31 @@
 /// What stands in a secret's place.
 const MASK: &str = "***";
 
-/// Whether a librdkafka property holds a secret.
-fn is_secret(property: &str) -> bool {
-    ["password", "secret", "key.pem", "oauthbearer.config", "token"]
-        .iter()
-        .any(|mark| property.contains(mark))
-}
+/// Properties of librdkafka whose text is no secret. Everything else that is neither a number nor a
+/// truth value is masked: a password may stand under a misspelt key.
+const SHOWN: [&str; 12] = [
+    "client.id",
+    "client.rack",
+    "compression.type",
+    "sasl.mechanism",
+    "sasl.mechanisms",
+    "sasl.username",
+    "security.protocol",
+    "ssl.ca.location",
+    "ssl.certificate.location",
+    "ssl.cipher.suites",
+    "ssl.endpoint.identification.algorithm",
+    "ssl.key.location",
+];
 
 /// The value as it may be printed.
 pub(crate) fn shown<'a>(property: &str, value: &'a str) -> &'a str {
-    if is_secret(property) { MASK } else { value }
+    let is_plain = value.parse::<f64>().is_ok() || value.parse::<bool>().is_ok();
+    if is_plain && !property.contains("password") || SHOWN.contains(&property) {
+        value
+    } else {
+        MASK
+    }
 }
 
 #[cfg(test)]
@@ -28,9 +43,12 @@ mod tests {
             "ssl.keystore.password",
             "sasl.oauthbearer.client.secret",
             "sasl.oauthbearer.config",
+            "sasl.passwd",
         ] {
             assert_eq!(shown(name, "hunter2"), "***", "{name}");
         }
+        assert_eq!(shown("sasl.password", "1234"), "***");
         assert_eq!(shown("security.protocol", "ssl"), "ssl");
+        assert_eq!(shown("fetch.wait.max.ms", "100"), "100");
     }
 }

@@ -5,9 +5,7 @@ use audit_core::Kind;
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error(
-        "{0:?} is no place for alerts: must be `stdout` or `file:PATH`"
-    )]
+    #[error("{0:?} is no place for alerts: must be `stdout` or `file:PATH`")]
     Target(String),
     #[error("opening {path} for alerts: make its folder writable, or name another file")]
     Open {

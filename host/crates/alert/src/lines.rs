@@ -1,12 +1,13 @@
 //! JSON lines.
 
+use std::io::SeekFrom;
 use std::path::Path;
 
 use async_trait::async_trait;
 use audit_core::Alert;
 use audit_core::stage::AlertSink;
 use tokio::fs::{File, OpenOptions};
-use tokio::io::{AsyncWriteExt, stdout};
+use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt, stdout};
 
 use crate::error::Error;
 use crate::target::Target;
@@ -46,8 +47,26 @@ impl AlertLines {
 }
 
 async fn open_for_append(path: &Path) -> Result<File, Error> {
-    let opened = OpenOptions::new().create(true).append(true).open(path).await;
-    opened.map_err(|cause| Error::Open { path: path.display().to_string(), cause })
+    let opened = async {
+        let mut file = OpenOptions::new().create(true).read(true).append(true).open(path).await?;
+        end_torn_line(&mut file).await?;
+        Ok(file)
+    };
+    opened.await.map_err(|cause| Error::Open { path: path.display().to_string(), cause })
+}
+
+/// A crash or a full disk may have left half a line. What comes next must not be glued to it: the same
+/// alerts are delivered again, whole.
+async fn end_torn_line(file: &mut File) -> std::io::Result<()> {
+    // A pipe or a terminal has no past.
+    if !file.metadata().await?.is_file() || file.seek(SeekFrom::End(0)).await? == 0 {
+        return Ok(());
+    }
+    file.seek(SeekFrom::End(-1)).await?;
+    if file.read_u8().await? != b'\n' {
+        file.write_all(b"\n").await?;
+    }
+    file.flush().await
 }
 
 #[async_trait]
@@ -65,5 +84,22 @@ impl AlertSink for AlertLines {
         let target = self.target.to_string();
         self.write(&lines).await.map_err(|cause| Error::Deliver { n_alerts, target, cause })?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_torn_line_is_ended_before_the_next() {
+        let path = std::env::temp_dir().join(format!("audit-host-lines-{}", std::process::id()));
+        for (before, after) in [("", ""), ("{}\n", "{}\n"), ("{}\n{\"id", "{}\n{\"id\n")] {
+            std::fs::write(&path, before).unwrap();
+            let lines = AlertLines::open(Target::File(path.clone())).await.unwrap();
+            drop(lines);
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), after);
+        }
+        std::fs::remove_file(&path).unwrap();
     }
 }

@@ -8,7 +8,7 @@ use arrow::buffer::BooleanBuffer;
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Field, Schema};
 use arrow::record_batch::RecordBatch;
-use audit_core::{Alert, PluginId, Position, Severity};
+use audit_core::{Alert, PluginId, Position, Severity, schema};
 use sha2::{Digest, Sha256};
 
 use crate::abi::audit_host::plugin::types;
@@ -24,10 +24,7 @@ const FIELDS_MAX: usize = 16;
 /// Bytes of a rule's name, a key, a label.
 const TEXT_BYTES_MAX: usize = 256;
 /// Bytes of a message or reason.
-const MESSAGE_BYTES_MAX: usize = 1024;
-/// 0001-01-01 and 9999-12-31 in microseconds since 1970: what every reader of the alert can show.
-const TIME_RANGE: std::ops::RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_300_799_999_999;
-
+pub(crate) const MESSAGE_BYTES_MAX: usize = 1024;
 /// A judgement that holds.
 pub(crate) struct Answer {
     pub(crate) columns: Vec<ArrayRef>,
@@ -114,17 +111,21 @@ fn check_alerts(
 }
 
 fn check_alert(plugin: &Plugin, topic: &Arc<str>, alert: types::Alert) -> Result<Alert, String> {
-    if alert.rule.is_empty() || alert.rule.len() > TEXT_BYTES_MAX {
-        return Err("an alert whose rule has no name, or too long a one".to_owned());
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_' || c == '.';
+    let rule_ok = alert.rule.chars().all(is_plain) && alert.rule.len() <= TEXT_BYTES_MAX;
+    if alert.rule.is_empty() || !rule_ok {
+        return Err("an alert whose rule has no name of letters, digits, -, _ and .".to_owned());
     }
     for time in [alert.window_start, alert.first_event, alert.last_event] {
-        if !TIME_RANGE.contains(&time) {
-            return Err(format!("an alert with the time {time}, outside the years 1 to 9999"));
+        if !schema::TIME_RANGE.contains(&time) {
+            return Err(format!("an alert with the time {time}, which is out of range"));
         }
     }
     let key = check_fields(alert.key)?;
     if let Some(name) = key.keys().find(|name| !plugin.key_columns.contains(name)) {
-        return Err(format!("an alert with the key {name:?}, which is no key column of the plugin"));
+        return Err(format!(
+            "an alert with the key {name:?}, which is no key column of the plugin"
+        ));
     }
     let events = alert.events.iter().take(EVENTS_MAX).map(|at| Position {
         topic: Arc::clone(topic),
@@ -192,7 +193,7 @@ fn alert_id(
 }
 
 /// The text cut at a character, without control characters.
-fn clipped(text: &str, bytes_max: usize) -> String {
+pub(crate) fn clipped(text: &str, bytes_max: usize) -> String {
     let end = text.floor_char_boundary(bytes_max);
     let (kept, _) = text.split_at(end);
     kept.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()

@@ -54,7 +54,7 @@ pub enum Error {
 impl From<Error> for audit_core::Error {
     fn from(error: Error) -> Self {
         let (kind, attempted) = match &error {
-            Error::Call { function: "process", .. } | Error::Fault { .. } => {
+            Error::Call { function: "process" | "snapshot", .. } | Error::Fault { .. } => {
                 (Kind::Failed, "judging a batch; nothing of it was committed")
             }
             Error::Engine(_) | Error::Arrow(_) => (Kind::Failed, "running plugins"),

@@ -8,8 +8,9 @@ use arrow::record_batch::RecordBatch;
 use audit_core::{PluginId, PluginState};
 use sha2::{Digest, Sha256};
 
-use crate::abi::{self, Lowered, lifecycle, state};
 use crate::abi::audit_host::plugin::types;
+use crate::abi::{self, Lowered, lifecycle, state};
+use crate::answer::{MESSAGE_BYTES_MAX, clipped};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::imports::Keys;
@@ -95,8 +96,8 @@ impl Plugin {
             })?
             .map_err(|refused| Error::Config {
                 plugin: source_name.clone(),
-                key: refused.key,
-                message: refused.message,
+                key: clipped(&refused.key, MESSAGE_BYTES_MAX),
+                message: clipped(&refused.message, MESSAGE_BYTES_MAX),
             })?;
         let id = PluginId {
             name: description.name,
@@ -141,12 +142,15 @@ impl Plugin {
             bindings.audit_host_plugin_judge().call_process(store, context, batch)
         })?;
         answer.map_err(|fault| {
-            let (what, text) = match fault {
-                types::Fault::Transient(text) => ("transient fault", text),
+            let (problem, text) = match fault {
+                types::Fault::Transient(text) => ("a transient fault", text),
                 types::Fault::BadInput(text) => ("bad input", text),
-                types::Fault::Other(text) => ("fault", text),
+                types::Fault::Other(text) => ("a fault", text),
             };
-            self.fault("process", &format!("{what}: {text}"))
+            // The guest's words may hold values of the batch: they are for its author, not for errors.
+            let text = clipped(&text, MESSAGE_BYTES_MAX);
+            tracing::debug!(plugin = self.source, text, "what the plugin says of its fault");
+            self.fault("process", &format!("{problem}; --log debug shows its words"))
         })
     }
 
@@ -177,7 +181,7 @@ impl Plugin {
                 state::RestoreError::UnsupportedVersion => {
                     format!("it does not know version {} of the state", state.state_version)
                 }
-                state::RestoreError::Corrupt(text) => text,
+                state::RestoreError::Corrupt(text) => clipped(&text, MESSAGE_BYTES_MAX),
             },
         })
     }
@@ -214,9 +218,7 @@ fn output(column: lifecycle::OutputColumn) -> Output {
 }
 
 fn check_description(plugin: &str, description: &lifecycle::Description) -> Result<(), Error> {
-    let refuse = |problem: String| {
-        Err(Error::Description { plugin: plugin.to_owned(), problem })
-    };
+    let refuse = |problem: String| Err(Error::Description { plugin: plugin.to_owned(), problem });
     let name = &description.name;
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.chars().all(is_plain) {
@@ -247,4 +249,3 @@ pub(crate) fn check_names(plugins: &[Plugin]) -> Result<(), Error> {
     }
     Ok(())
 }
-

@@ -33,6 +33,9 @@ const BATCHES_IN_FLIGHT_MAX: usize = 2;
 /// Sealed epochs that wait for the one before to settle. More would only repeat more after a crash.
 const EPOCHS_IN_FLIGHT_MAX: usize = 1;
 
+/// Alerts of one epoch: bounds the outbox. A detector that raises so many is broken, or under attack.
+const ALERTS_PER_EPOCH_MAX: usize = 10_000;
+
 /// How soon a stop is noticed when no record comes.
 const POLL_WAIT: Duration = Duration::from_millis(100);
 
@@ -135,7 +138,10 @@ fn read(
 enum Step {
     Write(Judged),
     /// The epoch ends behind the batch before.
-    Cut { plugins: Vec<PluginId>, states: Vec<PluginState> },
+    Cut {
+        plugins: Vec<PluginId>,
+        states: Vec<PluginState>,
+    },
 }
 
 /// Takes batches through the plugins and decides where an epoch ends. Decided here and not in the
@@ -162,9 +168,8 @@ fn judge(
             Err(RecvTimeoutError::Timeout) => false,
             Err(RecvTimeoutError::Disconnected) => true,
         };
-        let due = ended || full.load(Ordering::Relaxed);
+        let due = ended || full.swap(false, Ordering::Relaxed);
         if epoch.as_ref().is_some_and(|open| due || open.is_due(&budget)) {
-            full.store(false, Ordering::Relaxed);
             epoch = None;
             let cut = Step::Cut { plugins: chain.plugins(), states: chain.snapshot()? };
             if steps.send(cut).is_err() {
@@ -205,6 +210,8 @@ fn write(
 ) -> Result<(), Error> {
     let mut covered = Offsets::default();
     let mut alerts = Vec::new();
+    // Said once an epoch: batches of the full epoch may still be on their way to us.
+    let mut said_full = false;
     while let Ok(step) = steps.recv() {
         match step {
             Step::Write(judged) => {
@@ -214,11 +221,14 @@ fn write(
                 alerts.extend(judged.alerts);
                 writer.write_dead_letters(judged.dead_letters)?;
                 writer.write(&judged.topic, judged.rows)?;
-                if writer.is_full() {
+                let too_many_alerts = alerts.len() >= ALERTS_PER_EPOCH_MAX;
+                if !said_full && (too_many_alerts || writer.is_full()) {
+                    said_full = true;
                     full.store(true, Ordering::Relaxed);
                 }
             }
             Step::Cut { plugins, states } => {
+                said_full = false;
                 let epoch = Epoch {
                     staged: writer.seal()?,
                     covered: std::mem::take(&mut covered),

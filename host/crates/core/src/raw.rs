@@ -32,13 +32,7 @@ impl RawBatch {
     }
 
     /// Appends a record; a null payload is an empty one.
-    pub fn push(
-        &mut self,
-        partition: i32,
-        offset: i64,
-        timestamp_ms: Option<i64>,
-        payload: &[u8],
-    ) {
+    pub fn push(&mut self, partition: i32, offset: i64, timestamp_ms: Option<i64>, payload: &[u8]) {
         self.bytes.extend_from_slice(payload);
         let end = self.bytes.len();
         self.records.push(RawRecord { partition, offset, timestamp_ms, end });

@@ -1,5 +1,6 @@
 //! The columns of an audit event: what decode makes, what plugins may name, what the table holds.
 
+use std::ops::RangeInclusive;
 use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
@@ -43,6 +44,10 @@ pub const SOURCE_TIMESTAMP: &str = "source_timestamp";
 
 /// The time zone of every timestamp column, as Iceberg's `timestamptz` wants it in Arrow.
 pub const UTC: &str = "+00:00";
+
+/// Times that every reader of our tables and alerts can show, in microseconds since 1970: from the year 1
+/// to two hours before the end of 9999-12-30 (where time zones would leave the year 9999).
+pub const TIME_RANGE: RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_207_200_000_000;
 
 /// Microseconds since 1970 in UTC.
 pub fn timestamp_type() -> DataType {

@@ -5,6 +5,8 @@
 //! a fault plan, drawn from a seed, whether to fail now; the world (what a table, an outbox and
 //! receivers would keep) survives, the pipeline is built anew. A failing seed is printed.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -305,9 +307,8 @@ fn new_world() -> Arc<World> {
 
 fn check(world: &World, context: &str) {
     let kept = world.kept();
-    let all = || {
-        (0..PARTITIONS).flat_map(|partition| (0..RECORDS_EACH).map(move |at| (partition, at)))
-    };
+    let all =
+        || (0..PARTITIONS).flat_map(|partition| (0..RECORDS_EACH).map(move |at| (partition, at)));
     let mut rows = kept.rows.clone();
     rows.sort_unstable();
     let expect = all().filter(|(_, at)| !is_bad(*at)).map(|(p, at)| encode(p, at));
@@ -362,9 +363,22 @@ async fn whatever_fails_rows_stay_exactly_once() {
     }
     // The harness itself: every kind of operation was made to fail at least once.
     for what in [
-        "poll", "decode", "judge", "snapshot", "write", "write dead letters", "seal", "unfinished",
-        "stage", "before commit", "after commit", "before dead letters", "after dead letters",
-        "before alerts", "after alerts", "acknowledge",
+        "poll",
+        "decode",
+        "judge",
+        "snapshot",
+        "write",
+        "write dead letters",
+        "seal",
+        "unfinished",
+        "stage",
+        "before commit",
+        "after commit",
+        "before dead letters",
+        "after dead letters",
+        "before alerts",
+        "after alerts",
+        "acknowledge",
     ] {
         assert!(injected.contains(&format!("injected at {what}")), "never injected: {what}");
     }

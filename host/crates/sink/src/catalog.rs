@@ -51,10 +51,11 @@ impl Store {
         let warehouse = prepare_warehouse(&settings.warehouse)?;
         let database = database_path(&settings.uri)?;
         prepare_database(&settings.uri, &database).await?;
+        let database = database.canonicalize().map_err(|cause| open_error(&settings.uri, cause))?;
         let props = HashMap::from([
             (
                 SQL_CATALOG_PROP_URI.to_owned(),
-                format!("sqlite://{}?mode=rw", database.display()),
+                format!("sqlite://{}?mode=rw", encode_path(&database)),
             ),
             (SQL_CATALOG_PROP_WAREHOUSE.to_owned(), warehouse.clone()),
             (SQL_CATALOG_PROP_BIND_STYLE.to_owned(), "QMark".to_owned()),
@@ -71,10 +72,7 @@ impl Store {
     }
 }
 
-fn open_error(
-    uri: &str,
-    cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-) -> Error {
+fn open_error(uri: &str, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     Error::OpenCatalog { uri: uri.to_owned(), cause: cause.into() }
 }
 
@@ -112,13 +110,28 @@ fn check_writable(folder: &Path) -> std::io::Result<()> {
 fn database_path(uri: &str) -> Result<PathBuf, Error> {
     let path = uri.strip_prefix("sqlite:").map(|rest| rest.strip_prefix("//").unwrap_or(rest));
     match path {
-        Some(path) if !path.is_empty() && !path.contains('?') => Ok(PathBuf::from(path)),
+        Some(path) if !path.is_empty() => Ok(PathBuf::from(path)),
         _ => Err(Error::Setting {
             what: format!("the catalog {:?}", uri.split('@').next_back().unwrap_or_default()),
             problem: "must be sqlite:PATH, for example sqlite:///var/lib/audit-host/catalog.db"
                 .to_owned(),
         }),
     }
+}
+
+/// The path as it must stand in a URL: the driver decodes `%` and ends the path at `?` and `#`.
+fn encode_path(path: &Path) -> String {
+    use std::os::unix::ffi::OsStrExt as _;
+    let mut encoded = String::new();
+    for byte in path.as_os_str().as_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/._-".contains(byte) {
+            encoded.push(char::from(*byte));
+        } else {
+            encoded.push('%');
+            encoded.push_str(&hex::encode_upper([*byte]));
+        }
+    }
+    encoded
 }
 
 /// Creates the database and switches it to write-ahead logging, once and for all. Without it a reader

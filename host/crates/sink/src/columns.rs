@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, StringArray, TimestampMicrosecondArray, new_null_array,
-};
+use arrow::array::{ArrayRef, StringArray, TimestampMicrosecondArray, new_null_array};
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use audit_core::schema;

@@ -70,7 +70,11 @@ pub(crate) fn to_rows(
     let text = |part: &dyn Fn(&DeadLetter) -> String| -> ArrayRef {
         Arc::new(letters.iter().map(|l| Some(part(l))).collect::<StringArray>())
     };
-    let times = letters.iter().map(|l| l.timestamp_ms.map(|ms| ms.saturating_mul(1000)));
+    // Times that no reader can show (the producer chooses them) are left out.
+    let times = letters.iter().map(|l| {
+        let micros = l.timestamp_ms.and_then(|ms| ms.checked_mul(1000));
+        micros.filter(|micros| event::TIME_RANGE.contains(micros))
+    });
     let columns: Vec<ArrayRef> = vec![
         text(&|l| l.topic.to_string()),
         Arc::new(letters.iter().map(|l| Some(l.partition)).collect::<Int32Array>()),

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, TimeUnit};
 use audit_core::schema;
+use iceberg::TableCreation;
 use iceberg::arrow::arrow_type_to_type;
 use iceberg::spec::{
     FormatVersion, NestedField, PrimitiveType, Schema, Transform, Type, UnboundPartitionSpec,
 };
 use iceberg::table::Table;
 use iceberg::transaction::{AddColumn, ApplyTransactionAction, Transaction};
-use iceberg::{ErrorKind, TableCreation};
 
 use crate::catalog::Store;
 use crate::dead_letter;
@@ -81,13 +81,13 @@ async fn open_or_create(
         return catalog.load_table(&ident).await.map_err(failed_open);
     }
     let failed_create = |cause| failed("creating", name, cause);
-    if !catalog.namespace_exists(namespace).await.map_err(failed_create)? {
-        match catalog.create_namespace(namespace, HashMap::new()).await {
-            Ok(_) => {}
-            // Another instance was quicker.
-            Err(error) if error.kind() == ErrorKind::NamespaceAlreadyExists => {}
-            Err(cause) => return Err(failed_create(cause)),
-        }
+    // Another instance may be quicker; what the catalog says then depends on the catalog, so that only
+    // a second look tells.
+    if !catalog.namespace_exists(namespace).await.map_err(failed_create)?
+        && let Err(cause) = catalog.create_namespace(namespace, HashMap::new()).await
+        && !catalog.namespace_exists(namespace).await.map_err(failed_create)?
+    {
+        return Err(failed_create(cause));
     }
     ident.name().clone_into(&mut creation.name);
     match catalog.create_table(namespace, creation).await {
@@ -95,7 +95,7 @@ async fn open_or_create(
             tracing::info!(table = %name, location = table.metadata().location(), "created table");
             Ok(table)
         }
-        Err(error) if error.kind() == ErrorKind::TableAlreadyExists => {
+        Err(_) if catalog.table_exists(&ident).await.map_err(failed_create)? => {
             catalog.load_table(&ident).await.map_err(failed_open)
         }
         Err(cause) => Err(failed_create(cause)),
@@ -191,9 +191,10 @@ fn missing_columns(
         }
     }
     let wanted = wanted_columns(added);
-    let foreign = present.as_struct().fields().iter().find(|field| {
-        field.required && !wanted.iter().any(|(column, _)| *column == field.name)
-    });
+    let foreign =
+        present.as_struct().fields().iter().find(|field| {
+            field.required && !wanted.iter().any(|(column, _)| *column == field.name)
+        });
     match foreign {
         Some(field) => Err(misfit(name, format!("it requires a column {} of its own", field.name))),
         None => Ok(missing),
@@ -203,10 +204,9 @@ fn missing_columns(
 fn check_type(name: &TableName, table: &Table, column: &str, wanted: &Type) -> Result<(), Error> {
     match table.metadata().current_schema().field_by_name(column) {
         Some(field) if *field.field_type == *wanted => Ok(()),
-        Some(field) => Err(misfit(
-            name,
-            format!("its column {column} is {}, not {wanted}", field.field_type),
-        )),
+        Some(field) => {
+            Err(misfit(name, format!("its column {column} is {}, not {wanted}", field.field_type)))
+        }
         None => Err(misfit(name, format!("it has no column {column}"))),
     }
 }
@@ -218,12 +218,12 @@ fn check_partitions(name: &TableName, table: &Table) -> Result<(), Error> {
         .default_partition_spec()
         .fields()
         .iter()
-        .map(|field| (schema.name_by_field_id(field.source_id).unwrap_or_default(), field.transform))
+        .map(|field| {
+            (schema.name_by_field_id(field.source_id).unwrap_or_default(), field.transform)
+        })
         .collect();
-    let wanted = [
-        (schema::EVENT_TIMESTAMP, Transform::Day),
-        (schema::ACTION_TYPE, Transform::Identity),
-    ];
+    let wanted =
+        [(schema::EVENT_TIMESTAMP, Transform::Day), (schema::ACTION_TYPE, Transform::Identity)];
     if fields == wanted {
         return Ok(());
     }

@@ -16,7 +16,6 @@ use iceberg::{
     TableIdent,
 };
 
-
 /// For one commit. An attempt on a table that the check refuses fails and is not tried again.
 pub(crate) struct FencedCatalog<'a> {
     pub(crate) inner: Arc<dyn Catalog>,

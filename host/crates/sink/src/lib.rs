@@ -20,8 +20,10 @@ mod writer;
 mod dead_letter;
 mod vault;
 
+mod commit;
 mod fence;
 mod outbox;
+mod provenance;
 mod table;
 
 mod summary;

@@ -69,20 +69,32 @@ fn escape_group(group: &str) -> String {
 
 /// Where the state of the group's detectors is kept.
 pub(crate) fn state_property(group: &str) -> String {
-    // A topic has no empty name, so that this is nobody's offset.
-    format!("audit-host.{}..state", escape_group(group))
+    own_property(group, "state")
 }
 
-const PENDING: &str = "audit-host.pending.";
+/// The epoch whose dead letters were appended last.
+pub(crate) fn epoch_property(group: &str) -> String {
+    own_property(group, "epoch")
+}
+
+/// Kafka's id of a topic whose offsets we hold: a topic that was created anew has another.
+pub(crate) fn topic_id_property(group: &str, topic: &str) -> String {
+    own_property(group, &format!("topic-id.{topic}"))
+}
 
 /// Points at the outbox of an epoch that is committed and not finished.
-pub(crate) fn pending_property(epoch_id: &str) -> String {
-    format!("{PENDING}{epoch_id}")
+pub(crate) fn pending_property(group: &str, epoch_id: &str) -> String {
+    format!("{}{epoch_id}", pending_prefix(group))
 }
 
-/// Whether a property is one of [`pending_property`].
-pub(crate) fn is_pending(property: &str) -> bool {
-    property.starts_with(PENDING)
+/// What every [`pending_property`] of a group begins with.
+pub(crate) fn pending_prefix(group: &str) -> String {
+    own_property(group, "pending.")
+}
+
+/// A property of the group itself. No topic has an empty name, so that it is nobody's offset.
+fn own_property(group: &str, name: &str) -> String {
+    format!("audit-host.{}..{name}", escape_group(group))
 }
 
 /// Keys of a snapshot's summary.
@@ -99,19 +111,29 @@ pub(crate) fn offsets_in(
     properties: &HashMap<String, String>,
     group: &str,
     topics: &[String],
-) -> HashMap<TopicPartition, i64> {
+) -> Result<HashMap<TopicPartition, i64>, Error> {
     let mut offsets = HashMap::new();
     for topic in topics {
         let prefix = offset_prefix(group, topic);
         let topic: Arc<str> = Arc::from(topic.as_str());
         for (key, value) in properties {
             let partition = key.strip_prefix(&prefix).and_then(|rest| rest.parse().ok());
-            if let (Some(partition), Ok(offset)) = (partition, value.parse()) {
-                offsets.insert(TopicPartition::new(&topic, partition), offset);
+            if let Some(partition) = partition {
+                let at = TopicPartition::new(&topic, partition);
+                offsets.insert(at, parse_offset(key, value)?);
             }
         }
     }
-    offsets
+    Ok(offsets)
+}
+
+/// An offset that is no number must stop us: taken for absent, it would make every row again.
+pub(crate) fn parse_offset(property: &str, value: &str) -> Result<i64, Error> {
+    value.parse().map_err(|_| Error::Damaged {
+        what: "the table property",
+        location: property.to_owned(),
+        problem: format!("{value:?} is no offset; set it to the offset to read next"),
+    })
 }
 
 #[cfg(test)]
@@ -139,7 +161,21 @@ mod tests {
             (theirs, "9".to_owned()),
             (state_property("a"), "x".to_owned()),
         ]);
-        let found = offsets_in(&properties, "a", &["b.c".to_owned(), "c".to_owned()]);
+        let topics = ["b.c".to_owned(), "c".to_owned()];
+        let found = offsets_in(&properties, "a", &topics).unwrap();
         assert_eq!(found, HashMap::from([(TopicPartition::new(&topic, 3), 7)]));
+
+        let damaged = HashMap::from([(offset_property("a", &TopicPartition::new(&topic, 3)), "x")]);
+        let damaged = damaged.into_iter().map(|(key, value)| (key, value.to_owned())).collect();
+        assert!(offsets_in(&damaged, "a", &topics).is_err());
+    }
+
+    #[test]
+    fn no_group_or_topic_can_forge_a_property_of_another_kind() {
+        let topic = |name: &str| TopicPartition::new(&Arc::from(name), 0);
+        let offset = offset_property("pending", &topic("t"));
+        assert!(!offset.starts_with(&pending_prefix("pending")), "{offset}");
+        assert!(!offset_property("g", &topic("state")).starts_with(&state_property("g")));
+        assert_ne!(pending_prefix("a"), pending_prefix("a."));
     }
 }

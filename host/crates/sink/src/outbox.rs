@@ -53,7 +53,8 @@ impl Objects {
     }
 
     async fn get(&self, what: &'static str, pointer: &Pointer) -> Result<Vec<u8>, Error> {
-        let damaged = |problem| Error::Damaged { what, location: pointer.location.clone(), problem };
+        let damaged =
+            |problem| Error::Damaged { what, location: pointer.location.clone(), problem };
         // The pointer comes from the table, which others may write: it must not lead elsewhere.
         if !pointer.location.starts_with(&format!("{}/", self.folder))
             || pointer.location.contains("..")
@@ -89,7 +90,8 @@ impl Objects {
 
     pub(crate) async fn get_outbox(&self, pointer: &Pointer) -> Result<Outbox, Error> {
         let what = "the outbox";
-        let damaged = |problem| Error::Damaged { what, location: pointer.location.clone(), problem };
+        let damaged =
+            |problem| Error::Damaged { what, location: pointer.location.clone(), problem };
         let bytes = self.get(what, pointer).await?;
         let wire: OutboxWire =
             serde_json::from_slice(&bytes).map_err(|cause| damaged(cause.to_string()))?;
@@ -125,7 +127,8 @@ impl Objects {
         vault: &Vault,
     ) -> Result<Vec<PluginState>, Error> {
         let what = "the detectors' state";
-        let damaged = |problem| Error::Damaged { what, location: pointer.location.clone(), problem };
+        let damaged =
+            |problem| Error::Damaged { what, location: pointer.location.clone(), problem };
         let sealed = self.get(what, pointer).await?;
         let plain = vault.unseal(&sealed, &self.states_belong_to())?;
         let wire: Vec<StateWire> =

@@ -2,29 +2,23 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arrow::datatypes::Field;
 use async_trait::async_trait;
 use audit_core::stage::Table as TableStage;
-use audit_core::{Epoch, Offsets, Outbox, PluginState, TopicPartition};
+use audit_core::{Epoch, Outbox, PluginState, TopicPartition};
 use iceberg::spec::{DataFile, deserialize_data_file_from_json};
 use iceberg::table::Table;
-use iceberg::transaction::{ApplyTransactionAction, Transaction};
 
 use crate::catalog::Store;
-use crate::definition::{failed, open_audit_table, open_dead_letters};
+use crate::commit::{Change, Stand, commit};
+use crate::definition::{open_audit_table, open_dead_letters};
 use crate::error::Error;
-use crate::fence::FencedCatalog;
 use crate::names::{self, TableName};
 use crate::outbox::{Objects, Pointer, digest_of};
+use crate::provenance;
 use crate::vault::Vault;
 use crate::writer::{EpochWriter, WriterSettings};
-
-/// How often a commit is tried when the catalog fails or answers nothing.
-const COMMIT_ATTEMPTS_MAX: u32 = 6;
-/// The pause after a failed attempt; doubles each time.
-const COMMIT_PAUSE: Duration = Duration::from_millis(200);
 
 /// Which table, and on whose behalf.
 #[derive(Debug, Clone)]
@@ -47,6 +41,8 @@ pub struct AuditTable {
     objects: Objects,
     rows: Table,
     dead_letters: Table,
+    /// The offsets that the table held when we looked last: what the next epoch builds on.
+    known: HashMap<TopicPartition, i64>,
     /// Outboxes that are done and still named in the table.
     finished: Vec<Outbox>,
     state: Option<Pointer>,
@@ -68,14 +64,68 @@ impl AuditTable {
             Some(json) => Some(Pointer::parse(&property, json)?),
             None => None,
         };
+        let known = provenance::offsets(&rows, &settings.group, &settings.topics)?;
         let (finished, state_digest) = (Vec::new(), Arc::from([]));
-        Ok(Self { store, settings, objects, rows, dead_letters, finished, state, state_digest })
+        Ok(Self {
+            store,
+            settings,
+            objects,
+            rows,
+            dead_letters,
+            known,
+            finished,
+            state,
+            state_digest,
+        })
     }
 
     /// The offset to read next of every partition that the table knows.
-    pub fn offsets(&self) -> HashMap<TopicPartition, i64> {
+    pub fn offsets(&self) -> &HashMap<TopicPartition, i64> {
+        &self.known
+    }
+
+    /// Kafka's ids of the topics whose offsets the table holds, as [`AuditTable::claim`] was told them.
+    pub fn topic_ids(&self) -> HashMap<String, String> {
         let properties = self.rows.metadata().properties();
-        names::offsets_in(properties, &self.settings.group, &self.settings.topics)
+        let id_of = |topic: &String| {
+            let property = names::topic_id_property(&self.settings.group, topic);
+            Some((topic.clone(), properties.get(&property)?.clone()))
+        };
+        self.settings.topics.iter().filter_map(id_of).collect()
+    }
+
+    /// Writes down where reading starts, before the first record is read: a partition that stays
+    /// without records (or whose first epoch a crash ends) is then known to the next start, which would
+    /// otherwise begin it anew, and with `--start latest` behind everything that came in between.
+    pub async fn claim(
+        &mut self,
+        starts: &HashMap<TopicPartition, i64>,
+        topic_ids: &HashMap<String, String>,
+    ) -> Result<(), Error> {
+        let group = &self.settings.group;
+        let properties = self.rows.metadata().properties();
+        let offsets =
+            starts.iter().map(|(at, start)| (names::offset_property(group, at), start.to_string()));
+        let ids = topic_ids
+            .iter()
+            .map(|(topic, id)| (names::topic_id_property(group, topic), id.clone()));
+        let set: Vec<_> =
+            offsets.chain(ids).filter(|(key, _)| !properties.contains_key(key)).collect();
+        if set.is_empty() {
+            return Ok(());
+        }
+        let change = Change { set, ..Change::default() };
+        // Of two instances that start together one writes; the other reads on from what it wrote.
+        let keys: Vec<_> = change.set.iter().map(|(key, _)| key.clone()).collect();
+        let fence = |table: &Table| {
+            let done = keys.iter().any(|key| table.metadata().properties().contains_key(key));
+            if done { Stand::Done } else { Stand::Ready }
+        };
+        let committed =
+            commit(&self.store, &self.settings.name, &self.rows, &change, &fence).await?;
+        self.rows = committed.table;
+        self.known = provenance::offsets(&self.rows, group, &self.settings.topics)?;
+        Ok(())
     }
 
     /// What the group's detectors remembered at those offsets.
@@ -130,28 +180,43 @@ impl AuditTable {
 
     async fn commit_epoch(&mut self, epoch: &Epoch, outbox: &Outbox) -> Result<(), Error> {
         let new_state = self.keep_states(&epoch.states).await?;
+        let group = self.settings.group.clone();
+        let mut remove: Vec<_> = self.finished_properties();
+        if epoch.states.is_empty() && self.state.is_some() {
+            // No detector runs any more: its state would be out of date if it came back.
+            remove.push(names::state_property(&group));
+        }
         let change = Change {
             files: data_files(&self.rows, &epoch.staged.data_files)?,
-            summary: summary_of(&self.settings, epoch),
+            summary: provenance::summary(&self.settings, epoch),
             set: self.properties_of(epoch, outbox, new_state.as_ref()),
-            remove: self.finished.iter().map(|o| names::pending_property(&o.epoch_id)).collect(),
+            remove,
         };
-        let group = self.settings.group.clone();
-        let fence = |table: &Table| stands_at(table, &group, &epoch.covered, &outbox.epoch_id);
+        let known = &self.known;
+        let fence = |table: &Table| stand_of(table, &group, known, epoch, &outbox.epoch_id);
         let committed =
             commit(&self.store, &self.settings.name, &self.rows, &change, &fence).await?;
         if let Stand::Elsewhere { partition, ours, theirs } = committed.stand {
             return Err(Error::Fenced { partition, group, ours, theirs });
         }
         let before = std::mem::replace(&mut self.rows, committed.table);
+        self.known.extend(epoch.covered.iter().map(|(at, span)| (at.clone(), span.next)));
         self.drop_old_metadata(&before).await;
         self.drop_finished().await;
-        if let Some(pointer) = new_state
-            && let Some(old) = self.state.replace(pointer)
-        {
+        let old_state = match new_state {
+            Some(pointer) => self.state.replace(pointer),
+            None if epoch.states.is_empty() => self.state.take(),
+            None => None,
+        };
+        if let Some(old) = old_state {
             self.objects.remove(&old.location).await;
         }
         Ok(())
+    }
+
+    fn finished_properties(&self) -> Vec<String> {
+        let group = &self.settings.group;
+        self.finished.iter().map(|o| names::pending_property(group, &o.epoch_id)).collect()
     }
 
     fn properties_of(
@@ -167,7 +232,7 @@ impl AuditTable {
             .map(|(at, span)| (names::offset_property(group, at), span.next.to_string()))
             .collect();
         if let Some(pointer) = &outbox.location {
-            set.push((names::pending_property(&outbox.epoch_id), pointer.clone()));
+            set.push((names::pending_property(group, &outbox.epoch_id), pointer.clone()));
         }
         if let Some(pointer) = state {
             set.push((names::state_property(group), pointer.to_json()));
@@ -175,30 +240,23 @@ impl AuditTable {
         set
     }
 
-    /// Appends the outbox's dead letters, unless their table is past these offsets already.
+    /// Appends the outbox's dead letters, unless they are there already.
     async fn append(&mut self, outbox: &Outbox) -> Result<(), Error> {
         if outbox.dead_letter_files.is_empty() {
             return Ok(());
         }
-        let group = self.settings.group.clone();
-        let set = outbox
-            .covered
-            .iter()
-            .map(|(at, span)| (names::offset_property(&group, at), span.next.to_string()));
+        let group = &self.settings.group;
+        let last_epoch = names::epoch_property(group);
         let change = Change {
             files: data_files(&self.dead_letters, &outbox.dead_letter_files)?,
-            summary: HashMap::from([
-                (names::SUMMARY_EPOCH.to_owned(), outbox.epoch_id.clone()),
-                (names::SUMMARY_GROUP.to_owned(), group.clone()),
-            ]),
-            set: set.collect(),
+            summary: provenance::dead_letter_summary(group, &outbox.epoch_id),
+            set: vec![(last_epoch.clone(), outbox.epoch_id.clone())],
             remove: Vec::new(),
         };
-        // Outboxes are emptied in order, so that a table past one of the offsets has all of them.
         let fence = |table: &Table| {
-            let done = outbox.covered.iter().any(|(at, span)| {
-                offset_in(table, &group, at).is_some_and(|offset| offset >= span.next)
-            });
+            let last = table.metadata().properties().get(&last_epoch);
+            let done =
+                last == Some(&outbox.epoch_id) || provenance::has_epoch(table, &outbox.epoch_id);
             if done { Stand::Done } else { Stand::Ready }
         };
         let name = self.settings.name.dead_letters();
@@ -228,35 +286,35 @@ impl AuditTable {
         }
     }
 
+    /// Takes finished outboxes out of the table without waiting for the next epoch.
     async fn forget(&mut self) -> Result<(), Error> {
         if self.finished.is_empty() {
             return Ok(());
         }
-        let name = &self.settings.name;
-        let failed = |cause| failed("forgetting finished epochs of", name, cause);
-        let tx = Transaction::new(&self.rows);
-        let mut update = tx.update_table_properties();
-        for outbox in &self.finished {
-            update = update.remove(names::pending_property(&outbox.epoch_id));
-        }
-        let tx = update.apply(tx).map_err(failed)?;
-        let after = tx.commit(self.store.catalog.as_ref()).await.map_err(failed)?;
-        let before = std::mem::replace(&mut self.rows, after);
+        let change = Change { remove: self.finished_properties(), ..Change::default() };
+        let fence = |table: &Table| {
+            let properties = table.metadata().properties();
+            let done = !change.remove.iter().any(|key| properties.contains_key(key));
+            if done { Stand::Done } else { Stand::Ready }
+        };
+        let committed =
+            commit(&self.store, &self.settings.name, &self.rows, &change, &fence).await?;
+        let before = std::mem::replace(&mut self.rows, committed.table);
         self.drop_old_metadata(&before).await;
         self.drop_finished().await;
         Ok(())
     }
 
     async fn pending(&mut self) -> Result<Vec<Outbox>, Error> {
-        let properties = self.rows.metadata().properties().clone();
+        let prefix = names::pending_prefix(&self.settings.group);
+        let properties = self.rows.metadata().properties();
+        let ours = properties.iter().filter(|(key, _)| key.starts_with(&prefix));
         let mut outboxes = Vec::new();
-        for (property, json) in properties.iter().filter(|(key, _)| names::is_pending(key)) {
+        for (property, json) in ours {
             let pointer = Pointer::parse(property, json)?;
-            if pointer.group == self.settings.group {
-                let mut outbox = self.objects.get_outbox(&pointer).await?;
-                outbox.location = Some(json.clone());
-                outboxes.push(outbox);
-            }
+            let mut outbox = self.objects.get_outbox(&pointer).await?;
+            outbox.location = Some(json.clone());
+            outboxes.push(outbox);
         }
         // Epoch ids begin with their time.
         outboxes.sort_by(|a, b| a.epoch_id.cmp(&b.epoch_id));
@@ -289,126 +347,45 @@ impl TableStage for AuditTable {
     }
 
     async fn forget_finished(&mut self) -> Result<(), audit_core::Error> {
-        Ok(self.forget().await?)
-    }
-}
-
-/// What one commit does to a table.
-struct Change {
-    files: Vec<DataFile>,
-    summary: HashMap<String, String>,
-    set: Vec<(String, String)>,
-    remove: Vec<String>,
-}
-
-/// Where a table stands in the eyes of one commit.
-enum Stand {
-    /// The commit may build on it.
-    Ready,
-    /// The commit is in it.
-    Done,
-    /// Somebody else moved on.
-    Elsewhere { partition: TopicPartition, ours: i64, theirs: String },
-}
-
-struct Committed {
-    table: Table,
-    stand: Stand,
-}
-
-/// Commits a change exactly once. The outcome of every attempt is read back from the catalog: an error
-/// may hide a success, and iceberg-catalog-sql 0.10.1 can report a success that never was.
-async fn commit(
-    store: &Store,
-    name: &TableName,
-    base: &Table,
-    change: &Change,
-    stand: &(dyn Fn(&Table) -> Stand + Send + Sync),
-) -> Result<Committed, Error> {
-    let fenced = FencedCatalog {
-        inner: Arc::clone(&store.catalog),
-        may_commit: Box::new(|table| matches!(stand(table), Stand::Ready)),
-    };
-    let mut pause = COMMIT_PAUSE;
-    let mut attempt = 1;
-    loop {
-        let tried = try_commit(base, &fenced, change).await;
-        let table = store.catalog.load_table(base.identifier()).await;
-        let cause = match (table, tried) {
-            (Ok(table), tried) => match (stand(&table), tried) {
-                (Stand::Ready, Err(cause)) => cause,
-                (Stand::Ready, Ok(())) => iceberg::Error::new(
-                    iceberg::ErrorKind::Unexpected,
-                    "the catalog reported a success, but the table is as it was",
-                ),
-                (stand, _) => return Ok(Committed { table, stand }),
-            },
-            // The outcome is unknown until the table can be read again.
-            (Err(unread), _) => unread,
-        };
-        if attempt >= COMMIT_ATTEMPTS_MAX {
-            let epoch = change.summary.get(names::SUMMARY_EPOCH).cloned().unwrap_or_default();
-            let (table, attempts) = (name.to_string(), attempt);
-            return Err(Error::GaveUp { epoch, table, attempts, cause });
+        // Nothing depends on it: what stays is forgotten with the next commit, or the next start.
+        if let Err(error) = self.forget().await {
+            tracing::warn!(error = %chain_of(&error), "finished epochs stay marked as pending");
         }
-        tracing::warn!(table = %name, attempt, error = %cause, "a commit failed; trying again");
-        tokio::time::sleep(pause).await;
-        attempt += 1;
-        pause *= 2;
+        Ok(())
     }
 }
 
-async fn try_commit(
-    base: &Table,
-    fenced: &FencedCatalog<'_>,
-    change: &Change,
-) -> Result<(), iceberg::Error> {
-    let tx = Transaction::new(base);
-    let tx = tx
-        .fast_append()
-        // The check reads every manifest of the table on every commit. File names are unique, and the
-        // fence keeps an epoch from being committed twice.
-        .with_check_duplicate(false)
-        .set_snapshot_properties(change.summary.clone())
-        .add_data_files(change.files.clone())
-        .apply(tx)?;
-    let mut update = tx.update_table_properties();
-    for (key, value) in &change.set {
-        update = update.set(key.clone(), value.clone());
-    }
-    for key in &change.remove {
-        update = update.remove(key.clone());
-    }
-    let tx = update.apply(tx)?;
-    tx.commit(fenced).await.map(|_| ())
-}
-
-/// Compares a table's offsets with those that an epoch starts at.
-fn stands_at(table: &Table, group: &str, covered: &Offsets, epoch_id: &str) -> Stand {
-    let moved = covered.iter().find_map(|(at, span)| {
-        let stands = offset_in(table, group, at)?;
-        (stands != span.start).then(|| (at.clone(), span.start, stands))
+/// Compares a table with what an epoch builds on: the offsets that we knew, and that it starts at.
+fn stand_of(
+    table: &Table,
+    group: &str,
+    known: &HashMap<TopicPartition, i64>,
+    epoch: &Epoch,
+    epoch_id: &str,
+) -> Stand {
+    let moved = epoch.covered.iter().find_map(|(at, span)| {
+        let property = names::offset_property(group, at);
+        let stands = table.metadata().properties().get(&property);
+        let known = known.get(at);
+        let is_as_known = match (stands, known) {
+            (Some(text), Some(offset)) => *text == offset.to_string() && *offset == span.start,
+            // A partition that was added after the start.
+            (None, None) => true,
+            // The property was taken away, but a snapshot still tells.
+            (None, Some(offset)) => *offset == span.start,
+            (Some(_), None) => false,
+        };
+        (!is_as_known).then(|| (at.clone(), span.start, stands))
     });
-    let is_ours = || {
-        let mut snapshots = table.metadata().snapshots();
-        snapshots.any(|snapshot| {
-            let summary = &snapshot.summary().additional_properties;
-            summary.get(names::SUMMARY_EPOCH).is_some_and(|id| id == epoch_id)
-        })
-    };
     match moved {
         // An epoch always covers something, and moves at least one offset.
         None => Stand::Ready,
-        Some(_) if is_ours() => Stand::Done,
+        Some(_) if provenance::has_epoch(table, epoch_id) => Stand::Done,
         Some((partition, ours, theirs)) => {
-            Stand::Elsewhere { partition, ours, theirs: theirs.to_string() }
+            let theirs = theirs.map_or_else(|| "no offset".to_owned(), Clone::clone);
+            Stand::Elsewhere { partition, ours, theirs }
         }
     }
-}
-
-fn offset_in(table: &Table, group: &str, at: &TopicPartition) -> Option<i64> {
-    let property = names::offset_property(group, at);
-    table.metadata().properties().get(&property).and_then(|offset| offset.parse().ok())
 }
 
 fn data_files(table: &Table, descriptors: &[String]) -> Result<Vec<DataFile>, Error> {
@@ -424,28 +401,14 @@ fn data_files(table: &Table, descriptors: &[String]) -> Result<Vec<DataFile>, Er
     descriptors.iter().map(read).collect::<Result<_, _>>().map_err(Error::Files)
 }
 
-/// What the snapshot says of its epoch: enough to prove where every row came from.
-fn summary_of(settings: &TableSettings, epoch: &Epoch) -> HashMap<String, String> {
-    let offsets: Vec<_> = epoch
-        .covered
-        .iter()
-        .map(|(at, span)| {
-            serde_json::json!({
-                "topic": at.topic, "partition": at.partition,
-                "start": span.start, "next": span.next,
-                "records": span.records, "holes": span.holes(),
-            })
-        })
-        .collect();
-    [
-        (names::SUMMARY_VERSION, settings.host_version.clone()),
-        (names::SUMMARY_GROUP, settings.group.clone()),
-        (names::SUMMARY_EPOCH, epoch.staged.epoch_id.clone()),
-        (names::SUMMARY_OFFSETS, serde_json::json!(offsets).to_string()),
-        (names::SUMMARY_PLUGINS, serde_json::json!(epoch.plugins).to_string()),
-        (names::SUMMARY_DEAD_LETTERS, epoch.staged.n_dead_letters.to_string()),
-        (names::SUMMARY_ALERTS, epoch.alerts.len().to_string()),
-    ]
-    .map(|(key, value)| (key.to_owned(), value))
-    .into()
+/// An error with its causes, for a log line.
+fn chain_of(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }

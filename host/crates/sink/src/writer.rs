@@ -26,6 +26,15 @@ const CHUNK_ROWS: usize = 32_768;
 /// The same bound for rows that are large.
 const CHUNK_BYTES: usize = 32 << 20;
 
+/// Rows and dead letters of one epoch, as they are in memory before compression. Open files keep what
+/// was encoded until they are closed: where nothing compresses, this is what they may take.
+const EPOCH_BYTES_MAX: usize = 512 << 20;
+/// Files of one epoch. Each costs an entry in the commit, of some KiB.
+const EPOCH_FILES_MAX: usize = 1_000;
+/// New partitions in one chunk from which on chunks are small: hostile values may make a partition of
+/// every row, and a chunk is the unit in which the limits of an epoch are looked at.
+const NEW_PARTITIONS_MANY: usize = 256;
+
 /// How the writer works.
 #[derive(Debug, Clone)]
 pub struct WriterSettings {
@@ -57,8 +66,7 @@ impl Destination {
 
     fn describe(&self, files: Vec<DataFile>) -> Result<Vec<String>, Error> {
         let partition_type = self.table.metadata().default_partition_type();
-        let describe =
-            |file| serialize_data_file_to_json(file, partition_type, FormatVersion::V2);
+        let describe = |file| serialize_data_file_to_json(file, partition_type, FormatVersion::V2);
         files.into_iter().map(describe).collect::<Result<_, _>>().map_err(Error::Files)
     }
 }
@@ -73,10 +81,12 @@ struct OpenEpoch {
     chunk_bytes: usize,
     by_partition: HashMap<Partition, OpenFile>,
     dead_letters: Option<OpenFile>,
-    finished: Vec<DataFile>,
+    /// Descriptors of closed files.
+    finished: Vec<String>,
     n_rows: u64,
     n_dead_letters: u64,
-    overflowed: bool,
+    n_bytes: usize,
+    chunk_rows_max: usize,
 }
 
 impl OpenEpoch {
@@ -95,7 +105,8 @@ impl OpenEpoch {
             finished: Vec::new(),
             n_rows: 0,
             n_dead_letters: 0,
-            overflowed: false,
+            n_bytes: 0,
+            chunk_rows_max: CHUNK_ROWS,
         }
     }
 }
@@ -121,7 +132,11 @@ impl EpochWriter {
         // All batches of a chunk share one topic: `write` flushes where it changes.
         let Some((topic, _)) = chunk.first() else { return Ok(()) };
         let batches: Vec<&RecordBatch> = chunk.iter().map(|(_, batch)| batch).collect();
-        for (partition, rows) in partition::group(&batches)? {
+        let groups = partition::group(&batches)?;
+        if groups.len() > NEW_PARTITIONS_MANY {
+            self.open.chunk_rows_max = 1;
+        }
+        for (partition, rows) in groups {
             let rows = interleave_record_batch(&batches, &rows)?;
             let rows = self.rows_to.projection.project(&rows, topic, ingested_us)?;
             files::append(self.file_of(partition).await?, rows).await?;
@@ -135,9 +150,9 @@ impl EpochWriter {
         let open = &mut self.open;
         let is_full = open.by_partition.len() >= self.settings.open_partitions_max;
         if is_full && !open.by_partition.contains_key(&partition) {
-            open.overflowed = true;
             let full = std::mem::take(&mut open.by_partition);
-            open.finished.extend(close_all(full.into_values()).await?);
+            let closed = close_all(full.into_values()).await?;
+            open.finished.extend(self.rows_to.describe(closed)?);
         }
         match open.by_partition.entry(partition) {
             std::collections::hash_map::Entry::Occupied(slot) => Ok(slot.into_mut()),
@@ -169,11 +184,12 @@ impl EpochWriter {
         let next = OpenEpoch::begin(&self.rows_to, &self.dead_letters_to);
         let epoch = std::mem::replace(&mut self.open, next);
         let mut data_files = epoch.finished;
-        data_files.extend(close_all(epoch.by_partition.into_values()).await?);
+        let closed = close_all(epoch.by_partition.into_values()).await?;
+        data_files.extend(self.rows_to.describe(closed)?);
         let dead_letter_files = close_all(epoch.dead_letters).await?;
         Ok(Staged {
             epoch_id: epoch.id,
-            data_files: self.rows_to.describe(data_files)?,
+            data_files,
             dead_letter_files: self.dead_letters_to.describe(dead_letter_files)?,
             n_rows: epoch.n_rows,
             n_dead_letters: epoch.n_dead_letters,
@@ -196,11 +212,14 @@ impl Writer for EpochWriter {
         if self.open.chunk.first().is_some_and(|(first, _)| first != topic) {
             runtime.block_on(self.flush_chunk())?;
         }
+        let n_bytes = rows.get_array_memory_size();
         self.open.n_rows += rows.num_rows() as u64;
+        self.open.n_bytes += n_bytes;
         self.open.chunk_rows += rows.num_rows();
-        self.open.chunk_bytes += rows.get_array_memory_size();
+        self.open.chunk_bytes += n_bytes;
         self.open.chunk.push((Arc::clone(topic), rows));
-        if self.open.chunk_rows >= CHUNK_ROWS || self.open.chunk_bytes >= CHUNK_BYTES {
+        if self.open.chunk_rows >= self.open.chunk_rows_max || self.open.chunk_bytes >= CHUNK_BYTES
+        {
             runtime.block_on(self.flush_chunk())?;
         }
         Ok(())
@@ -211,11 +230,13 @@ impl Writer for EpochWriter {
             return Ok(());
         }
         self.open.n_dead_letters += letters.len() as u64;
+        self.open.n_bytes += letters.iter().map(|letter| letter.payload.len()).sum::<usize>();
         Ok(self.runtime.clone().block_on(self.add_dead_letters(&letters))?)
     }
 
     fn is_full(&self) -> bool {
-        self.open.overflowed
+        let n_files = self.open.finished.len() + self.open.by_partition.len();
+        self.open.n_bytes >= EPOCH_BYTES_MAX || n_files >= EPOCH_FILES_MAX
     }
 
     fn seal(&mut self) -> Result<Staged, audit_core::Error> {

@@ -8,13 +8,17 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::error::Error;
+use crate::ffi::topic_id;
 use crate::settings::{ASK_TIMEOUT, Settings, Start};
 
 /// How far one partition has been read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Progress {
-    /// The offset to read next.
+    /// The offset up to which everything is covered.
     pub(crate) next: i64,
+    /// The offset to fetch first. Behind `next` only where records are gone and the user said to go on:
+    /// what lies between is then covered as holes, with the first record that comes.
+    pub(crate) fetch_from: i64,
     /// Where the partition ended when it was assigned.
     pub(crate) end: i64,
     /// Whether the broker said that there is no more for now.
@@ -46,23 +50,19 @@ pub(crate) fn partitions(
     settings: &Settings,
     topic: &str,
 ) -> Result<Vec<i32>, Error> {
-    let metadata = consumer.fetch_metadata(Some(topic), ASK_TIMEOUT).map_err(|cause| {
-        Error::Unreachable {
+    let metadata =
+        consumer.fetch_metadata(Some(topic), ASK_TIMEOUT).map_err(|cause| Error::Unreachable {
             brokers: settings.brokers.clone(),
             topic: topic.to_owned(),
             waited_s: ASK_TIMEOUT.as_secs(),
             cause,
-        }
-    })?;
+        })?;
     let found = metadata.topics().iter().find(|found| found.name() == topic);
     match found {
         Some(found) if found.error().is_none() && !found.partitions().is_empty() => {
             Ok(found.partitions().iter().map(rdkafka::metadata::MetadataPartition::id).collect())
         }
-        _ => Err(Error::NoSuchTopic {
-            topic: topic.to_owned(),
-            brokers: settings.brokers.clone(),
-        }),
+        _ => Err(Error::NoSuchTopic { topic: topic.to_owned(), brokers: settings.brokers.clone() }),
     }
 }
 
@@ -74,9 +74,11 @@ fn start_of(
     let (oldest, newest) = consumer
         .fetch_watermarks(&partition.topic, partition.partition, ASK_TIMEOUT)
         .map_err(|cause| Error::Watermarks { partition: partition.clone(), cause })?;
-    let next = match settings.resume.get(partition) {
-        None if settings.start == Start::Latest => newest,
-        None => oldest,
+    let (next, fetch_from) = match settings.resume.get(partition) {
+        None if settings.start == Start::Latest && !settings.knows_topic(partition) => {
+            (newest, newest)
+        }
+        None => (oldest, oldest),
         Some(&wanted) if wanted > newest => {
             return Err(Error::TopicIsNewer { partition: partition.clone(), wanted, newest });
         }
@@ -87,11 +89,22 @@ fn start_of(
                 return Err(Error::Gap { partition, wanted, oldest, missing });
             }
             tracing::error!(%partition, wanted, oldest, missing, "going on behind deleted records");
-            oldest
+            (wanted, oldest)
         }
-        Some(&wanted) => wanted,
+        Some(&wanted) => (wanted, wanted),
     };
-    Ok(Progress { next, end: newest, at_end: next >= newest })
+    Ok(Progress { next, fetch_from, end: newest, at_end: fetch_from >= newest })
+}
+
+/// Where to start in a partition that was added to a topic while we read it: at its oldest record.
+pub(crate) fn start_of_new(
+    consumer: &BaseConsumer,
+    partition: &TopicPartition,
+) -> Result<Progress, Error> {
+    let (oldest, newest) = consumer
+        .fetch_watermarks(&partition.topic, partition.partition, ASK_TIMEOUT)
+        .map_err(|cause| Error::Watermarks { partition: partition.clone(), cause })?;
+    Ok(Progress { next: oldest, fetch_from: oldest, end: newest, at_end: false })
 }
 
 /// What librdkafka needs to know of an assignment.
@@ -101,9 +114,32 @@ pub(crate) fn to_list(assignment: &Assignment) -> Result<TopicPartitionList, Err
         list.add_partition_offset(
             &partition.topic,
             partition.partition,
-            Offset::Offset(progress.next),
+            Offset::Offset(progress.fetch_from),
         )
         .map_err(|cause| Error::Assign { n_partitions: assignment.len(), cause })?;
     }
     Ok(list)
+}
+
+/// Kafka's ids of the topics. A topic whose id is not the one that the table knows was created anew: its
+/// offsets mean other records, and reading on would leave out as many as the table holds.
+pub(crate) fn check_topic_ids(
+    consumer: &BaseConsumer,
+    settings: &Settings,
+) -> Result<HashMap<String, String>, Error> {
+    let mut ids = HashMap::new();
+    for topic in &settings.topics {
+        let answer = topic_id(consumer, topic, ASK_TIMEOUT)
+            .map_err(|problem| Error::TopicId { topic: topic.clone(), problem })?;
+        // Brokers older than 2.8, and the embedded one, have none.
+        let Some(found) = answer else { continue };
+        match settings.topic_ids.get(topic) {
+            Some(known) if *known != found => {
+                let (topic, known) = (topic.clone(), known.clone());
+                return Err(Error::TopicRecreated { topic, known, found });
+            }
+            _ => ids.insert(topic.clone(), found),
+        };
+    }
+    Ok(ids)
 }

@@ -1,6 +1,6 @@
 //! The source: assigned partitions, read in batches.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,8 +10,10 @@ use audit_core::{Offsets, RawBatch, Span, TopicPartition};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
-use crate::assignment::{self, Assignment, Progress};
+use crate::assignment::{self, Assignment};
 use crate::error::Error;
 use crate::ffi::{BatchQueue, Message, MessageError};
 use crate::settings::{Settings, check_properties};
@@ -23,12 +25,16 @@ const BATCH_BYTES_MAX: usize = 8 << 20;
 /// How often to look for partitions that were added to a topic.
 const NEW_PARTITIONS_EVERY: Duration = Duration::from_mins(1);
 
+/// How long an epoch waits for the broker to note its offsets.
+const ACKNOWLEDGE_WAIT: Duration = Duration::from_secs(1);
+
 /// Records from Kafka.
 pub struct KafkaSource {
     settings: Settings,
     consumer: Arc<BaseConsumer>,
     queue: BatchQueue,
     topics: Vec<Arc<str>>,
+    topic_ids: HashMap<String, String>,
     assignment: Assignment,
     ready: VecDeque<RawBatch>,
     looked_for_partitions: Instant,
@@ -38,10 +44,11 @@ impl KafkaSource {
     /// Connects, finds the partitions and starts to prefetch. Blocks for at most some seconds.
     pub fn connect(settings: Settings) -> Result<Self, Error> {
         check_properties(&settings.properties)?;
-        let consumer: BaseConsumer = settings.client_config().create().map_err(Error::Client)?;
+        let consumer: BaseConsumer = settings.client_config().create().map_err(Error::client)?;
         let consumer = Arc::new(consumer);
         let topics: Vec<Arc<str>> = settings.topics.iter().map(|t| Arc::from(t.as_str())).collect();
         let assignment = assignment::plan(&consumer, &settings, &topics)?;
+        let topic_ids = assignment::check_topic_ids(&consumer, &settings)?;
         consumer
             .assign(&assignment::to_list(&assignment)?)
             .map_err(|cause| Error::Assign { n_partitions: assignment.len(), cause })?;
@@ -49,12 +56,32 @@ impl KafkaSource {
             .ok_or_else(|| Error::Consumer("librdkafka gave no queue".to_owned()))?;
         let ready = VecDeque::new();
         let looked_for_partitions = Instant::now();
-        Ok(Self { settings, consumer, queue, topics, assignment, ready, looked_for_partitions })
+        Ok(Self {
+            settings,
+            consumer,
+            queue,
+            topics,
+            topic_ids,
+            assignment,
+            ready,
+            looked_for_partitions,
+        })
     }
 
     /// The handle by which settled offsets are told to the broker.
     pub fn acknowledger(&self) -> Acknowledger {
-        Acknowledger { consumer: Arc::clone(&self.consumer) }
+        let consumer = Arc::clone(&self.consumer);
+        Acknowledger { consumer, untold: HashMap::new(), telling: None }
+    }
+
+    /// The offset up to which each partition is covered.
+    pub fn starts(&self) -> HashMap<TopicPartition, i64> {
+        self.assignment.iter().map(|(at, progress)| (at.clone(), progress.next)).collect()
+    }
+
+    /// Kafka's ids of the topics, where the broker has any.
+    pub fn topic_ids(&self) -> &HashMap<String, String> {
+        &self.topic_ids
     }
 
     /// The number of partitions that are read.
@@ -91,14 +118,15 @@ impl KafkaSource {
                 Ok(found) => found,
                 Err(error) => {
                     tracing::warn!(%error, "looking for new partitions");
-                    return Ok(());
+                    continue;
                 }
             };
             for partition in found {
                 let partition = TopicPartition::new(topic, partition);
                 if !self.assignment.contains_key(&partition) {
                     tracing::info!(%partition, "reading a new partition");
-                    added.insert(partition, Progress { next: 0, end: 0, at_end: false });
+                    let progress = assignment::start_of_new(&self.consumer, &partition)?;
+                    added.insert(partition, progress);
                 }
             }
         }
@@ -194,9 +222,12 @@ impl Sorter<'_> {
         progress.next = next;
         progress.at_end &= !is_record;
 
-        let open = self.ready.back_mut().filter(|batch| {
-            batch.topic == *topic && batch.bytes.len() + message.payload.len() <= BATCH_BYTES_MAX
-        });
+        // Records of several topics come interleaved: each topic has an open batch of its own.
+        let open = self
+            .ready
+            .iter_mut()
+            .rfind(|batch| batch.topic == *topic)
+            .filter(|batch| batch.bytes.len() + message.payload.len() <= BATCH_BYTES_MAX);
         let batch = match open {
             Some(batch) => batch,
             None => self.ready.push_back_mut(RawBatch::empty(Arc::clone(topic))),
@@ -214,29 +245,42 @@ impl Sorter<'_> {
 /// Commits settled offsets to the consumer group, for tools that show lag.
 pub struct Acknowledger {
     consumer: Arc<BaseConsumer>,
+    /// What the broker has not been told yet.
+    untold: HashMap<TopicPartition, i64>,
+    telling: Option<JoinHandle<()>>,
 }
 
 #[async_trait]
 impl Acknowledge for Acknowledger {
-    /// A failure is only logged: the table holds the offsets that count.
+    /// Waits for a short time only: a broker that does not answer must not hold up the table, and the
+    /// next call tells what this one could not.
     async fn acknowledge(&mut self, covered: &Offsets) -> Result<(), audit_core::Error> {
-        let consumer = Arc::clone(&self.consumer);
-        let covered = covered.clone();
+        self.untold.extend(covered.iter().map(|(at, span)| (at.clone(), span.next)));
+        if self.telling.as_ref().is_some_and(|telling| !telling.is_finished()) {
+            return Ok(());
+        }
+        let (consumer, offsets) = (Arc::clone(&self.consumer), std::mem::take(&mut self.untold));
         // Synchronous on a thread of its own: an asynchronous commit would answer through the queue
         // that batches are read from.
-        let told = tokio::task::spawn_blocking(move || commit(&consumer, &covered)).await;
-        if let Ok(Err(error)) = told {
-            tracing::warn!(%error, "acknowledging offsets to Kafka; the table is not affected");
+        let mut telling = tokio::task::spawn_blocking(move || {
+            if let Err(error) = commit(&consumer, &offsets) {
+                tracing::warn!(%error, "acknowledging offsets to Kafka; the table is not affected");
+            }
+        });
+        if timeout(ACKNOWLEDGE_WAIT, &mut telling).await.is_err() {
+            self.telling = Some(telling);
         }
         Ok(())
     }
 }
 
-fn commit(consumer: &BaseConsumer, covered: &Offsets) -> Result<(), KafkaError> {
+fn commit(
+    consumer: &BaseConsumer,
+    offsets: &HashMap<TopicPartition, i64>,
+) -> Result<(), KafkaError> {
     let mut list = TopicPartitionList::new();
-    for (partition, span) in covered.iter() {
-        let next = Offset::Offset(span.next);
-        list.add_partition_offset(&partition.topic, partition.partition, next)?;
+    for (at, next) in offsets {
+        list.add_partition_offset(&at.topic, at.partition, Offset::Offset(*next))?;
     }
     consumer.commit(&list, CommitMode::Sync)
 }

@@ -6,8 +6,11 @@ use rdkafka::error::KafkaError;
 /// An error of this crate. Messages name brokers, topics and offsets; never a payload or a password.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("setting up the Kafka client: check the keys under [kafka.properties]")]
-    Client(#[source] KafkaError),
+    #[error(
+        "setting up the Kafka client: {0}: check [kafka.properties] (TLS and SASL need a program built \
+         with `--features tls`)"
+    )]
+    Client(String),
     #[error(
         "[kafka.properties] sets {0}, which audit-host sets itself: remove the key (brokers, group and \
          start have flags of their own)"
@@ -24,9 +27,7 @@ pub enum Error {
         #[source]
         cause: KafkaError,
     },
-    #[error(
-        "topic {topic} does not exist at the brokers {brokers}: create it, or correct --topic"
-    )]
+    #[error("topic {topic} does not exist at the brokers {brokers}: create it, or correct --topic")]
     NoSuchTopic { topic: String, brokers: String },
     #[error("reading the offsets of {partition}")]
     Watermarks {
@@ -46,6 +47,14 @@ pub enum Error {
          another --group for a new topic"
     )]
     TopicIsNewer { partition: TopicPartition, wanted: i64, newest: i64 },
+    #[error(
+        "topic {topic} has the id {found}, but the table was filled from the topic {known}: it was \
+         deleted and created again, so that its offsets mean other records; use another --group for the \
+         new topic"
+    )]
+    TopicRecreated { topic: String, known: String, found: String },
+    #[error("asking the brokers for the id of topic {topic}: {problem}")]
+    TopicId { topic: String, problem: String },
     #[error("assigning {n_partitions} partitions")]
     Assign {
         n_partitions: usize,
@@ -74,14 +83,34 @@ pub enum Error {
     Undelivered { topic: String, failed: u64, sent: u64, first: String },
 }
 
+impl Error {
+    /// A refused configuration. librdkafka's error repeats the value, which may be a password whose key
+    /// was misspelt: only the key and the reason are kept.
+    pub(crate) fn client(error: KafkaError) -> Self {
+        match error {
+            KafkaError::ClientConfig(_, reason, key, _) => {
+                let reason =
+                    reason.split('"').next().unwrap_or_default().trim_end_matches([' ', ':']);
+                Self::Client(format!("{key}: {reason}"))
+            }
+            KafkaError::ClientCreation(reason) => Self::Client(reason),
+            other => Self::Client(other.to_string()),
+        }
+    }
+}
+
 impl From<Error> for audit_core::Error {
     fn from(error: Error) -> Self {
         let kind = match &error {
-            Error::Client(_) | Error::ReservedProperty(_) | Error::NoSuchTopic { .. } => Kind::Config,
+            Error::Client(_) | Error::ReservedProperty(_) | Error::NoSuchTopic { .. } => {
+                Kind::Config
+            }
             _ => Kind::Failed,
         };
         let attempted = match &error {
-            Error::CreateTopic { .. } | Error::Send { .. } | Error::Undelivered { .. } => "writing to Kafka",
+            Error::CreateTopic { .. } | Error::Send { .. } | Error::Undelivered { .. } => {
+                "writing to Kafka"
+            }
             _ => "reading from Kafka",
         };
         Self::caused_by(kind, attempted, error)

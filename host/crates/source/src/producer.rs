@@ -1,6 +1,6 @@
 //! Records out: for `generate` and the demo.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _,
 
 use crate::assignment::partitions;
 use crate::error::Error;
-use crate::settings::{ASK_TIMEOUT, Settings, Start, base_config};
+use crate::settings::{ASK_TIMEOUT, Settings, Start, base_config, check_properties};
 
 /// How long the last records may take to be delivered.
 const FLUSH_TIMEOUT: Duration = Duration::from_mins(1);
@@ -32,6 +32,7 @@ impl Producer {
         topic: &str,
         properties: &BTreeMap<String, String>,
     ) -> Result<Self, Error> {
+        check_properties(properties)?;
         require_topic(brokers, topic, properties)?;
         let mut config = base_config(brokers);
         config
@@ -46,7 +47,7 @@ impl Producer {
         let deliveries = Arc::new(Tally::default());
         let producer = config
             .create_with_context(Deliveries(Arc::clone(&deliveries)))
-            .map_err(Error::Client)?;
+            .map_err(Error::client)?;
         Ok(Self { topic: topic.to_owned(), producer, deliveries, sent: 0 })
     }
 
@@ -61,7 +62,7 @@ impl Producer {
         for (key, value) in properties {
             config.set(key, value);
         }
-        let admin: AdminClient<_> = config.create().map_err(Error::Client)?;
+        let admin: AdminClient<_> = config.create().map_err(Error::client)?;
         let wanted = NewTopic::new(topic, partitions, TopicReplication::Fixed(-1));
         let options = AdminOptions::new().operation_timeout(Some(ASK_TIMEOUT));
         let failed = |cause| Error::CreateTopic { topic: topic.to_owned(), cause };
@@ -122,12 +123,13 @@ fn require_topic(
         topics: vec![topic.to_owned()],
         group: "audit-host-generate".to_owned(),
         start: Start::Latest,
-        resume: std::collections::HashMap::new(),
+        resume: HashMap::new(),
+        topic_ids: HashMap::new(),
         until_end: false,
         continue_on_gap: false,
         properties: properties.clone(),
     };
-    let client = settings.client_config().create().map_err(Error::Client)?;
+    let client = settings.client_config().create().map_err(Error::client)?;
     partitions(&client, &settings, topic).map(|_| ())
 }
 

@@ -29,6 +29,8 @@ pub struct Settings {
     pub start: Start,
     /// The next offset of every partition that the table knows.
     pub resume: HashMap<TopicPartition, i64>,
+    /// Kafka's id of every topic whose offsets the table holds.
+    pub topic_ids: HashMap<String, String>,
     /// End when every partition was read up to where it ended at the start.
     pub until_end: bool,
     /// Read on behind records that Kafka no longer has, instead of stopping.
@@ -38,6 +40,12 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Whether the table knows any partition of the topic: then one that it does not know was added
+    /// since, and everything in it is new to us.
+    pub(crate) fn knows_topic(&self, partition: &TopicPartition) -> bool {
+        self.resume.keys().any(|known| known.topic == partition.topic)
+    }
+
     pub(crate) fn client_config(&self) -> ClientConfig {
         let mut config = base_config(&self.brokers);
         config
@@ -76,10 +84,13 @@ pub(crate) fn base_config(brokers: &str) -> ClientConfig {
 
 /// Refuses properties by which a user would take the offsets out of the table's hands.
 pub(crate) fn check_properties(properties: &BTreeMap<String, String>) -> Result<(), Error> {
-    const OURS: [&str; 7] = [
+    const OURS: [&str; 10] = [
         "bootstrap.servers",
+        "metadata.broker.list",
         "group.id",
+        "group.instance.id",
         "enable.auto.commit",
+        "auto.commit.enable",
         "enable.auto.offset.store",
         "auto.offset.reset",
         "isolation.level",

@@ -1,0 +1,125 @@
+//! Measures the program and its parts, each beside what it is to be compared with.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use serde_json::json;
+
+use crate::context::Context;
+use crate::{build, plugins, run, setup};
+
+mod cargo;
+mod guest;
+mod machine;
+mod options;
+mod pipeline;
+mod process;
+
+#[path = "../../../tests/benches/table.rs"]
+#[allow(dead_code, reason = "shared with the benchmarks, which use other parts of it")]
+mod table;
+
+use machine::Machine;
+use options::Options;
+use table::Table;
+
+/// A benchmark and what it measures.
+struct Bench {
+    name: &'static str,
+    about: &'static str,
+    /// Whether it runs the program itself.
+    needs_host: bool,
+    work: fn(&Context, &Options) -> Result<Vec<Table>>,
+}
+
+const BENCHES: &[Bench] = &[
+    Bench {
+        name: "pipeline",
+        about: "runs the program over a topic of Apache Kafka, with and without plugins",
+        needs_host: true,
+        work: pipeline::measure,
+    },
+    Bench {
+        name: "freshness",
+        about: "measures the time from produce to visible in the table, event by event",
+        needs_host: true,
+        work: cargo::freshness,
+    },
+    Bench {
+        name: "decode",
+        about: "measures JSON to columns, beside serde_json",
+        needs_host: false,
+        work: cargo::decode,
+    },
+    Bench {
+        name: "parquet",
+        about: "measures rows to files by partition, beside a plain Parquet writer",
+        needs_host: false,
+        work: cargo::parquet,
+    },
+    Bench {
+        name: "plugin",
+        about: "measures each plugin as a component, beside the same code run natively",
+        needs_host: false,
+        work: cargo::plugin,
+    },
+];
+
+/// `cargo xtask bench NAME [--rows N] [--runs N] [--json FILE] [--no-build]`
+pub(crate) fn main(ctx: &Context, args: &[String]) -> Result<()> {
+    let options = Options::parse(args)?;
+    let Some(bench) = BENCHES.iter().find(|bench| bench.name == options.name) else {
+        let names: Vec<_> = BENCHES.iter().map(|bench| bench.name).collect();
+        return run::usage(format!(
+            "no benchmark `{}`; there are {}",
+            options.name,
+            names.join(", ")
+        ));
+    };
+    setup::for_build()?;
+    let lock = ctx.lock_target()?;
+    if options.build {
+        plugins::build(ctx, None)?;
+        if bench.needs_host {
+            build::host(ctx)?;
+        }
+    }
+    // Building leaves the machine warm, and the load average says so: only then is it read.
+    let machine = Machine::look(ctx)?;
+    machine.warn_if_busy();
+    let tables = run::step("bench", bench.about, || (bench.work)(ctx, &options))?;
+    drop(lock);
+    report(bench.name, args, &machine, &tables, options.json.as_ref())
+}
+
+fn report(
+    name: &str,
+    args: &[String],
+    machine: &Machine,
+    tables: &[Table],
+    json_to: Option<&PathBuf>,
+) -> Result<()> {
+    let command = format!("cargo xtask bench {}", args.join(" "));
+    println!("\n{machine}\nCommand: `{command}`\n");
+    tables.iter().for_each(|table| println!("{table}"));
+    let Some(path) = json_to else { return Ok(()) };
+    let report = json!({
+        "bench": name,
+        "command": command,
+        "machine": machine.to_json(),
+        "tables": tables.iter().map(Table::to_json).collect::<Vec<_>>(),
+    });
+    let text = serde_json::to_string_pretty(&report)?;
+    fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// An empty folder for one benchmark, on the disk that holds the build.
+fn folder(ctx: &Context, name: &str) -> Result<PathBuf> {
+    let dir = ctx.target.join("tmp/bench").join(name);
+    if dir.exists() {
+        fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
+    }
+    fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    Ok(dir)
+}
