@@ -22,7 +22,7 @@ use std::hint::black_box;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use audit_chain::{Engine, Keys, Limits, Plugin, PluginChain, PluginSource};
 use audit_core::Batch;
 use audit_core::stage::Chain;
@@ -32,6 +32,7 @@ use detect_failed_logins::DetectFailedLogins;
 use redact_pii::RedactPii;
 use serde_json::json;
 use table::{Args, Table, median, rounded};
+use wasmtime::component::{Component, Linker};
 
 const ROWS: usize = 131_072;
 const RUNS: usize = 9;
@@ -159,20 +160,20 @@ fn starts(subjects: &[Subject], ours: &Engine, n_runs: usize) -> Result<Table> {
     let mut table = Table::new(title, &columns);
     let mut config = wasmtime::Config::new();
     config.wasm_component_model(true).epoch_interruption(true);
-    let engine = wasmtime::Engine::new(&config)?;
+    let engine = wasmtime::Engine::new(&config).map_err(failed)?;
     for subject in subjects {
         let (mut compile, mut instantiate, mut whole) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..n_runs {
             let started = Instant::now();
-            let component = wasmtime::component::Component::new(&engine, &subject.component)?;
+            let component = Component::new(&engine, &subject.component).map_err(failed)?;
             compile.push(milliseconds(started));
             // Imports are not called by a start.
-            let mut linker = wasmtime::component::Linker::<()>::new(&engine);
-            linker.define_unknown_imports_as_traps(&component)?;
+            let mut linker = Linker::<()>::new(&engine);
+            linker.define_unknown_imports_as_traps(&component).map_err(failed)?;
             let mut store = wasmtime::Store::new(&engine, ());
             store.set_epoch_deadline(1);
             let started = Instant::now();
-            black_box(linker.instantiate(&mut store, &component)?);
+            black_box(linker.instantiate(&mut store, &component).map_err(failed)?);
             instantiate.push(milliseconds(started));
             let started = Instant::now();
             black_box(load(ours, subject)?);
@@ -187,6 +188,11 @@ fn starts(subjects: &[Subject], ours: &Engine, n_runs: usize) -> Result<Table> {
         ]);
     }
     Ok(table)
+}
+
+/// wasmtime has an error type of its own.
+fn failed(error: wasmtime::Error) -> anyhow::Error {
+    anyhow!("{error:#}")
 }
 
 fn milliseconds(since: Instant) -> f64 {

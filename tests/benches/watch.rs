@@ -14,7 +14,8 @@ use sqlx::{ConnectOptions as _, Connection as _};
 
 /// A commit is seen at most so much later, and a query more.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
-const LOCATION: &str = "SELECT metadata_location FROM iceberg_tables WHERE table_name = 'audit_trail'";
+const LOCATION: &str =
+    "SELECT metadata_location FROM iceberg_tables WHERE table_name = 'audit_trail'";
 
 /// The table at one moment.
 #[derive(Debug, Clone)]
@@ -41,9 +42,9 @@ impl Watch {
             .collect();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (seen, stopped) = (Arc::clone(&sights), Arc::clone(&stop));
-        let thread = thread::Builder::new().name("watch".to_owned()).spawn(move || {
-            runtime.block_on(look(&catalog, &properties, &seen, &stopped))
-        })?;
+        let thread = thread::Builder::new()
+            .name("watch".to_owned())
+            .spawn(move || runtime.block_on(look(&catalog, &properties, &seen, &stopped)))?;
         Ok(Self { sights, stop, thread })
     }
 

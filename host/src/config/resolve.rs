@@ -25,6 +25,9 @@ const EPOCH_ROWS_MAX: u64 = 2_000_000;
 /// Partitions that are written at a time: three months of days, or a few days of many actions.
 const OPEN_PARTITIONS_MAX: u64 = 128;
 
+/// What a table may be called.
+const TABLE_NAMES: &str = "must be NAMESPACE.TABLE, of letters, digits, _ and -";
+
 /// Everything a run needs to know.
 #[derive(Debug)]
 pub(crate) struct Settings {
@@ -70,29 +73,8 @@ pub(crate) fn resolve(args: RunArgs) -> Result<Settings, Error> {
     let catalog = catalog(&args, &file)?;
     let File { kafka, table, run, alerts, dead_letters, limits, keys, .. } = file;
     let name = args.table.or(table.name).ok_or(missing("the table", "table", "table.name"))?;
-    let topics = if args.topic.is_empty() { kafka.topics } else { args.topic };
-    if topics.is_empty() {
-        return Err(missing("the topic", "topic", "kafka.topics"));
-    }
-    if topics.iter().any(String::is_empty) {
-        return Err(value("--topic", &topics.join(","), "holds an empty name"));
-    }
-    let group = args.group.or(kafka.group).unwrap_or_else(|| GROUP.to_owned());
-    if group.is_empty() {
-        return Err(value("--group", &group, "is empty: name the group"));
-    }
-    let until_end = args.until_end.or(run.until_end).unwrap_or(false);
-    let duration = args.duration.or(run.duration);
-    let duration = duration.map(|text| parse_duration("--duration", &text)).transpose()?;
-    if let (true, Some(duration)) = (until_end, duration) {
-        let text = format_duration(duration);
-        return Err(value(
-            "--duration",
-            &text,
-            "cannot be used with --until-end: give one of them",
-        ));
-    }
-    let interval = args.trigger_interval.or(run.trigger_interval);
+    let (duration, until_end) =
+        end(args.duration.or(run.duration), args.until_end.or(run.until_end))?;
     let alerts = args.alerts.or(alerts.to).unwrap_or_else(|| "stdout".to_owned());
     let payload = dead_letters.payload;
     if payload == Some(Payload::Sealed) && dead_letters.key_file.is_none() {
@@ -105,22 +87,14 @@ pub(crate) fn resolve(args: RunArgs) -> Result<Settings, Error> {
             "brokers",
             "kafka.brokers",
         ))?,
-        topics,
-        group,
+        topics: topics(args.topic, kafka.topics)?,
+        group: group(args.group.or(kafka.group))?,
         start: args.start.or(kafka.start).unwrap_or(StartAt::Earliest),
         on_gap: args.on_gap.or(kafka.on_gap).unwrap_or(OnGap::Stop),
         kafka_properties: kafka.properties,
         catalog,
-        table: TableName::parse(&name).map_err(|e| value("--table", &name, &e.to_string()))?,
-        trigger_interval: interval.as_deref().map_or(Ok(TRIGGER_INTERVAL), |text| {
-            let range = TRIGGER_INTERVAL_MIN..=TRIGGER_INTERVAL_MAX;
-            let interval = parse_duration("--trigger-interval", text)?;
-            let problem = "must be from 100ms to 1h";
-            range
-                .contains(&interval)
-                .then_some(interval)
-                .ok_or_else(|| value("--trigger-interval", text, problem))
-        })?,
+        table: TableName::parse(&name).map_err(|_| value("--table", &name, TABLE_NAMES))?,
+        trigger_interval: trigger_interval(args.trigger_interval.or(run.trigger_interval))?,
         duration,
         until_end,
         alerts: alerts.parse().map_err(|e| value("--alerts", &alerts, &format!("{e}")))?,
@@ -141,6 +115,48 @@ pub(crate) fn resolve(args: RunArgs) -> Result<Settings, Error> {
         plugins,
         keys: keys.into_iter().map(|(name, key)| (name, key.file)).collect(),
     })
+}
+
+fn topics(flag: Vec<String>, file: Vec<String>) -> Result<Vec<String>, Error> {
+    let topics = if flag.is_empty() { file } else { flag };
+    if topics.is_empty() {
+        return Err(missing("the topic", "topic", "kafka.topics"));
+    }
+    if topics.iter().any(String::is_empty) {
+        return Err(value("--topic", &topics.join(","), "holds an empty name"));
+    }
+    Ok(topics)
+}
+
+fn group(given: Option<String>) -> Result<String, Error> {
+    let group = given.unwrap_or_else(|| GROUP.to_owned());
+    if group.is_empty() {
+        return Err(value("--group", &group, "is empty: name the group"));
+    }
+    Ok(group)
+}
+
+fn trigger_interval(given: Option<String>) -> Result<Duration, Error> {
+    let Some(text) = given else { return Ok(TRIGGER_INTERVAL) };
+    let interval = parse_duration("--trigger-interval", &text)?;
+    if (TRIGGER_INTERVAL_MIN..=TRIGGER_INTERVAL_MAX).contains(&interval) {
+        return Ok(interval);
+    }
+    Err(value("--trigger-interval", &text, "must be from 100ms to 1h"))
+}
+
+/// When a run ends by itself: after a time, at the end of the topic, or (most of the time) never.
+fn end(
+    duration: Option<String>,
+    until_end: Option<bool>,
+) -> Result<(Option<Duration>, bool), Error> {
+    let until_end = until_end.unwrap_or(false);
+    let Some(text) = duration else { return Ok((None, until_end)) };
+    if until_end {
+        let problem = "cannot be used with --until-end: give one of them";
+        return Err(value("--duration", &text, problem));
+    }
+    Ok((Some(parse_duration("--duration", &text)?), false))
 }
 
 /// `5s`, `500ms`, `1h 30m`: as jiff's friendly durations.

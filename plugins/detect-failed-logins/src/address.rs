@@ -2,8 +2,10 @@
 //! were alerted.
 //!
 //! The windows of an address hold each failure at most once: a failure inside an alerted window
-//! belongs to it and counts for no other. So every span that holds too many failures either raises an
-//! alert or touches the window of one, and a steady attack gives one alert a window.
+//! belongs to it and counts for no other. One that comes late and lies less than a window before it
+//! (another partition was read later) belongs to the same burst and raises nothing more, or one burst
+//! would give two alerts. So every span that holds too many failures either raises an alert or touches
+//! the window of one, and a steady attack gives one alert a window.
 
 use std::collections::BTreeSet;
 
@@ -72,6 +74,10 @@ impl Window {
         time >= self.start && time.saturating_sub(self.start) < settings.window_micros
     }
 
+    fn follows(&self, time: i64, settings: &Settings) -> bool {
+        time < self.start && self.start.saturating_sub(time) < settings.window_micros
+    }
+
     fn add(&mut self, failure: Failure, settings: &Settings) {
         self.n_failures += 1;
         self.last = self.last.max(failure.time);
@@ -106,6 +112,9 @@ impl Address {
         {
             window.add(failure, settings);
             return window.is_untold();
+        }
+        if self.windows.iter().any(|window| window.follows(failure.time, settings)) {
+            return false;
         }
         let at = insert(&mut self.loose, failure);
         if let Some(first) =

@@ -5,8 +5,8 @@ use audit_core::Kind;
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("{0:?} is no place for alerts: must be `stdout` or `file:PATH`")]
-    Target(String),
+    #[error("is no place for alerts: must be `stdout` or `file:PATH`")]
+    Target,
     #[error("opening {path} for alerts: make its folder writable, or name another file")]
     Open {
         path: String,
@@ -27,7 +27,7 @@ pub enum Error {
 impl From<Error> for audit_core::Error {
     fn from(error: Error) -> Self {
         let kind = match &error {
-            Error::Target(_) | Error::Open { .. } => Kind::Config,
+            Error::Target | Error::Open { .. } => Kind::Config,
             Error::Deliver { .. } | Error::Json(_) => Kind::Failed,
         };
         Self::caused_by(kind, "telling of alerts", error)

@@ -48,6 +48,9 @@ impl AlertLines {
 
 async fn open_for_append(path: &Path) -> Result<File, Error> {
     let opened = async {
+        if let Some(folder) = path.parent() {
+            tokio::fs::create_dir_all(folder).await?;
+        }
         let mut file = OpenOptions::new().create(true).read(true).append(true).open(path).await?;
         end_torn_line(&mut file).await?;
         Ok(file)

@@ -20,7 +20,7 @@ impl FromStr for Target {
         match text.split_once(':') {
             None if text == "stdout" => Ok(Self::Stdout),
             Some(("file", path)) if !path.is_empty() => Ok(Self::File(PathBuf::from(path))),
-            _ => Err(Error::Target(text.to_owned())),
+            _ => Err(Error::Target),
         }
     }
 }

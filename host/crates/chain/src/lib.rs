@@ -4,6 +4,8 @@
 //! returns is checked before it becomes an Arrow array; a wrong answer is a [`Error::Fault`] of the
 //! plugin. All of wasmtime stays in this crate.
 
+#![forbid(unsafe_code)]
+
 mod error;
 
 mod chain;

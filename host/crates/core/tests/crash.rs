@@ -291,7 +291,7 @@ fn stages(world: &Arc<World>) -> Stages {
 }
 
 async fn run_once(world: &Arc<World>, rows_max: u64) -> Result<(), Error> {
-    let budget = Budget { interval: Duration::from_secs(60), rows_max };
+    let budget = Budget { interval: Duration::from_mins(1), rows_max };
     let ended = run(stages(world), budget, Stop::default(), Arc::new(Counters::default()));
     tokio::time::timeout(Duration::from_secs(20), ended).await.expect("the pipeline hangs")
 }

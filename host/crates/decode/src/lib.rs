@@ -8,6 +8,8 @@
 //!
 //! What becomes of which input is promised in `docs/events.md`.
 
+#![forbid(unsafe_code)]
+
 mod decoder;
 mod event;
 mod keys;

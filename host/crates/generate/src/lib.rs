@@ -22,6 +22,8 @@
 //! # Ok::<(), jiff::Error>(())
 //! ```
 
+#![forbid(unsafe_code)]
+
 mod attack;
 mod background;
 mod event;

@@ -71,7 +71,8 @@ impl Vault {
     pub fn unseal(&self, sealed: &[u8], belongs_to: &str) -> Result<Vec<u8>, Error> {
         let refuse = || {
             Error::Vault(format!(
-                "what was sealed for {belongs_to} does not open with key {}: another key, or damaged",
+                "what was sealed for {belongs_to} does not open with key {} of [dead-letters] key-file: \
+                 another key sealed it, or it is damaged",
                 self.key_id
             ))
         };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use audit_core::TopicPartition;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::metadata::Metadata;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::error::Error;
@@ -42,6 +43,15 @@ pub(crate) fn plan(
         }
     }
     Ok(assignment)
+}
+
+fn metadata(consumer: &BaseConsumer, settings: &Settings, topic: &str) -> Result<Metadata, Error> {
+    consumer.fetch_metadata(Some(topic), ASK_TIMEOUT).map_err(|cause| Error::Unreachable {
+        brokers: settings.brokers.clone(),
+        topic: topic.to_owned(),
+        waited_s: ASK_TIMEOUT.as_secs(),
+        cause,
+    })
 }
 
 /// The partition numbers of a topic.
@@ -129,7 +139,8 @@ pub(crate) fn check_topic_ids(
 ) -> Result<HashMap<String, String>, Error> {
     let mut ids = HashMap::new();
     for topic in &settings.topics {
-        let answer = topic_id(consumer, topic, ASK_TIMEOUT)
+        let broker = metadata(consumer, settings, topic)?.orig_broker_id();
+        let answer = topic_id(consumer, broker, topic, ASK_TIMEOUT)
             .map_err(|problem| Error::TopicId { topic: topic.clone(), problem })?;
         // Brokers older than 2.8, and the embedded one, have none.
         let Some(found) = answer else { continue };

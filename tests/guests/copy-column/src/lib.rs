@@ -12,7 +12,7 @@ const COPIED: &str = "user_agent";
 
 /// The plugin.
 #[derive(Debug)]
-pub struct CopyColumn;
+pub(crate) struct CopyColumn;
 
 impl Transform for CopyColumn {
     const DESCRIPTION: Description = Description::new("copy_column", "0.1.0");

@@ -13,6 +13,7 @@ use super::log::text_of;
 /// has no ids.
 pub(crate) fn topic_id(
     consumer: &BaseConsumer,
+    broker_id: i32,
     topic: &str,
     max_wait: Duration,
 ) -> Result<Option<String>, String> {
@@ -23,7 +24,7 @@ pub(crate) fn topic_id(
     unsafe {
         let client = consumer.client().native_ptr();
         let queue = sys::rd_kafka_queue_new(client);
-        ask(client, &name, timeout_ms, queue);
+        ask(client, broker_id, &name, timeout_ms, queue);
         let event = sys::rd_kafka_queue_poll(queue, timeout_ms.saturating_add(1000));
         let answer = if event.is_null() {
             Err(format!("no answer within {} s", max_wait.as_secs()))
@@ -40,6 +41,7 @@ pub(crate) fn topic_id(
 /// SAFETY: `client` and `queue` are alive.
 unsafe fn ask(
     client: *mut RDKafka,
+    broker_id: i32,
     topic: &CString,
     timeout_ms: c_int,
     queue: *mut sys::rd_kafka_queue_t,
@@ -56,6 +58,9 @@ unsafe fn ask(
             std::ptr::null_mut(),
             0,
         );
+        // Any broker knows; without this the question waits for the controller, which a cluster may
+        // lack for a while and the embedded broker for ever.
+        sys::rd_kafka_AdminOptions_set_broker(options, broker_id, std::ptr::null_mut(), 0);
         sys::rd_kafka_DescribeTopics(client, topics, options, queue);
         sys::rd_kafka_AdminOptions_destroy(options);
         sys::rd_kafka_TopicCollection_destroy(topics);
