@@ -85,8 +85,8 @@ fn run(trigger: &str, at: usize, n_events: usize) -> Result<Run> {
     let ends = produced.ends(N_PARTITIONS);
     wait_until("every event is visible", LIMIT, || watch.has_seen(&ends))?;
     let sights = watch.stop()?;
-    running.terminate()?;
-    running.wait(LIMIT)?.success()?;
+    // All is measured: how the program ends is for the tests.
+    running.kill()?;
     fs::remove_dir_all(&case.dir)
         .with_context(|| format!("cannot remove {}", case.dir.display()))?;
     let waits = waits(&produced, &sights)?;

@@ -34,12 +34,15 @@ use serde_json::json;
 use table::{Args, Table, median, rounded};
 use tokio::runtime::Runtime;
 
-const ROWS: usize = 500_000;
+const ROWS: usize = 262_144;
 const RUNS: usize = 9;
+/// Where files are closed and opened all the time a few rows are enough, and more would take minutes.
+const ROWS_OVERFLOWING: usize = 65_536;
 /// As many as the program decodes at a time.
 const BATCH_ROWS: usize = 4096;
-/// The program's defaults.
+/// The program's default, and one that is enough for all partitions here.
 const OPEN_PARTITIONS_MAX: usize = 128;
+const OPEN_PARTITIONS_ENOUGH: usize = 512;
 const PAYLOAD_BYTES_MAX: usize = 1 << 20;
 const DAY_US: i64 = 86_400_000_000;
 const N_DAYS: usize = 30;
@@ -55,8 +58,15 @@ struct Round {
 struct Subject {
     name: &'static str,
     batches: Vec<RecordBatch>,
-    write: fn(&Runtime, &[RecordBatch], &Path) -> Result<Duration>,
+    /// Files open at a time; `None` for the plain writer.
+    open_partitions_max: Option<usize>,
     rounds: Vec<Round>,
+}
+
+impl Subject {
+    fn n_rows(&self) -> usize {
+        self.batches.iter().map(RecordBatch::num_rows).sum()
+    }
 }
 
 fn main() -> Result<()> {
@@ -67,7 +77,10 @@ fn main() -> Result<()> {
     for _ in 0..n_runs {
         for subject in &mut subjects {
             let dir = env::folder("files")?;
-            let time = (subject.write)(&runtime, &subject.batches, &dir)?;
+            let time = match subject.open_partitions_max {
+                None => plain(&subject.batches, &dir)?,
+                Some(max) => through_sink(&runtime, subject, max, &dir)?,
+            };
             let (n_files, bytes) = parquet_files(&dir)?;
             ensure!(n_files > 0, "{}: no file", subject.name);
             subject.rounds.push(Round { time, n_files, bytes });
@@ -82,17 +95,19 @@ fn subjects(n_rows: usize) -> Result<Vec<Subject>> {
     let as_made: Vec<_> = decoded.into_iter().map(|batch| batch.columns).collect();
     let one: Vec<_> = as_made.iter().map(of_one_partition).collect::<Result<_>>()?;
     let spread: Vec<_> = as_made.iter().map(over_days).collect::<Result<_>>()?;
-    let subject = |name, batches: &[RecordBatch], write| Subject {
+    let few = &spread[..spread.len().min(ROWS_OVERFLOWING / BATCH_ROWS)];
+    let subject = |name, batches: &[RecordBatch], open_partitions_max| Subject {
         name,
         batches: batches.to_vec(),
-        write,
+        open_partitions_max,
         rounds: Vec::new(),
     };
     Ok(vec![
-        subject("ArrowWriter, zstd 1, one file", &as_made, plain),
-        subject("1 partition", &one, through_sink),
-        subject("14 partitions", &as_made, through_sink),
-        subject("14 x 30 partitions", &spread, through_sink),
+        subject("ArrowWriter, zstd 1, one file", &as_made, None),
+        subject("1 partition", &one, Some(OPEN_PARTITIONS_MAX)),
+        subject("14 partitions", &as_made, Some(OPEN_PARTITIONS_MAX)),
+        subject("14 x 30 partitions, 512 may be open", &spread, Some(OPEN_PARTITIONS_ENOUGH)),
+        subject("14 x 30 partitions, 128 may be open", few, Some(OPEN_PARTITIONS_MAX)),
     ])
 }
 
@@ -121,7 +136,7 @@ fn with_column(batch: &RecordBatch, name: &str, column: ArrayRef) -> Result<Reco
 }
 
 /// What one would write without a table: one file, defaults and the same compression.
-fn plain(_: &Runtime, batches: &[RecordBatch], dir: &Path) -> Result<Duration> {
+fn plain(batches: &[RecordBatch], dir: &Path) -> Result<Duration> {
     let first = batches.first().context("no batch")?;
     let properties =
         WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?));
@@ -136,12 +151,17 @@ fn plain(_: &Runtime, batches: &[RecordBatch], dir: &Path) -> Result<Duration> {
 }
 
 /// Through the writer of the program, epochs ending where it asks for it.
-fn through_sink(runtime: &Runtime, batches: &[RecordBatch], dir: &Path) -> Result<Duration> {
-    let mut writer = runtime.block_on(open(dir))?;
+fn through_sink(
+    runtime: &Runtime,
+    subject: &Subject,
+    open_partitions_max: usize,
+    dir: &Path,
+) -> Result<Duration> {
+    let mut writer = runtime.block_on(open(dir, open_partitions_max))?;
     let topic: Arc<str> = Arc::from(events::TOPIC);
     let mut n_rows = 0;
     let started = Instant::now();
-    for batch in batches {
+    for batch in &subject.batches {
         writer.write(&topic, batch.clone())?;
         if writer.is_full() {
             n_rows += writer.seal()?.n_rows;
@@ -149,12 +169,12 @@ fn through_sink(runtime: &Runtime, batches: &[RecordBatch], dir: &Path) -> Resul
     }
     n_rows += writer.seal()?.n_rows;
     let time = started.elapsed();
-    let given: usize = batches.iter().map(RecordBatch::num_rows).sum();
+    let given = subject.n_rows();
     ensure!(n_rows == given as u64, "{n_rows} rows were written of {given}");
     Ok(time)
 }
 
-async fn open(dir: &Path) -> Result<EpochWriter> {
+async fn open(dir: &Path, open_partitions_max: usize) -> Result<EpochWriter> {
     let catalog = CatalogSettings {
         uri: format!("sqlite:{}", dir.join("catalog.db").display()),
         warehouse: dir.join("warehouse").display().to_string(),
@@ -172,7 +192,7 @@ async fn open(dir: &Path) -> Result<EpochWriter> {
     Ok(table.writer(WriterSettings {
         payloads: Payloads::DigestOnly,
         payload_bytes_max: PAYLOAD_BYTES_MAX,
-        open_partitions_max: OPEN_PARTITIONS_MAX,
+        open_partitions_max,
     })?)
 }
 
@@ -195,25 +215,28 @@ fn parquet_files(dir: &Path) -> Result<(usize, u64)> {
 
 fn report(subjects: &[Subject], n_rows: usize, n_runs: usize) -> Table {
     let title = format!(
-        "{n_rows} decoded events in batches of {BATCH_ROWS}; files are closed, not committed; medians of \
-         {n_runs} rounds"
+        "{n_rows} decoded events in batches of {BATCH_ROWS} (fewer where files must be closed early); files \
+         are closed, not committed; medians of {n_runs} rounds"
     );
-    let columns = ["writer", "ns/row", "rows/s", "to ArrowWriter", "files", "bytes/row"];
+    let columns = ["writer", "rows", "ns/row", "rows/s", "to ArrowWriter", "files", "bytes/row"];
     let mut table = Table::new(title, &columns);
     for subject in subjects {
-        let seconds = |round: &Round| round.time.as_secs_f64();
-        let time = median(subject.rounds.iter().map(seconds));
-        let pairs = subject.rounds.iter().zip(&subjects[0].rounds);
-        let ratio = median(pairs.map(|(own, plain)| seconds(own) / seconds(plain)));
+        let n_rows = subject.n_rows() as f64;
+        let per_row = |of: &Subject, round: &Round| round.time.as_secs_f64() / of.n_rows() as f64;
+        let time = median(subject.rounds.iter().map(|round| per_row(subject, round)));
+        let plain = &subjects[0];
+        let pairs = subject.rounds.iter().zip(&plain.rounds);
+        let ratio = median(pairs.map(|(own, other)| per_row(subject, own) / per_row(plain, other)));
         let n_files = subject.rounds.first().map_or(0, |round| round.n_files);
         let bytes = median(subject.rounds.iter().map(|round| round.bytes as f64));
         table.push([
             json!(subject.name),
-            rounded(time * 1e9 / n_rows as f64, 0),
-            rounded(n_rows as f64 / time, 0),
+            rounded(n_rows, 0),
+            rounded(time * 1e9, 0),
+            rounded(1.0 / time, 0),
             rounded(ratio, 2),
             json!(n_files),
-            rounded(bytes / n_rows as f64, 1),
+            rounded(bytes / n_rows, 1),
         ]);
     }
     table

@@ -56,6 +56,7 @@ fn arguments_that_mean_nothing_are_refused() -> Result<()> {
         (&["--trigger-interval", "5"], &["--trigger-interval", "\"5\"", "for example 5s"]),
         (&["--trigger-interval", "1ms"], &["--trigger-interval", "from 100ms to 1h"]),
         (&["--duration", "soon"], &["--duration", "\"soon\"", "for example"]),
+        (&["--until-end", "--duration", "5s"], &["--until-end", "--duration", "cannot be used"]),
         (&["--alerts", "ftp://there"], &["--alerts", "ftp://there", "file:PATH"]),
         (&["--table", "no_namespace"], &["--table", "no_namespace", "NAMESPACE"]),
         (&["--table", "demo.../etc"], &["--table", "demo.../etc"]),
@@ -105,7 +106,6 @@ fn an_unknown_flag_is_refused_with_a_hint() -> Result<()> {
         (&["--tpoic", "t"][..], &["--tpoic", "--topic"][..]),
         (&["genrate"][..], &["genrate", "generate"][..]),
         (&["--start", "newest"][..], &["newest", "earliest", "latest"][..]),
-        (&["--until-end", "--duration", "5s"][..], &["--until-end", "--duration"][..]),
         (&["demo", "--count", "many"][..], &["--count", "many"][..]),
     ] {
         let ended = Program::new(&env::folder("cli-flags")?, args).run()?;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use audit_core::TopicPartition;
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
 
 use crate::error::Error;
 
@@ -78,7 +79,11 @@ impl Settings {
 /// What consumers and producers share.
 pub(crate) fn base_config(brokers: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", brokers).set("client.id", "audit-host");
+    config
+        .set("bootstrap.servers", brokers)
+        .set("client.id", "audit-host")
+        // While batches are read, librdkafka would print its lines to standard error, past our log.
+        .set_log_level(RDKafkaLogLevel::Emerg);
     config
 }
 

@@ -213,8 +213,7 @@ fn any_order_of_any_failures_alerts_as_the_rule_says() {
         times.sort_unstable();
         let starts: Vec<i64> = alerts.iter().map(|alert| alert.window_start).collect();
         for span in times.windows(4).filter(|span| span[3] - span[0] < window) {
-            let touches =
-                |start: &i64| span.iter().any(|time| (time - start).abs() < window);
+            let touches = |start: &i64| span.iter().any(|time| (time - start).abs() < window);
             assert!(starts.iter().any(touches), "seed {seed}: {span:?} is in none of {starts:?}");
         }
         for start in &starts {

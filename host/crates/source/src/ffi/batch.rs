@@ -11,8 +11,6 @@ use std::time::Duration;
 use rdkafka::bindings as sys;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
-use super::log::LogQueue;
-
 /// Records a call may return: large enough that the call's own cost vanishes.
 const RECORDS_MAX: usize = 4096;
 
@@ -41,7 +39,6 @@ pub(crate) enum MessageError<'a> {
 pub(crate) struct BatchQueue {
     queue: *mut sys::rd_kafka_queue_t,
     messages: Vec<*mut sys::rd_kafka_message_t>,
-    logs: LogQueue,
     _consumer: Arc<BaseConsumer>,
 }
 
@@ -50,20 +47,17 @@ unsafe impl Send for BatchQueue {}
 
 impl BatchQueue {
     pub(crate) fn of(consumer: Arc<BaseConsumer>) -> Option<Self> {
-        let logs = LogQueue::of(Arc::clone(&consumer))?;
         // SAFETY: the client is alive; the call returns a new reference to its queue, or null.
         let queue = unsafe { sys::rd_kafka_queue_get_consumer(consumer.client().native_ptr()) };
         (!queue.is_null()).then(|| Self {
             queue,
             messages: vec![std::ptr::null_mut(); RECORDS_MAX],
-            logs,
             _consumer: consumer,
         })
     }
 
     /// Gives every record that arrives within `max_wait` to `take`.
     pub(crate) fn consume(&mut self, max_wait: Duration, mut take: impl FnMut(&Message<'_>)) {
-        self.logs.drain();
         let timeout_ms = i32::try_from(max_wait.as_millis()).unwrap_or(i32::MAX);
         // SAFETY: `messages` has room for the number of pointers that is passed.
         let received = unsafe {

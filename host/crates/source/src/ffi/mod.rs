@@ -1,10 +1,9 @@
 //! The one corner where we speak to librdkafka directly, for what rdkafka does not wrap: reading in
-//! batches, its log lines while we do so, and the ids of topics.
+//! batches, and the ids of topics.
 
 #![expect(unsafe_code, reason = "rdkafka has no safe wrapper for these calls")]
 
 mod batch;
-mod log;
 mod topic_id;
 
 pub(crate) use batch::{BatchQueue, Message, MessageError};

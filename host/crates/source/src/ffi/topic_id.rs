@@ -1,13 +1,11 @@
 //! The id that Kafka gives a topic when it is created.
 
-use std::ffi::{CString, c_int};
+use std::ffi::{CStr, CString, c_char, c_int};
 use std::time::Duration;
 
 use rdkafka::bindings as sys;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::types::RDKafka;
-
-use super::log::text_of;
 
 /// Asks the brokers for a topic's id, in base64 as Kafka's own tools show it. `None` where the broker
 /// has no ids.
@@ -93,4 +91,13 @@ unsafe fn read(event: *mut sys::rd_kafka_event_t) -> Result<Option<String>, Stri
                 && sys::rd_kafka_Uuid_least_significant_bits(id) == 0);
         Ok((!is_zero).then(|| text_of(sys::rd_kafka_Uuid_base64str(id)).to_owned()))
     }
+}
+
+/// SAFETY: `text` is null or NUL-terminated, and outlives what is returned.
+unsafe fn text_of<'a>(text: *const c_char) -> &'a str {
+    if text.is_null() {
+        return "";
+    }
+    // SAFETY: as above.
+    unsafe { CStr::from_ptr(text) }.to_str().unwrap_or("(not UTF-8)")
 }
