@@ -8,8 +8,9 @@ use crate::cli::{LogArgs, LogFormat};
 
 /// Starts logging. A filter that does not parse is taken as `info`, with a line that says so.
 pub(crate) fn start(args: &LogArgs) {
-    // librdkafka's own words are many and repeat ours.
-    let parsed = EnvFilter::try_new(format!("librdkafka=error,{}", args.log));
+    // librdkafka repeats itself hundreds of times while a broker is away, and our own errors say it
+    // once. `--log rdkafka=debug` turns it on.
+    let parsed = EnvFilter::try_new(format!("rdkafka=off,librdkafka=off,{}", args.log));
     let refused = parsed.as_ref().err().map(ToString::to_string);
     let filter = parsed.unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt()

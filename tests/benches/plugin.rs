@@ -160,20 +160,21 @@ fn starts(subjects: &[Subject], ours: &Engine, n_runs: usize) -> Result<Table> {
     let mut table = Table::new(title, &columns);
     let mut config = wasmtime::Config::new();
     config.wasm_component_model(true).epoch_interruption(true);
-    let engine = wasmtime::Engine::new(&config).map_err(failed)?;
+    let engine = wasmtime::Engine::new(&config).map_err(|error| failed(&error))?;
     for subject in subjects {
         let (mut compile, mut instantiate, mut whole) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..n_runs {
             let started = Instant::now();
-            let component = Component::new(&engine, &subject.component).map_err(failed)?;
+            let component =
+                Component::new(&engine, &subject.component).map_err(|error| failed(&error))?;
             compile.push(milliseconds(started));
             // Imports are not called by a start.
             let mut linker = Linker::<()>::new(&engine);
-            linker.define_unknown_imports_as_traps(&component).map_err(failed)?;
+            linker.define_unknown_imports_as_traps(&component).map_err(|error| failed(&error))?;
             let mut store = wasmtime::Store::new(&engine, ());
             store.set_epoch_deadline(1);
             let started = Instant::now();
-            black_box(linker.instantiate(&mut store, &component).map_err(failed)?);
+            black_box(linker.instantiate(&mut store, &component).map_err(|error| failed(&error))?);
             instantiate.push(milliseconds(started));
             let started = Instant::now();
             black_box(load(ours, subject)?);
@@ -191,7 +192,7 @@ fn starts(subjects: &[Subject], ours: &Engine, n_runs: usize) -> Result<Table> {
 }
 
 /// wasmtime has an error type of its own.
-fn failed(error: wasmtime::Error) -> anyhow::Error {
+fn failed(error: &wasmtime::Error) -> anyhow::Error {
     anyhow!("{error:#}")
 }
 

@@ -148,7 +148,9 @@ impl Args {
     /// Prints the tables, or writes them to the file that was asked for.
     pub(crate) fn report(&self, tables: &[Table]) -> Result<()> {
         let Some(path) = &self.json_to else {
-            tables.iter().for_each(|table| println!("{table}"));
+            for table in tables {
+                println!("{table}");
+            }
             return Ok(());
         };
         let json: Vec<_> = tables.iter().map(Table::to_json).collect();

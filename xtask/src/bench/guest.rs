@@ -13,7 +13,11 @@ use crate::context::Context;
 use crate::run;
 
 #[path = "../plugins/toolchain.rs"]
-#[allow(dead_code, reason = "the same tool chain; `plugins` uses more of it")]
+#[allow(
+    dead_code,
+    clippy::duplicate_mod,
+    reason = "the same tool chain; `plugins` keeps it to itself and uses more of it"
+)]
 mod toolchain;
 
 /// The crate, in the checkout.

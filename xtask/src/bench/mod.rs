@@ -1,6 +1,6 @@
 //! Measures the program and its parts, each beside what it is to be compared with.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
@@ -78,8 +78,9 @@ pub(crate) fn main(ctx: &Context, args: &[String]) -> Result<()> {
         ));
     };
     setup::for_build()?;
-    let lock = ctx.lock_target()?;
+    let _alone = lock(ctx)?;
     if options.build {
+        let _lock = ctx.lock_target()?;
         plugins::build(ctx, None)?;
         if bench.needs_host {
             build::host(ctx)?;
@@ -89,8 +90,25 @@ pub(crate) fn main(ctx: &Context, args: &[String]) -> Result<()> {
     let machine = Machine::look(ctx)?;
     machine.warn_if_busy();
     let tables = run::step("bench", bench.about, || (bench.work)(ctx, &options))?;
-    drop(lock);
     report(bench.name, args, &machine, &tables, options.json.as_ref())
+}
+
+/// Held while figures are taken: two benchmarks at once would measure each other.
+fn lock(ctx: &Context) -> Result<File> {
+    let dir = ctx.target.join("tmp/bench");
+    fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    let path = dir.join(".lock");
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.with_context(|| format!("cannot open {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            run::usage("another benchmark runs: the figures of both would be wrong".into())
+        }
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("cannot lock {}", path.display()))
+        }
+    }
 }
 
 fn report(
@@ -102,7 +120,9 @@ fn report(
 ) -> Result<()> {
     let command = format!("cargo xtask bench {}", args.join(" "));
     println!("\n{machine}\nCommand: `{command}`\n");
-    tables.iter().for_each(|table| println!("{table}"));
+    for table in tables {
+        println!("{table}");
+    }
     let Some(path) = json_to else { return Ok(()) };
     let report = json!({
         "bench": name,

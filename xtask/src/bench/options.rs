@@ -33,7 +33,7 @@ impl Options {
                 },
                 "--no-build" => options.build = false,
                 name if !name.starts_with('-') && options.name.is_empty() => {
-                    name.clone_into(&mut options.name)
+                    name.clone_into(&mut options.name);
                 }
                 other => {
                     return run::usage(format!(
