@@ -30,6 +30,9 @@ const STEP: Duration = Duration::from_secs(2);
 /// How often the demo says where it is.
 const TICK: Duration = Duration::from_secs(1);
 
+/// Ticks without any progress after which nothing more is expected of the broker.
+const QUIET_TICKS_MAX: u32 = 10;
+
 /// Records that no audit event could be: they end as dead letters, and nothing else stops.
 const BAD_RECORDS: [&[u8]; 4] = [
     b"not json at all",
@@ -149,12 +152,15 @@ fn produce(brokers: &str, count: u64, rate: u64, seed: u64) -> Result<()> {
 /// Says where the demo is, and stops it once everything that was produced has been read.
 async fn watch(counters: Arc<Counters>, stop: Stop, all_sent: Arc<AtomicBool>, n_expected: u64) {
     let mut before = Progress::of(&counters);
+    let mut quiet_ticks = 0;
     loop {
         tokio::time::sleep(TICK).await;
         let now = Progress::of(&counters);
         say(&format!("  {now}, {:.0} events/s", now.rate_since(&before)));
-        let is_stuck = now.events == before.events && now.rows == before.rows;
-        if all_sent.load(Ordering::Relaxed) && (now.events >= n_expected || is_stuck) {
+        let is_quiet = now.events == before.events && now.rows == before.rows;
+        quiet_ticks = if is_quiet { quiet_ticks + 1 } else { 0 };
+        let is_done = now.events >= n_expected || quiet_ticks >= QUIET_TICKS_MAX;
+        if all_sent.load(Ordering::Relaxed) && is_done {
             stop.store(true, Ordering::Relaxed);
         }
         before = now;

@@ -46,6 +46,10 @@ impl KafkaSource {
         check_properties(&settings.properties)?;
         let consumer: BaseConsumer = settings.client_config().create().map_err(Error::client)?;
         let consumer = Arc::new(consumer);
+        // Never closed. Closing waits for every broker thread, up to 45 s where a broker is away, and
+        // reports each lost connection again; and nothing depends on it, as the offsets that count are in
+        // the table and no group has us as a member.
+        std::mem::forget(Arc::clone(&consumer));
         let topics: Vec<Arc<str>> = settings.topics.iter().map(|t| Arc::from(t.as_str())).collect();
         let assignment = assignment::plan(&consumer, &settings, &topics)?;
         let topic_ids = assignment::check_topic_ids(&consumer, &settings)?;
