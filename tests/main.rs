@@ -6,3 +6,4 @@ mod crash;
 mod flow;
 mod golden;
 mod input;
+mod topics;

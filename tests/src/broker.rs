@@ -10,6 +10,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::{Offset, TopicPartitionList};
 
 use crate::env;
 use crate::kafka::{Install, Kafka};
@@ -43,14 +44,39 @@ fn client() -> Result<ClientConfig> {
     Ok(config)
 }
 
-/// Creates a topic and returns once its partitions have leaders.
-pub fn create_topic(name: &str, n_partitions: i32) -> Result<()> {
+/// What the node is asked to do to a topic, answered.
+fn administer<T>(
+    ask: impl AsyncFnOnce(&AdminClient<DefaultClientContext>, &AdminOptions) -> Result<T, KafkaError>,
+) -> Result<T> {
     let admin: AdminClient<DefaultClientContext> = client()?.create()?;
-    let topic = NewTopic::new(name, n_partitions, TopicReplication::Fixed(1));
     let options = AdminOptions::new().operation_timeout(Some(ANSWER_WITHIN));
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    let answers = runtime
-        .block_on(admin.create_topics([&topic], &options))
+    Ok(runtime.block_on(ask(&admin, &options))?)
+}
+
+/// Deletes a topic with all its records.
+pub fn delete_topic(name: &str) -> Result<()> {
+    let answers = administer(async |admin, options| admin.delete_topics(&[name], options).await)
+        .with_context(|| format!("deleting the topic {name}"))?;
+    if let Some(Err((_, code))) = answers.into_iter().next() {
+        bail!("deleting the topic {name}: {code}");
+    }
+    Ok(())
+}
+
+/// Deletes the records of partition 0 that stand before an offset, as the topic's retention does.
+pub fn delete_records(topic: &str, before: i64) -> Result<()> {
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, 0, Offset::Offset(before))?;
+    administer(async |admin, options| admin.delete_records(&list, options).await)
+        .with_context(|| format!("deleting records of {topic}"))?;
+    Ok(())
+}
+
+/// Creates a topic and returns once its partitions have leaders.
+pub fn create_topic(name: &str, n_partitions: i32) -> Result<()> {
+    let topic = NewTopic::new(name, n_partitions, TopicReplication::Fixed(1));
+    let answers = administer(async |admin, options| admin.create_topics([&topic], options).await)
         .with_context(|| format!("creating the topic {name}"))?;
     if let Some(Err((_, code))) = answers.into_iter().next() {
         bail!("creating the topic {name}: {code}");
@@ -65,7 +91,7 @@ pub fn create_topic(name: &str, n_partitions: i32) -> Result<()> {
     }
 }
 
-/// For each partition the offset that the next record gets; nothing is ever deleted in these tests.
+/// For each partition the offset that the next record gets.
 pub fn watermarks(topic: &str, n_partitions: i32) -> Result<Vec<i64>> {
     let consumer: BaseConsumer = client()?.create()?;
     let end = |partition| {

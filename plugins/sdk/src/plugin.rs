@@ -13,8 +13,8 @@ pub trait Transform: Sized {
     /// its start and names the key.
     fn configure(config: &Config) -> Result<(Self, Binding), ConfigError>;
 
-    /// Writes every column that the binding declares, every row in each. A fault makes the host put
-    /// the batch aside.
+    /// Writes every column that the binding declares, every row in each. A fault ends the
+    /// run before anything of the batch is committed.
     fn process(&self, ctx: &Context, batch: &Batch, out: &mut Judgement) -> Result<(), Fault>;
 }
 
@@ -35,7 +35,7 @@ pub trait Detector: Sized {
     fn snapshot(&self) -> Vec<u8>;
 
     /// Takes over what `snapshot` of that version wrote. The bytes may be damaged or hostile: refuse,
-    /// never panic, and leave the state as it was. The host then keeps the old plugin.
+    /// never panic, and leave the state as it was. The host then does not start.
     fn restore(&mut self, version: u32, bytes: &[u8]) -> Result<(), RestoreError>;
 }
 

@@ -36,8 +36,6 @@ pub enum ReasonClass {
     BadTimestamp,
     /// A plugin took the row out.
     Quarantined,
-    /// A plugin failed on the row.
-    PluginFault,
 }
 
 impl ReasonClass {
@@ -55,7 +53,6 @@ impl ReasonClass {
             Self::MissingField => "missing-field",
             Self::BadTimestamp => "bad-timestamp",
             Self::Quarantined => "quarantined",
-            Self::PluginFault => "plugin-fault",
         }
     }
 }
@@ -76,7 +73,7 @@ pub struct DeadLetter {
     pub class: ReasonClass,
     /// For a person; never holds a value of the record.
     pub reason: String,
-    /// The plugin that took the row out or failed on it; `None` where decode refused.
+    /// The plugin that took the row out; `None` where decode refused.
     pub plugin: Option<PluginId>,
     /// The record's bytes. Redaction has not seen them: only the sink, which seals them, may look.
     pub payload: Vec<u8>,
