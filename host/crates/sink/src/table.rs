@@ -115,7 +115,8 @@ impl AuditTable {
             return Ok(());
         }
         let change = Change { set, ..Change::default() };
-        // Of two instances that start together one writes; the other reads on from what it wrote.
+        // Of two instances that start together one writes. The other keeps to what it finds: if it meant
+        // to start elsewhere, its first commit is fenced.
         let keys: Vec<_> = change.set.iter().map(|(key, _)| key.clone()).collect();
         let fence = |table: &Table| {
             let done = keys.iter().any(|key| table.metadata().properties().contains_key(key));

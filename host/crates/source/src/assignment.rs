@@ -60,13 +60,7 @@ pub(crate) fn partitions(
     settings: &Settings,
     topic: &str,
 ) -> Result<Vec<i32>, Error> {
-    let metadata =
-        consumer.fetch_metadata(Some(topic), ASK_TIMEOUT).map_err(|cause| Error::Unreachable {
-            brokers: settings.brokers.clone(),
-            topic: topic.to_owned(),
-            waited_s: ASK_TIMEOUT.as_secs(),
-            cause,
-        })?;
+    let metadata = metadata(consumer, settings, topic)?;
     let found = metadata.topics().iter().find(|found| found.name() == topic);
     match found {
         Some(found) if found.error().is_none() && !found.partitions().is_empty() => {
@@ -76,14 +70,19 @@ pub(crate) fn partitions(
     }
 }
 
+/// The oldest offset that the partition still has, and the offset that its next record gets.
+fn watermarks(consumer: &BaseConsumer, partition: &TopicPartition) -> Result<(i64, i64), Error> {
+    consumer
+        .fetch_watermarks(&partition.topic, partition.partition, ASK_TIMEOUT)
+        .map_err(|cause| Error::Watermarks { partition: partition.clone(), cause })
+}
+
 fn start_of(
     consumer: &BaseConsumer,
     settings: &Settings,
     partition: &TopicPartition,
 ) -> Result<Progress, Error> {
-    let (oldest, newest) = consumer
-        .fetch_watermarks(&partition.topic, partition.partition, ASK_TIMEOUT)
-        .map_err(|cause| Error::Watermarks { partition: partition.clone(), cause })?;
+    let (oldest, newest) = watermarks(consumer, partition)?;
     let (next, fetch_from) = match settings.resume.get(partition) {
         None if settings.start == Start::Latest && !settings.knows_topic(partition) => {
             (newest, newest)
@@ -111,9 +110,7 @@ pub(crate) fn start_of_new(
     consumer: &BaseConsumer,
     partition: &TopicPartition,
 ) -> Result<Progress, Error> {
-    let (oldest, newest) = consumer
-        .fetch_watermarks(&partition.topic, partition.partition, ASK_TIMEOUT)
-        .map_err(|cause| Error::Watermarks { partition: partition.clone(), cause })?;
+    let (oldest, newest) = watermarks(consumer, partition)?;
     Ok(Progress { next: oldest, fetch_from: oldest, end: newest, at_end: false })
 }
 
