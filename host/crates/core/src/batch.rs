@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::alert::Alert;
 use crate::dead_letter::{DeadLetter, ReasonClass};
-use crate::offset::Offsets;
+use crate::offset::{Offsets, TopicPartition};
 use crate::raw::RawBatch;
 
 /// A record that could not be decoded.
@@ -47,6 +47,8 @@ pub struct PluginId {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PluginState {
     pub plugin: PluginId,
+    /// The one partition that fed it; `None` where all partitions feed one state.
+    pub partition: Option<TopicPartition>,
     pub state_version: u32,
     pub bytes: Vec<u8>,
 }

@@ -17,6 +17,16 @@ pub struct Counters {
     pub alerts: AtomicU64,
     /// Epochs committed.
     pub epochs: AtomicU64,
+    /// Calls of plugins that trapped, took too long or answered wrongly, bisecting included.
+    pub plugin_failures: AtomicU64,
+    /// Rows that a plugin could not judge.
+    pub plugin_poison_rows: AtomicU64,
+    /// Plugins exchanged, added or removed while running.
+    pub plugin_changes: AtomicU64,
+    /// Candidates that were not taken.
+    pub plugin_refusals: AtomicU64,
+    /// Batches through which a plugin was not asked because its breaker was open.
+    pub plugin_breaker_batches: AtomicU64,
 }
 
 impl Counters {

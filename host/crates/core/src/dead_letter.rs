@@ -36,6 +36,8 @@ pub enum ReasonClass {
     BadTimestamp,
     /// A plugin took the row out.
     Quarantined,
+    /// A plugin failed on the row, or was not asked because it had failed on too many.
+    PluginFault,
 }
 
 impl ReasonClass {
@@ -53,6 +55,7 @@ impl ReasonClass {
             Self::MissingField => "missing-field",
             Self::BadTimestamp => "bad-timestamp",
             Self::Quarantined => "quarantined",
+            Self::PluginFault => "plugin-fault",
         }
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::alert::Alert;
 use crate::batch::{PluginId, PluginState};
+use crate::change::PluginChange;
 use crate::offset::Offsets;
 
 /// When an epoch ends, whichever comes first.
@@ -33,8 +34,10 @@ pub struct Epoch {
     pub staged: Staged,
     pub covered: Offsets,
     pub alerts: Vec<Alert>,
-    /// The chain as it ran.
+    /// The chain when the epoch began.
     pub plugins: Vec<PluginId>,
+    /// What happened to the chain since, in order.
+    pub changes: Vec<PluginChange>,
     pub states: Vec<PluginState>,
 }
 

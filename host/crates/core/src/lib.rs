@@ -12,6 +12,7 @@ pub mod schema;
 
 pub mod alert;
 pub mod batch;
+pub mod change;
 pub mod dead_letter;
 pub mod epoch;
 
@@ -22,6 +23,7 @@ pub mod stage;
 
 pub use alert::{Alert, Position, Severity};
 pub use batch::{Batch, Judged, PluginId, PluginState, Rejected};
+pub use change::{ChangeKind, Changes, PluginChange};
 pub use counters::Counters;
 pub use dead_letter::{DeadLetter, ReasonClass};
 pub use epoch::{Budget, Epoch, Outbox, Staged};

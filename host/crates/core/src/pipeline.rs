@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::batch::{Batch, Judged, PluginId, PluginState};
+use crate::change::Changes;
 use crate::counters::Counters;
 use crate::epoch::{Budget, Epoch};
 use crate::error::{Error, Kind};
@@ -38,6 +39,9 @@ const ALERTS_PER_EPOCH_MAX: usize = 10_000;
 
 /// How soon a stop is noticed when no record comes.
 const POLL_WAIT: Duration = Duration::from_millis(100);
+
+/// How soon a change of the chain is carried out when no record comes.
+const CHANGES_WAIT: Duration = Duration::from_millis(100);
 
 /// After this long without an epoch nothing finished is left pending in the table.
 const QUIET: Duration = Duration::from_secs(10);
@@ -137,6 +141,8 @@ fn read(
 /// What the judge tells the writer.
 enum Step {
     Write(Judged),
+    /// The chain changed before the next batch.
+    Changed(Changes),
     /// The epoch ends behind the batch before.
     Cut {
         plugins: Vec<PluginId>,
@@ -156,10 +162,21 @@ fn judge(
     let mut epoch: Option<OpenEpoch> = None;
     loop {
         let wait = epoch.as_ref().map_or(budget.interval, |open| open.time_left(&budget));
-        let ended = match batches.recv_timeout(wait) {
+        let received = batches.recv_timeout(wait.min(CHANGES_WAIT));
+        // The epoch names the chain that it began with, so it begins before anything changes.
+        let plugins = if epoch.is_none() { chain.plugins() } else { Vec::new() };
+        let changes = chain.take_changes();
+        if !changes.is_empty() {
+            epoch.get_or_insert_with(|| OpenEpoch::now(plugins.clone()));
+            if steps.send(Step::Changed(changes)).is_err() {
+                return Ok(());
+            }
+        }
+        let ended = match received {
             Ok(batch) => {
                 let judged = chain.judge(batch)?;
-                epoch.get_or_insert_with(OpenEpoch::now).n_records += judged.covered.n_records();
+                let open = epoch.get_or_insert_with(|| OpenEpoch::now(plugins));
+                open.n_records += judged.covered.n_records();
                 if steps.send(Step::Write(judged)).is_err() {
                     return Ok(());
                 }
@@ -169,9 +186,8 @@ fn judge(
             Err(RecvTimeoutError::Disconnected) => true,
         };
         let due = ended || full.swap(false, Ordering::Relaxed);
-        if epoch.as_ref().is_some_and(|open| due || open.is_due(&budget)) {
-            epoch = None;
-            let cut = Step::Cut { plugins: chain.plugins(), states: chain.snapshot()? };
+        if let Some(open) = epoch.take_if(|open| due || open.is_due(&budget)) {
+            let cut = Step::Cut { plugins: open.plugins, states: chain.snapshot()? };
             if steps.send(cut).is_err() {
                 return Ok(());
             }
@@ -185,11 +201,12 @@ fn judge(
 struct OpenEpoch {
     since: Instant,
     n_records: u64,
+    plugins: Vec<PluginId>,
 }
 
 impl OpenEpoch {
-    fn now() -> Self {
-        Self { since: Instant::now(), n_records: 0 }
+    fn now(plugins: Vec<PluginId>) -> Self {
+        Self { since: Instant::now(), n_records: 0, plugins }
     }
 
     fn time_left(&self, budget: &Budget) -> Duration {
@@ -210,6 +227,7 @@ fn write(
 ) -> Result<(), Error> {
     let mut covered = Offsets::default();
     let mut alerts = Vec::new();
+    let mut changes = Vec::new();
     // Said once an epoch: batches of the full epoch may still be on their way to us.
     let mut said_full = false;
     while let Ok(step) = steps.recv() {
@@ -227,6 +245,11 @@ fn write(
                     full.store(true, Ordering::Relaxed);
                 }
             }
+            Step::Changed(changed) => {
+                writer.write_changes(&changed.changes)?;
+                changes.extend(changed.changes);
+                alerts.extend(changed.alerts);
+            }
             Step::Cut { plugins, states } => {
                 said_full = false;
                 let epoch = Epoch {
@@ -234,6 +257,7 @@ fn write(
                     covered: std::mem::take(&mut covered),
                     alerts: std::mem::take(&mut alerts),
                     plugins,
+                    changes: std::mem::take(&mut changes),
                     states,
                 };
                 if epochs.blocking_send(epoch).is_err() {

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 
 use crate::alert::Alert;
 use crate::batch::{Batch, Judged, PluginId, PluginState};
+use crate::change::{Changes, PluginChange};
 use crate::dead_letter::DeadLetter;
 use crate::epoch::{Epoch, Outbox, Staged};
 use crate::error::Error;
@@ -39,6 +40,12 @@ pub trait Decoder: Send {
 
 /// The plugins in their order.
 pub trait Chain: Send {
+    /// Carries out what was asked of the chain since the last call, between two batches, and says what
+    /// came of it. Called before every batch, and now and then when there is none.
+    fn take_changes(&mut self) -> Changes {
+        Changes::default()
+    }
+
     /// Takes a batch through every plugin. A row that a plugin cannot judge is a dead letter; an error
     /// ends the run.
     fn judge(&mut self, batch: Batch) -> Result<Judged, Error>;
@@ -46,7 +53,7 @@ pub trait Chain: Send {
     /// What every detector remembers now, if anything changed since it was last asked.
     fn snapshot(&mut self) -> Result<Vec<PluginState>, Error>;
 
-    /// The plugins that ran since the last call.
+    /// The plugins as they are now, in their order.
     fn plugins(&self) -> Vec<PluginId>;
 }
 
@@ -57,6 +64,9 @@ pub trait Writer: Send {
 
     /// Adds dead letters to the open epoch.
     fn write_dead_letters(&mut self, letters: Vec<DeadLetter>) -> Result<(), Error>;
+
+    /// Adds to the open epoch what happened to the chain: rows that come from no record.
+    fn write_changes(&mut self, changes: &[PluginChange]) -> Result<(), Error>;
 
     /// Whether the epoch should end now because too much is open, whatever its time.
     fn is_full(&self) -> bool;

@@ -20,7 +20,8 @@ use audit_core::pipeline::{Stages, Stop, run};
 use audit_core::stage::{Acknowledge, AlertSink, Chain, Decoder, Polled, Source, Table, Writer};
 use audit_core::{
     Alert, Batch, Budget, Counters, DeadLetter, Epoch, Error, Judged, Kind, Offsets, Outbox,
-    PluginId, PluginState, RawBatch, ReasonClass, Rejected, Severity, Span, Staged, TopicPartition,
+    PluginChange, PluginId, PluginState, RawBatch, ReasonClass, Rejected, Severity, Span, Staged,
+    TopicPartition,
 };
 
 const PARTITIONS: i32 = 3;
@@ -179,6 +180,10 @@ impl Writer for Part {
     fn write_dead_letters(&mut self, letters: Vec<DeadLetter>) -> Result<(), Error> {
         self.world.survive("write dead letters")?;
         self.open.1.extend(letters.iter().map(|l| format!("{}@{}", l.partition, l.offset)));
+        Ok(())
+    }
+
+    fn write_changes(&mut self, _: &[PluginChange]) -> Result<(), Error> {
         Ok(())
     }
 

@@ -137,7 +137,8 @@ impl Objects {
             .map(|state| {
                 let bytes = hex::decode(&state.bytes).map_err(|e| damaged(e.to_string()))?;
                 let state_version = state.state_version;
-                Ok(PluginState { plugin: state.plugin, state_version, bytes })
+                let partition = state.partition;
+                Ok(PluginState { plugin: state.plugin, partition, state_version, bytes })
             })
             .collect()
     }
@@ -169,6 +170,8 @@ struct OutboxWire {
 #[derive(Serialize, Deserialize)]
 struct StateWire {
     plugin: PluginId,
+    #[serde(default)]
+    partition: Option<TopicPartition>,
     state_version: u32,
     /// Hex.
     bytes: String,
@@ -178,6 +181,7 @@ impl StateWire {
     fn of(state: &PluginState) -> Self {
         Self {
             plugin: state.plugin.clone(),
+            partition: state.partition.clone(),
             state_version: state.state_version,
             bytes: hex::encode(&state.bytes),
         }
@@ -192,6 +196,7 @@ pub(crate) fn digest_of(states: &[PluginState]) -> Arc<[u8]> {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
         }
+        hash.update(format!("{:?}", state.partition));
         hash.update(state.state_version.to_le_bytes());
     }
     hash.finalize().as_slice().into()

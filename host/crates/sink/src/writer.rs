@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use arrow::compute::interleave_record_batch;
 use arrow::record_batch::RecordBatch;
 use audit_core::stage::Writer;
-use audit_core::{DeadLetter, Staged};
+use audit_core::{DeadLetter, PluginChange, Staged};
 use futures::future::try_join_all;
 use iceberg::spec::{DataFile, FormatVersion, serialize_data_file_to_json};
 use iceberg::table::Table;
@@ -232,6 +232,10 @@ impl Writer for EpochWriter {
         self.open.n_dead_letters += letters.len() as u64;
         self.open.n_bytes += letters.iter().map(|letter| letter.payload.len()).sum::<usize>();
         Ok(self.runtime.clone().block_on(self.add_dead_letters(&letters))?)
+    }
+
+    fn write_changes(&mut self, _changes: &[PluginChange]) -> Result<(), audit_core::Error> {
+        todo!()
     }
 
     fn is_full(&self) -> bool {

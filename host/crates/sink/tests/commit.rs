@@ -73,7 +73,14 @@ impl Place {
         let next = start + records as i64;
         covered.cover(partition(), Span { start, next, records }).unwrap();
         let staged = writer.seal().unwrap();
-        Epoch { staged, covered, alerts: Vec::new(), plugins: Vec::new(), states: Vec::new() }
+        Epoch {
+            staged,
+            covered,
+            alerts: Vec::new(),
+            plugins: Vec::new(),
+            changes: Vec::new(),
+            states: Vec::new(),
+        }
     }
 
     fn commit(&self, table: &mut AuditTable, epoch: &Epoch) -> Result<Outbox, audit_core::Error> {
@@ -249,7 +256,8 @@ fn detector_state_is_sealed_and_comes_back() {
         sha256: "aa".to_owned(),
         config_sha256: "bb".to_owned(),
     };
-    let state = PluginState { plugin, state_version: 1, bytes: b"203.0.113.9".to_vec() };
+    let state =
+        PluginState { plugin, partition: None, state_version: 1, bytes: b"203.0.113.9".to_vec() };
 
     let mut table = place.table_with(vault());
     let mut epoch = place.epoch(&table, 0, &["a"], 0);
