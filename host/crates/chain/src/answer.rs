@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::abi::audit_host::plugin::types;
 use crate::abi::lift;
-use crate::plugin::{Plugin, PluginKind};
+use crate::plugin::{Blueprint, PluginKind};
 
 /// Alerts of one batch: more is a broken rule, and nobody could read them.
 const ALERTS_MAX: usize = 1000;
@@ -35,7 +35,7 @@ pub(crate) struct Answer {
 
 /// Checks a judgement of `n_rows` rows against what the plugin declared.
 pub(crate) fn check(
-    plugin: &Plugin,
+    plugin: &Blueprint,
     topic: &Arc<str>,
     n_rows: usize,
     judgement: types::Judgement,
@@ -48,7 +48,7 @@ pub(crate) fn check(
 }
 
 fn check_columns(
-    plugin: &Plugin,
+    plugin: &Blueprint,
     n_rows: usize,
     columns: Vec<types::ColumnResult>,
 ) -> Result<Vec<ArrayRef>, String> {
@@ -97,7 +97,7 @@ fn check_quarantined(
 }
 
 fn check_alerts(
-    plugin: &Plugin,
+    plugin: &Blueprint,
     topic: &Arc<str>,
     alerts: Vec<types::Alert>,
 ) -> Result<Vec<Alert>, String> {
@@ -110,7 +110,7 @@ fn check_alerts(
     alerts.into_iter().map(|alert| check_alert(plugin, topic, alert)).collect()
 }
 
-fn check_alert(plugin: &Plugin, topic: &Arc<str>, alert: types::Alert) -> Result<Alert, String> {
+fn check_alert(plugin: &Blueprint, topic: &Arc<str>, alert: types::Alert) -> Result<Alert, String> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_' || c == '.';
     let rule_ok = alert.rule.chars().all(is_plain) && alert.rule.len() <= TEXT_BYTES_MAX;
     if alert.rule.is_empty() || !rule_ok {
@@ -168,6 +168,31 @@ fn severity(of: types::Severity) -> Severity {
     }
 }
 
+/// An alert of the host itself about a plugin.
+pub(crate) fn host_alert(
+    plugin: &PluginId,
+    rule: &str,
+    severity: Severity,
+    message: String,
+    at: i64,
+) -> Alert {
+    let key = BTreeMap::from([("plugin".to_owned(), plugin.name.clone())]);
+    Alert {
+        id: alert_id(plugin, rule, &key, at),
+        rule: rule.to_owned(),
+        severity,
+        message,
+        key,
+        window_start: at,
+        first_event: at,
+        last_event: at,
+        count: 1,
+        events: Vec::new(),
+        labels: BTreeMap::new(),
+        plugin: plugin.clone(),
+    }
+}
+
 /// The first 16 bytes of a SHA-256, in hex. Every part is preceded by its length, so that no two
 /// findings can be spelled alike.
 fn alert_id(
@@ -201,7 +226,7 @@ pub(crate) fn clipped(text: &str, bytes_max: usize) -> String {
 
 /// The batch with the plugin's columns in their places.
 pub(crate) fn replace_columns(
-    plugin: &Plugin,
+    plugin: &Blueprint,
     batch: &RecordBatch,
     columns: Vec<ArrayRef>,
 ) -> Result<RecordBatch, arrow::error::ArrowError> {
@@ -223,9 +248,9 @@ pub(crate) fn replace_columns(
 }
 
 /// The batch without the rows given.
-pub(crate) fn without(
+pub(crate) fn without<T>(
     batch: &RecordBatch,
-    rows: &BTreeMap<u32, String>,
+    rows: &BTreeMap<u32, T>,
 ) -> Result<RecordBatch, arrow::error::ArrowError> {
     let gone: HashSet<usize> = rows.keys().map(|row| *row as usize).collect();
     let keep = BooleanBuffer::collect_bool(batch.num_rows(), |row| !gone.contains(&row));

@@ -1,15 +1,20 @@
 //! One wasmtime engine for all plugins, and the clock that ends calls which take too long.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use wasmtime::WasmBacktraceDetails;
 use wasmtime::component::{Component, HasSelf, Linker};
 
-use crate::abi;
+use crate::abi::{self, PluginPre};
+use crate::cache::Cache;
+use crate::component::Interfaces;
 use crate::error::Error;
 use crate::imports::Guest;
+use crate::wasi;
 
 /// How exact deadlines are. A tick costs one atomic increment.
 const TICK: Duration = Duration::from_millis(10);
@@ -17,37 +22,91 @@ const TICK: Duration = Duration::from_millis(10);
 /// Compiles components and links the imports that plugins get. Cheap to clone.
 #[derive(Clone)]
 pub struct Engine {
-    pub(crate) engine: wasmtime::Engine,
-    pub(crate) linker: Arc<Linker<Guest>>,
+    engine: wasmtime::Engine,
+    linker: Arc<Linker<Guest>>,
+    cache: Option<Cache>,
     _ticker: Arc<Ticker>,
 }
 
+/// A component that is ready to be instantiated.
+#[derive(Clone)]
+pub(crate) struct Compiled {
+    pub(crate) pre: PluginPre<Guest>,
+    pub(crate) interfaces: Arc<Interfaces>,
+}
+
 impl Engine {
+    /// An engine that compiles every component anew.
     pub fn new() -> Result<Self, Error> {
         let mut config = wasmtime::Config::new();
-        config.wasm_component_model(true).epoch_interruption(true);
+        config
+            .wasm_component_model(true)
+            .epoch_interruption(true)
+            // Source lines in backtraces, where the component has them.
+            .wasm_backtrace_details(WasmBacktraceDetails::Enable);
         let engine = wasmtime::Engine::new(&config).map_err(Error::Engine)?;
         let mut linker = Linker::new(&engine);
         abi::Plugin::add_to_linker::<_, HasSelf<_>>(&mut linker, |guest: &mut Guest| guest)
             .map_err(Error::Engine)?;
+        wasi::add_to_linker(&mut linker).map_err(Error::Engine)?;
         let ticker = Arc::new(Ticker::start(engine.clone())?);
-        Ok(Self { engine, linker: Arc::new(linker), _ticker: ticker })
+        Ok(Self { engine, linker: Arc::new(linker), cache: None, _ticker: ticker })
     }
 
-    /// Compiles a component; `plugin` is its name for errors.
-    pub(crate) fn compile(&self, plugin: &str, bytes: &[u8]) -> Result<Component, Error> {
+    /// An engine that keeps compiled code in a folder. Refuses a folder that others can write.
+    pub fn with_cache(folder: &Path) -> Result<Self, Error> {
+        let mut engine = Self::new()?;
+        engine.cache = Some(Cache::open(folder, &engine.engine)?);
+        Ok(engine)
+    }
+
+    /// What a component asks for and offers, whether or not it is a plugin of ours.
+    pub fn interfaces(&self, plugin: &str, bytes: &[u8], sha256: &str) -> Result<Interfaces, Error> {
+        Ok(Interfaces::of(&self.component(plugin, bytes, sha256)?))
+    }
+
+    /// Compiles a component, or takes it from the cache, and links it; `plugin` is its name for errors.
+    pub(crate) fn compile(
+        &self,
+        plugin: &str,
+        bytes: &[u8],
+        sha256: &str,
+    ) -> Result<Compiled, Error> {
+        let component = self.component(plugin, bytes, sha256)?;
+        let interfaces = Interfaces::of(&component);
+        let other_world = |problem: String| Error::OtherWorld { plugin: plugin.to_owned(), problem };
+        if !interfaces.problems.is_empty() {
+            return Err(other_world(interfaces.problems.join("; ")));
+        }
+        let mut linker = Linker::clone(&self.linker);
+        let linked = linker
+            .define_unknown_imports_as_traps(&component)
+            .and_then(|()| linker.instantiate_pre(&component))
+            .and_then(PluginPre::new);
+        let pre = linked.map_err(|error| other_world(format!("{error:#}")))?;
+        Ok(Compiled { pre, interfaces: Arc::new(interfaces) })
+    }
+
+    fn component(&self, plugin: &str, bytes: &[u8], sha256: &str) -> Result<Component, Error> {
         let refuse = |found| Err(Error::NotAComponent { plugin: plugin.to_owned(), found });
         // Both begin with `\0asm`; then a core module has version 1 and layer 0, a component layer 1.
         match bytes {
             [b'\0', b'a', b's', b'm', _, _, 1, 0, ..] => {}
-            [b'\0', b'a', b's', b'm', ..] => {
+            [b'\0', b'a', b's', b'm', _, _, 0, 0, ..] => {
                 return refuse("it is a core module, which was not made into a component");
             }
             [] => return refuse("the file is empty"),
             _ => return refuse("it does not begin like WebAssembly"),
         }
-        Component::new(&self.engine, bytes)
-            .map_err(|cause| Error::Compile { plugin: plugin.to_owned(), cause })
+        if let Some(component) = self.cache.as_ref().and_then(|c| c.get(&self.engine, sha256)) {
+            return Ok(component);
+        }
+        let component = Component::new(&self.engine, bytes)
+            .map_err(|cause| Error::Compile { plugin: plugin.to_owned(), cause })?;
+        if let Some(cache) = &self.cache {
+            cache.put(sha256, &component);
+        }
+        Ok(component)
     }
 }
 

@@ -1,5 +1,7 @@
 //! What can go wrong with a plugin.
 
+use std::path::PathBuf;
+
 use audit_core::Kind;
 
 /// An error of this crate. `plugin` is the name under which the user gave the plugin.
@@ -18,30 +20,31 @@ pub enum Error {
         #[source]
         cause: wasmtime::Error,
     },
-    #[error(
-        "{plugin} is a component, but not a plugin of the world audit-host:plugin/plugin@0.1.0: \
-         compare its imports and exports with wit/"
-    )]
-    OtherWorld {
-        plugin: String,
-        #[source]
-        cause: wasmtime::Error,
-    },
-    #[error("calling {function} of {plugin}")]
-    Call {
-        plugin: String,
-        function: &'static str,
-        #[source]
-        cause: wasmtime::Error,
-    },
+    #[error("{plugin} is a component, but not a plugin of audit-host: {problem}")]
+    OtherWorld { plugin: String, problem: String },
+    #[error("calling {function} of {plugin}: {problem}")]
+    Call { plugin: String, function: &'static str, problem: String },
     #[error("{plugin} describes itself wrongly: {problem}")]
     Description { plugin: String, problem: String },
     #[error("configuring {plugin}: key {key:?}: {message}")]
     Config { plugin: String, key: String, message: String },
     #[error("{plugin} does not fit into the chain: {problem}")]
     Misfit { plugin: String, problem: String },
-    #[error("{plugin} answered wrongly in {function}: {problem}")]
-    Fault { plugin: String, function: &'static str, problem: String },
+    #[error(
+        "{plugin} cannot judge {n_rows} of the rows {place}, and its on-error is \"halt\": {problem}"
+    )]
+    Halted { plugin: String, n_rows: usize, place: String, problem: String },
+    #[error(
+        "{} cannot hold compiled plugins: {problem}; name another folder ([plugins] cache) or turn the \
+         cache off (\"off\")", folder.display()
+    )]
+    Cache { folder: PathBuf, problem: String },
+    #[error(
+        "{plugin} adds the column {column:?} ({data_type}), which the table does not have: a restart adds it"
+    )]
+    NewColumn { plugin: String, column: String, data_type: String },
+    #[error("there is no plugin {name:?} in the chain; there are: {known}")]
+    Unknown { name: String, known: String },
     #[error(
         "{plugin} cannot take over its state of the last run ({problem}): give it the version that \
          wrote the state, or start with another --group"
@@ -54,7 +57,7 @@ pub enum Error {
 impl From<Error> for audit_core::Error {
     fn from(error: Error) -> Self {
         let (kind, attempted) = match &error {
-            Error::Call { function: "process" | "snapshot", .. } | Error::Fault { .. } => {
+            Error::Halted { .. } => {
                 (Kind::Failed, "judging a batch; nothing of it was committed")
             }
             Error::Engine(_) | Error::Arrow(_) => (Kind::Failed, "running plugins"),

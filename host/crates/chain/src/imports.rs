@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
-use wasmtime::StoreLimits;
-
 use crate::abi::audit_host::plugin::{crypto, log, types};
+use crate::limits::{Limits, Meter};
+use crate::wasi::Virtual;
 
 /// Bytes of a log line that are kept.
 const LOG_LINE_BYTES_MAX: usize = 1024;
@@ -38,13 +38,17 @@ pub type Keys = BTreeMap<String, Key>;
 pub(crate) struct Guest {
     pub(crate) plugin: String,
     pub(crate) keys: Keys,
-    pub(crate) limits: StoreLimits,
+    pub(crate) meter: Meter,
+    pub(crate) wasi: Virtual,
+    /// The last error that it logged in this call: a panic says there what a trap does not.
+    pub(crate) last_words: Option<String>,
     log_lines: u32,
 }
 
 impl Guest {
-    pub(crate) fn new(plugin: String, keys: Keys, limits: StoreLimits) -> Self {
-        Self { plugin, keys, limits, log_lines: 0 }
+    pub(crate) fn new(plugin: String, keys: Keys, limits: Limits) -> Self {
+        let (meter, wasi) = (Meter::new(limits), Virtual::default());
+        Self { plugin, keys, meter, wasi, last_words: None, log_lines: 0 }
     }
 
     /// To be called before every call into the guest.
@@ -54,6 +58,27 @@ impl Guest {
             tracing::warn!(plugin = self.plugin, dropped, "log lines of a plugin were dropped");
         }
         self.log_lines = 0;
+        self.last_words = None;
+        self.meter.refused = None;
+    }
+
+    /// Takes a line of the guest into the host's log, unless there were too many of them.
+    pub(crate) fn log_line(&mut self, level: log::Level, message: &str) {
+        self.log_lines = self.log_lines.saturating_add(1);
+        if self.log_lines > LOG_LINES_MAX {
+            return;
+        }
+        let plugin = self.plugin.as_str();
+        let line = clip(message);
+        match level {
+            log::Level::Debug => tracing::debug!(plugin, line, "plugin"),
+            log::Level::Info => tracing::info!(plugin, line, "plugin"),
+            log::Level::Warn => tracing::warn!(plugin, line, "plugin"),
+            log::Level::Error => tracing::error!(plugin, line, "plugin"),
+        }
+        if matches!(level, log::Level::Warn | log::Level::Error) {
+            self.last_words = Some(line);
+        }
     }
 }
 
@@ -61,18 +86,7 @@ impl types::Host for Guest {}
 
 impl log::Host for Guest {
     fn write(&mut self, level: log::Level, message: String) {
-        self.log_lines = self.log_lines.saturating_add(1);
-        if self.log_lines > LOG_LINES_MAX {
-            return;
-        }
-        let plugin = self.plugin.as_str();
-        let line = clip(&message);
-        match level {
-            log::Level::Debug => tracing::debug!(plugin, line, "plugin"),
-            log::Level::Info => tracing::info!(plugin, line, "plugin"),
-            log::Level::Warn => tracing::warn!(plugin, line, "plugin"),
-            log::Level::Error => tracing::error!(plugin, line, "plugin"),
-        }
+        self.log_line(level, &message);
     }
 }
 
@@ -137,7 +151,7 @@ mod tests {
     #[test]
     fn keyed_hash_is_hmac_sha256_of_each_value() {
         let keys = Keys::from([("k".to_owned(), Key::new(&[0x0b; 20]))]);
-        let mut guest = Guest::new("p".to_owned(), keys, StoreLimits::default());
+        let mut guest = Guest::new("p".to_owned(), keys, Limits::default());
         let values = |offsets| types::Utf8ValuesResult { offsets, values: b"Hi There".to_vec() };
         let hashes =
             crypto::Host::keyed_hash(&mut guest, "k".to_owned(), values(vec![0, 0, 8])).unwrap();

@@ -2,19 +2,16 @@
 
 use std::time::Duration;
 
-use wasmtime::component::Component;
-use wasmtime::{Store, StoreLimitsBuilder};
+use wasmtime::Store;
 
-use crate::abi::Plugin as Bindings;
-use crate::engine::{Engine, ticks};
-use crate::error::Error;
+use crate::abi::{Plugin as Bindings, PluginPre};
+use crate::engine::ticks;
+use crate::failure::Failure;
 use crate::imports::{Guest, Keys};
-use crate::plugin::Limits;
+use crate::limits::Limits;
 
-/// Memories, tables and instances of one component: a component of a language runtime has a few.
-const INSTANCES_MAX: usize = 32;
-/// Entries of one table: functions whose address is taken.
-const TABLE_ELEMENTS_MAX: usize = 100_000;
+/// Memory for host data that handles of the guest stand for: ours are numbers.
+const HANDLES_MAX: usize = 1024;
 
 pub(crate) struct Instance {
     store: Store<Guest>,
@@ -23,44 +20,45 @@ pub(crate) struct Instance {
 }
 
 impl Instance {
+    /// Instantiation runs guest code too (start functions), so it has a deadline.
     pub(crate) fn new(
-        engine: &Engine,
-        component: &Component,
+        pre: &PluginPre<Guest>,
         plugin: &str,
         keys: Keys,
         limits: Limits,
-    ) -> Result<Self, Error> {
-        let store_limits = StoreLimitsBuilder::new()
-            .memory_size(limits.memory_bytes)
-            .table_elements(TABLE_ELEMENTS_MAX)
-            .instances(INSTANCES_MAX)
-            .memories(INSTANCES_MAX)
-            .tables(INSTANCES_MAX)
-            .build();
-        let guest = Guest::new(plugin.to_owned(), keys, store_limits);
-        let mut store = Store::new(&engine.engine, guest);
-        store.limiter(|guest| &mut guest.limits);
-        // Instantiation runs guest code too (start functions).
-        store.set_epoch_deadline(ticks(limits.setup));
-        let bindings = Bindings::instantiate(&mut store, component, &engine.linker)
-            .map_err(|cause| Error::OtherWorld { plugin: plugin.to_owned(), cause })?;
-        Ok(Self { store, bindings, limits })
+    ) -> Result<Self, Failure> {
+        let guest = Guest::new(plugin.to_owned(), keys, limits);
+        let mut store = Store::new(pre.engine(), guest);
+        store.limiter(|guest| &mut guest.meter);
+        store.set_hostcall_fuel(limits.output_bytes);
+        store.set_max_component_handles(HANDLES_MAX);
+        store.set_epoch_deadline(ticks(limits.setup_time));
+        match pre.instantiate(&mut store) {
+            Ok(bindings) => Ok(Self { store, bindings, limits }),
+            Err(error) => {
+                let guest = store.data();
+                Err(Failure::of_call("its start", limits.setup_time, &error, guest))
+            }
+        }
+    }
+
+    /// Says which batch the next calls are about: all that the guest learns of time.
+    pub(crate) fn set_batch(&mut self, topic: &str, clock: i64) {
+        let guest = self.store.data_mut();
+        guest.wasi.begin_call(&guest.plugin, topic, clock);
     }
 
     /// Calls a function of the guest within `limit`. After an error the instance must not be used again.
-    fn call<T>(
+    pub(crate) fn call<T>(
         &mut self,
         function: &'static str,
         limit: Duration,
         call: impl FnOnce(&Bindings, &mut Store<Guest>) -> wasmtime::Result<T>,
-    ) -> Result<T, Error> {
+    ) -> Result<T, Failure> {
         self.store.data_mut().begin_call();
         self.store.set_epoch_deadline(ticks(limit));
-        call(&self.bindings, &mut self.store).map_err(|cause| Error::Call {
-            plugin: self.store.data().plugin.clone(),
-            function,
-            cause,
-        })
+        call(&self.bindings, &mut self.store)
+            .map_err(|error| Failure::of_call(function, limit, &error, self.store.data()))
     }
 
     /// A call while the plugin is set up, which may take its time.
@@ -68,16 +66,12 @@ impl Instance {
         &mut self,
         function: &'static str,
         call: impl FnOnce(&Bindings, &mut Store<Guest>) -> wasmtime::Result<T>,
-    ) -> Result<T, Error> {
-        self.call(function, self.limits.setup, call)
+    ) -> Result<T, Failure> {
+        self.call(function, self.limits.setup_time, call)
     }
 
-    /// A call for a batch.
-    pub(crate) fn work<T>(
-        &mut self,
-        function: &'static str,
-        call: impl FnOnce(&Bindings, &mut Store<Guest>) -> wasmtime::Result<T>,
-    ) -> Result<T, Error> {
-        self.call(function, self.limits.batch, call)
+    /// The most linear memory that the instance had.
+    pub(crate) fn peak_bytes(&self) -> usize {
+        self.store.data().meter.peak_bytes
     }
 }

@@ -6,11 +6,12 @@ use arrow::datatypes::{DataType, Field};
 use audit_core::schema;
 
 use crate::error::Error;
-use crate::plugin::{Plugin, PluginKind, check_names};
+use crate::limits::OnError;
+use crate::plugin::{Blueprint, PluginKind, check_names};
 
 /// Checks every plugin against the columns as they stand at its place, and returns the columns that
 /// transforms add to the table.
-pub(crate) fn check(plugins: &[Plugin]) -> Result<Vec<Field>, Error> {
+pub(crate) fn check(plugins: &[&Blueprint]) -> Result<Vec<Field>, Error> {
     check_names(plugins)?;
     let mut columns = Columns::of_event();
     for plugin in plugins {
@@ -41,7 +42,7 @@ impl Columns {
         Self { types, scrambled: BTreeMap::new(), added: Vec::new() }
     }
 
-    fn check_reads(&self, plugin: &Plugin) -> Result<(), String> {
+    fn check_reads(&self, plugin: &Blueprint) -> Result<(), String> {
         let mut seen = BTreeSet::new();
         for name in &plugin.reads {
             if !self.types.contains_key(name) {
@@ -58,7 +59,7 @@ impl Columns {
         Ok(())
     }
 
-    fn apply(&mut self, plugin: &Plugin) -> Result<(), String> {
+    fn apply(&mut self, plugin: &Blueprint) -> Result<(), String> {
         let mut seen = BTreeSet::new();
         for output in &plugin.writes {
             let name = &output.name;
@@ -68,11 +69,22 @@ impl Columns {
             if schema::is_host_column(name) || schema::REQUIRED_FIELDS.contains(&name.as_str()) {
                 return Err(format!("it writes the column {name:?}, which no plugin may change"));
             }
+            if self.added.iter().any(|added| added.name() == name) {
+                return Err(format!(
+                    "it writes the column {name:?}, which a plugin before it adds: name it otherwise"
+                ));
+            }
             match self.types.get(name) {
                 Some(data_type) if *data_type != output.data_type => {
                     return Err(format!(
                         "it writes the column {name:?} as {}, but the table has {data_type}",
                         output.data_type
+                    ));
+                }
+                Some(_) if plugin.on_error == OnError::Pass => {
+                    return Err(format!(
+                        "it replaces the column {name:?} and has on-error = \"pass\": a row that it \
+                         cannot judge would be stored as it came; use \"quarantine\" or \"halt\""
                     ));
                 }
                 Some(_) if output.preserves_equality => {}
@@ -89,7 +101,7 @@ impl Columns {
         Ok(())
     }
 
-    fn check_detector(&self, plugin: &Plugin) -> Result<(), String> {
+    fn check_detector(&self, plugin: &Blueprint) -> Result<(), String> {
         if let Some(output) = plugin.writes.first() {
             return Err(format!("it is a detector and writes the column {:?}", output.name));
         }

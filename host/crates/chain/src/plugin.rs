@@ -1,212 +1,296 @@
 //! A loaded plugin: described, configured, ready to judge.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::sync::Arc;
 
 use arrow::datatypes::DataType;
-use arrow::record_batch::RecordBatch;
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use audit_core::{PluginId, PluginState};
 use sha2::{Digest, Sha256};
 
 use crate::abi::audit_host::plugin::types;
-use crate::abi::{self, Lowered, lifecycle, state};
+use crate::abi::{self, lifecycle};
 use crate::answer::{MESSAGE_BYTES_MAX, clipped};
-use crate::engine::Engine;
+use crate::component::Interfaces;
+use crate::engine::{Compiled, Engine};
 use crate::error::Error;
+use crate::failure::Failure;
 use crate::imports::Keys;
 use crate::instance::Instance;
+use crate::limits::{Limits, OnError, Scope};
+use crate::runner::Runner;
 
 /// Bytes of a plugin's name and version.
 const NAME_BYTES_MAX: usize = 64;
-
-/// What a plugin may take. All limits hold for one instance.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Time for one batch.
-    pub batch: Duration,
-    /// Time for instantiation, configuration, snapshot and restore, each.
-    pub setup: Duration,
-    /// Bytes of linear memory.
-    pub memory_bytes: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            batch: Duration::from_secs(1),
-            setup: Duration::from_secs(10),
-            memory_bytes: 64 << 20,
-        }
-    }
-}
 
 /// A plugin as the user named it.
 #[derive(Debug, Clone)]
 pub struct PluginSource {
     /// The file or `builtin:NAME`, for errors and logs.
     pub name: String,
-    pub component: Vec<u8>,
+    /// The same for the table: the absolute path of the file, or `builtin:NAME`.
+    pub origin: String,
+    pub component: Arc<[u8]>,
     /// JSON text that is an object.
     pub config: String,
     pub keys: Keys,
     pub limits: Limits,
+    pub on_error: OnError,
+    pub scope: Scope,
+    /// The columns by which the topic is keyed, as the user states it; for [`Scope::Partition`].
+    pub keyed_by: Vec<String>,
+}
+
+impl PluginSource {
+    /// A plugin with an empty configuration and the default limits.
+    pub fn new(name: impl Into<String>, component: impl Into<Arc<[u8]>>) -> Self {
+        let name = name.into();
+        Self {
+            origin: name.clone(),
+            name,
+            component: component.into(),
+            config: "{}".to_owned(),
+            keys: Keys::new(),
+            limits: Limits::default(),
+            on_error: OnError::default(),
+            scope: Scope::default(),
+            keyed_by: Vec::new(),
+        }
+    }
+
+    /// SHA-256 of the component, in hex.
+    pub fn sha256(&self) -> String {
+        hex::encode(Sha256::digest(&self.component))
+    }
 }
 
 /// What a plugin may do to a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum PluginKind {
+pub enum PluginKind {
     Transform,
     Detector,
 }
 
 /// A column that a transform returns.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Output {
-    pub(crate) name: String,
-    pub(crate) data_type: DataType,
-    pub(crate) preserves_equality: bool,
+pub struct Output {
+    pub name: String,
+    pub data_type: DataType,
+    /// Equal values stay equal.
+    pub preserves_equality: bool,
 }
 
-/// A plugin that was loaded and configured, with its own store.
-pub struct Plugin {
+/// All that is known of a plugin, and what it takes to start it again.
+pub(crate) struct Blueprint {
     /// As the user named it.
     pub(crate) source: String,
+    pub(crate) origin: String,
     pub(crate) id: PluginId,
     pub(crate) kind: PluginKind,
     pub(crate) key_columns: Vec<String>,
     pub(crate) reads: Vec<String>,
     pub(crate) writes: Vec<Output>,
-    state_version: u32,
-    instance: Instance,
+    pub(crate) state_version: u32,
+    pub(crate) limits: Limits,
+    pub(crate) on_error: OnError,
+    pub(crate) scope: Scope,
+    pub(crate) config: String,
+    config_schema: String,
+    keys: Keys,
+    compiled: Compiled,
+}
+
+/// A plugin that was loaded and configured, with its first instance.
+pub struct Plugin {
+    pub(crate) blueprint: Arc<Blueprint>,
+    pub(crate) runner: Runner,
 }
 
 impl Plugin {
     /// Compiles, instantiates, describes and configures.
     pub fn load(engine: &Engine, source: PluginSource) -> Result<Self, Error> {
-        let PluginSource { name: source_name, component: bytes, config, keys, limits } = source;
-        let component = engine.compile(&source_name, &bytes)?;
-        let mut instance = Instance::new(engine, &component, &source_name, keys, limits)?;
-        let description = instance.set_up("describe", |bindings, store| {
-            bindings.audit_host_plugin_lifecycle().call_describe(store)
-        })?;
-        check_description(&source_name, &description)?;
-        let binding = instance
-            .set_up("configure", |bindings, store| {
-                bindings.audit_host_plugin_lifecycle().call_configure(store, &config)
-            })?
+        let sha256 = source.sha256();
+        let compiled = engine.compile(&source.name, &source.component, &sha256)?;
+        let called = |function| {
+            let plugin = source.name.clone();
+            move |failure: Failure| Error::Call { plugin, function, problem: failure.text }
+        };
+        let keys = source.keys.clone();
+        let mut instance = Instance::new(&compiled.pre, &source.name, keys, source.limits)
+            .map_err(called("instantiate"))?;
+        let description = instance
+            .set_up("describe", |bindings, store| {
+                bindings.audit_host_plugin_lifecycle().call_describe(store)
+            })
+            .map_err(called("describe"))?;
+        check_description(&source.name, &description)?;
+        let binding = configure(&mut instance, &source.config)
+            .map_err(called("configure"))?
             .map_err(|refused| Error::Config {
-                plugin: source_name.clone(),
+                plugin: source.name.clone(),
                 key: clipped(&refused.key, MESSAGE_BYTES_MAX),
                 message: clipped(&refused.message, MESSAGE_BYTES_MAX),
             })?;
-        let id = PluginId {
-            name: description.name,
-            version: description.version,
-            sha256: hex::encode(Sha256::digest(&bytes)),
-            config_sha256: hex::encode(Sha256::digest(&config)),
-        };
-        Ok(Self {
-            source: source_name,
-            id,
-            kind: match description.kind {
-                lifecycle::Kind::Transform => PluginKind::Transform,
-                lifecycle::Kind::Detector => PluginKind::Detector,
-            },
-            key_columns: description.key_columns,
-            reads: binding.reads,
-            writes: binding.writes.into_iter().map(output).collect(),
-            state_version: description.state_version,
-            instance,
-        })
+        let blueprint = Blueprint::of(source, sha256, description, binding, compiled)?;
+        let blueprint = Arc::new(blueprint);
+        let runner = Runner::new(Arc::clone(&blueprint), instance);
+        Ok(Self { blueprint, runner })
     }
 
     /// The plugin as it runs.
     pub fn id(&self) -> &PluginId {
-        &self.id
+        &self.blueprint.id
     }
 
-    /// Lets the guest judge the columns that it declared. What comes back is unchecked.
-    pub(crate) fn process(
-        &mut self,
-        topic: &str,
-        clock: i64,
-        columns: &RecordBatch,
-    ) -> Result<types::Judgement, Error> {
-        let lowered = lower(&self.source, &self.reads, columns)?;
-        let params: Vec<_> = lowered.iter().map(Lowered::as_param).collect();
-        let rows = u32::try_from(columns.num_rows())
-            .map_err(|_| self.fault("process", "more rows than a batch can have"))?;
-        let batch = types::Batch { rows, columns: &params };
-        let context = types::Context { topic, clock };
-        let answer = self.instance.work("process", |bindings, store| {
-            bindings.audit_host_plugin_judge().call_process(store, context, batch)
-        })?;
-        answer.map_err(|fault| {
-            let (problem, text) = match fault {
-                types::Fault::Transient(text) => ("a transient fault", text),
-                types::Fault::BadInput(text) => ("bad input", text),
-                types::Fault::Other(text) => ("a fault", text),
-            };
-            // The guest's words may hold values of the batch: they are for its author, not for errors.
-            let text = clipped(&text, MESSAGE_BYTES_MAX);
-            tracing::debug!(plugin = self.source, text, "what the plugin says of its fault");
-            self.fault("process", &format!("{problem}; --log debug shows its words"))
-        })
+    pub fn kind(&self) -> PluginKind {
+        self.blueprint.kind
     }
 
-    /// What the detector remembers; `None` for a plugin without state.
-    pub(crate) fn snapshot(&mut self) -> Result<Option<PluginState>, Error> {
-        if self.state_version == 0 {
-            return Ok(None);
-        }
-        let bytes = self.instance.set_up("snapshot", |bindings, store| {
-            bindings.audit_host_plugin_state().call_snapshot(store)
-        })?;
-        let state_version = self.state_version;
-        Ok(Some(PluginState { plugin: self.id.clone(), state_version, bytes }))
+    /// The columns that it gets, in its order.
+    pub fn reads(&self) -> &[String] {
+        &self.blueprint.reads
+    }
+
+    /// The columns that it returns.
+    pub fn writes(&self) -> &[Output] {
+        &self.blueprint.writes
+    }
+
+    /// The columns that a detector counts by.
+    pub fn key_columns(&self) -> &[String] {
+        &self.blueprint.key_columns
+    }
+
+    /// The version of the format of its state, 0 without state.
+    pub fn state_version(&self) -> u32 {
+        self.blueprint.state_version
+    }
+
+    /// JSON Schema of its configuration, as it says.
+    pub fn config_schema(&self) -> &str {
+        &self.blueprint.config_schema
+    }
+
+    /// What the component asks for and offers.
+    pub fn interfaces(&self) -> &Interfaces {
+        &self.blueprint.compiled.interfaces
+    }
+
+    /// The most linear memory that the running instance had so far, in bytes.
+    pub fn peak_bytes(&self) -> usize {
+        self.runner.peak_bytes()
     }
 
     /// Takes over what an earlier run remembered.
     pub fn restore(&mut self, state: &PluginState) -> Result<(), Error> {
-        let answer = self.instance.set_up("restore", |bindings, store| {
-            bindings.audit_host_plugin_state().call_restore(
-                store,
-                state.state_version,
-                &state.bytes,
-            )
-        })?;
-        answer.map_err(|refused| Error::Restore {
-            plugin: self.source.clone(),
-            problem: match refused {
-                state::RestoreError::UnsupportedVersion => {
-                    format!("it does not know version {} of the state", state.state_version)
-                }
-                state::RestoreError::Corrupt(text) => clipped(&text, MESSAGE_BYTES_MAX),
-            },
-        })
-    }
-
-    pub(crate) fn fault(&self, function: &'static str, problem: &str) -> Error {
-        Error::Fault { plugin: self.source.clone(), function, problem: problem.to_owned() }
+        self.runner.restore(state.state_version, &state.bytes)
     }
 }
 
-/// The columns that a plugin reads, in its order.
-fn lower<'a>(
-    plugin: &str,
-    reads: &'a [String],
-    columns: &'a RecordBatch,
-) -> Result<Vec<Lowered<'a>>, Error> {
-    let lower_one = |name: &'a String| {
-        columns
-            .column_by_name(name)
-            .and_then(|column| Lowered::of(name, column.as_ref()))
-            .ok_or_else(|| Error::Misfit {
-                plugin: plugin.to_owned(),
-                problem: format!("no column {name:?} of a type that plugins can read"),
-            })
-    };
-    reads.iter().map(lower_one).collect()
+impl Blueprint {
+    fn of(
+        source: PluginSource,
+        sha256: String,
+        description: lifecycle::Description,
+        binding: lifecycle::Binding,
+        compiled: Compiled,
+    ) -> Result<Self, Error> {
+        let kind = match description.kind {
+            lifecycle::Kind::Transform => PluginKind::Transform,
+            lifecycle::Kind::Detector => PluginKind::Detector,
+        };
+        let id = PluginId {
+            name: description.name,
+            version: description.version,
+            sha256,
+            config_sha256: hex::encode(Sha256::digest(&source.config)),
+        };
+        let blueprint = Self {
+            id,
+            kind,
+            key_columns: description.key_columns,
+            reads: binding.reads,
+            writes: binding.writes.into_iter().map(output).collect(),
+            state_version: description.state_version,
+            limits: source.limits,
+            on_error: source.on_error,
+            scope: source.scope,
+            config: source.config,
+            config_schema: description.config_schema,
+            keys: source.keys,
+            source: source.name,
+            origin: source.origin,
+            compiled,
+        };
+        blueprint.check_scope(&source.keyed_by)?;
+        Ok(blueprint)
+    }
+
+    /// One state for each partition is right only where a key never changes its partition.
+    fn check_scope(&self, keyed_by: &[String]) -> Result<(), Error> {
+        if self.scope == Scope::Merged {
+            return Ok(());
+        }
+        let refuse = |problem| Err(Error::Misfit { plugin: self.source.clone(), problem });
+        if self.kind == PluginKind::Transform {
+            return refuse("scope = \"partition\" is for detectors; a transform has no state".into());
+        }
+        let keys = &self.key_columns;
+        if keyed_by.is_empty() || !keyed_by.iter().all(|column| keys.contains(column)) {
+            return refuse(format!(
+                "scope = \"partition\" needs keyed-by, the columns by which the topic is keyed; they \
+                 must be among those that the detector counts by: {}",
+                keys.join(", ")
+            ));
+        }
+        Ok(())
+    }
+
+    /// A new instance with the same configuration.
+    pub(crate) fn start(&self) -> Result<Instance, Failure> {
+        let keys = self.keys.clone();
+        let mut instance = Instance::new(&self.compiled.pre, &self.source, keys, self.limits)?;
+        let binding = configure(&mut instance, &self.config)?;
+        let is_same = binding.is_ok_and(|binding| {
+            let writes: Vec<_> = binding.writes.into_iter().map(output).collect();
+            binding.reads == self.reads && writes == self.writes
+        });
+        if is_same {
+            return Ok(instance);
+        }
+        let text = "configure did not answer as it did at the first start";
+        Err(Failure::new(crate::failure::FailureKind::Answer, text))
+    }
+
+    /// The columns that the plugin gets, of a batch as it stands at its place.
+    pub(crate) fn project(&self, columns: &RecordBatch) -> Result<RecordBatch, Error> {
+        let schema = columns.schema();
+        let places: Result<Vec<_>, _> =
+            self.reads.iter().map(|name| schema.index_of(name)).collect();
+        if self.reads.is_empty() {
+            let rows = RecordBatchOptions::new().with_row_count(Some(columns.num_rows()));
+            let none = Arc::new(arrow::datatypes::Schema::empty());
+            return Ok(RecordBatch::try_new_with_options(none, Vec::new(), &rows)?);
+        }
+        Ok(columns.project(&places?)?)
+    }
+
+    pub(crate) fn is_detector(&self) -> bool {
+        self.kind == PluginKind::Detector
+    }
+
+    pub(crate) fn has_state(&self) -> bool {
+        self.state_version != 0
+    }
+}
+
+fn configure(
+    instance: &mut Instance,
+    config: &str,
+) -> Result<Result<lifecycle::Binding, lifecycle::ConfigError>, Failure> {
+    instance.set_up("configure", |bindings, store| {
+        bindings.audit_host_plugin_lifecycle().call_configure(store, config)
+    })
 }
 
 fn output(column: lifecycle::OutputColumn) -> Output {
@@ -222,12 +306,17 @@ fn check_description(plugin: &str, description: &lifecycle::Description) -> Resu
     let name = &description.name;
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.chars().all(is_plain) {
+        let name = clipped(name, NAME_BYTES_MAX);
         return refuse(format!(
             "the name {name:?} must be 1 to {NAME_BYTES_MAX} lower-case letters, digits or _"
         ));
     }
-    if description.version.is_empty() || description.version.len() > NAME_BYTES_MAX {
-        return refuse("the version is empty or too long".to_owned());
+    let version = &description.version;
+    let is_plain = |c: char| c.is_ascii_graphic();
+    if version.is_empty() || version.len() > NAME_BYTES_MAX || !version.chars().all(is_plain) {
+        return refuse(format!(
+            "the version must be 1 to {NAME_BYTES_MAX} visible ASCII characters"
+        ));
     }
     let is_transform = matches!(description.kind, lifecycle::Kind::Transform);
     if is_transform && (description.state_version != 0 || !description.key_columns.is_empty()) {
@@ -237,7 +326,7 @@ fn check_description(plugin: &str, description: &lifecycle::Description) -> Resu
 }
 
 /// Names of plugins that were given more than once.
-pub(crate) fn check_names(plugins: &[Plugin]) -> Result<(), Error> {
+pub(crate) fn check_names(plugins: &[&Blueprint]) -> Result<(), Error> {
     let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
     for plugin in plugins {
         if let Some(first) = seen.insert(&plugin.id.name, &plugin.source) {
@@ -248,4 +337,15 @@ pub(crate) fn check_names(plugins: &[Plugin]) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// What a guest's fault says of itself.
+pub(crate) fn fault(fault: types::Fault) -> (crate::failure::FailureKind, String) {
+    use crate::failure::FailureKind;
+    let (kind, what, text) = match fault {
+        types::Fault::Transient(text) => (FailureKind::Transient, "a transient fault", text),
+        types::Fault::BadInput(text) => (FailureKind::Fault, "bad input", text),
+        types::Fault::Other(text) => (FailureKind::Fault, "a fault", text),
+    };
+    (kind, format!("{what}: {}", clipped(&text, MESSAGE_BYTES_MAX)))
 }

@@ -1,0 +1,165 @@
+//! Judging a batch whatever the plugin does: where a call fails, the batch is halved until the rows are
+//! found that it fails on.
+//!
+//! One poison row in `n` costs about `2 log2 n` further calls, over `3 n` rows together. A detector is
+//! put back to where it was before the failed call each time ([`Runner::judge`]), and then gets each
+//! half once: no row reaches its state twice.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use arrow::array::{ArrayRef, new_null_array};
+use arrow::compute::concat;
+use audit_core::Alert;
+
+use crate::answer::Answer;
+use crate::error::Error;
+use crate::failure::FailureKind;
+use crate::plugin::Blueprint;
+use crate::runner::{Part, Runner};
+
+/// What became of the rows of a batch.
+#[derive(Default)]
+pub(crate) struct Verdict {
+    /// The plugin's columns for all rows; null where it did not judge.
+    pub(crate) columns: Vec<ArrayRef>,
+    /// Rows that it took out, and why.
+    pub(crate) quarantined: BTreeMap<u32, String>,
+    /// Rows that it could not judge, and why.
+    pub(crate) poison: BTreeMap<u32, String>,
+    pub(crate) alerts: Vec<Alert>,
+    /// Calls that failed.
+    pub(crate) n_failures: u64,
+    /// Why the search for poison rows was given up, if it was.
+    pub(crate) tripped: Option<String>,
+}
+
+impl Verdict {
+    /// The verdict on rows that nobody asked the plugin about.
+    pub(crate) fn unasked(blueprint: &Blueprint, rows: usize, why: &str) -> Self {
+        Self {
+            columns: null_columns(blueprint, rows),
+            poison: (0..rows as u32).map(|row| (row, why.to_owned())).collect(),
+            ..Self::default()
+        }
+    }
+}
+
+/// Judges a batch, row by row if it must be.
+pub(crate) fn judge(runner: &mut Runner, batch: &Part, search: bool) -> Result<Verdict, Error> {
+    let mut search = Search {
+        limits_rows: batch.rows(),
+        deadline: Instant::now() + runner.blueprint.limits.bisect_time(),
+        bisects: search,
+        pieces: Vec::new(),
+        verdict: Verdict::default(),
+    };
+    search.judge(runner, batch, 0);
+    search.assemble(&runner.blueprint.clone())
+}
+
+struct Search {
+    /// Rows of the whole batch: a part's time is its share.
+    limits_rows: usize,
+    deadline: Instant,
+    /// Whether to look for the rows; otherwise a failure is that of the whole batch.
+    bisects: bool,
+    /// The plugin's columns, part by part; `None` for so many rows that it did not judge.
+    pieces: Vec<(usize, Option<Vec<ArrayRef>>)>,
+    verdict: Verdict,
+}
+
+impl Search {
+    fn judge(&mut self, runner: &mut Runner, part: &Part, first_row: usize) {
+        if let Some(why) = &self.verdict.tripped {
+            let why = why.clone();
+            return self.give_up(part.rows(), first_row, &why);
+        }
+        let limit = runner.blueprint.limits.part_time(part.rows(), self.limits_rows);
+        let text = match self.attempt(runner, part, limit) {
+            Ok(answer) => return self.take(answer, part.rows(), first_row),
+            Err(text) => text,
+        };
+        if !self.bisects {
+            self.verdict.tripped = Some(text.clone());
+            return self.give_up(part.rows(), first_row, &text);
+        }
+        if part.rows() <= 1 {
+            self.give_up(part.rows(), first_row, &text);
+            return self.trip_if_due(runner, &text);
+        }
+        self.trip_if_due(runner, &text);
+        let half = part.rows() / 2;
+        self.judge(runner, &part.slice(0, half), first_row);
+        self.judge(runner, &part.slice(half, part.rows() - half), first_row + half);
+    }
+
+    /// A call; a second one where the guest says that it may pass.
+    fn attempt(
+        &mut self,
+        runner: &mut Runner,
+        part: &Part,
+        limit: Duration,
+    ) -> Result<Answer, String> {
+        let mut failure = match runner.judge(part, limit) {
+            Ok(answer) => return Ok(answer),
+            Err(failure) => failure,
+        };
+        self.verdict.n_failures += 1;
+        if failure.kind == FailureKind::Transient {
+            failure = match runner.judge(part, limit) {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => failure,
+            };
+            self.verdict.n_failures += 1;
+        }
+        Err(failure.text)
+    }
+
+    fn trip_if_due(&mut self, runner: &Runner, text: &str) {
+        let limits = &runner.blueprint.limits;
+        let n_poison = self.verdict.poison.len();
+        let why = if n_poison > limits.poison_rows {
+            format!("more than {} rows of one batch (poison-rows-max)", limits.poison_rows)
+        } else if Instant::now() > self.deadline {
+            format!("rows of one batch for more than {:?}", limits.bisect_time())
+        } else {
+            return;
+        };
+        self.verdict.tripped = Some(format!("the plugin failed on {why}; at last: {text}"));
+    }
+
+    fn take(&mut self, answer: Answer, rows: usize, first_row: usize) {
+        let first = first_row as u32;
+        self.verdict.quarantined.extend(answer.quarantined.into_iter().map(|(r, w)| (first + r, w)));
+        self.verdict.alerts.extend(answer.alerts);
+        self.pieces.push((rows, Some(answer.columns)));
+    }
+
+    fn give_up(&mut self, rows: usize, first_row: usize, why: &str) {
+        let first = first_row as u32;
+        self.verdict.poison.extend((first..first + rows as u32).map(|row| (row, why.to_owned())));
+        self.pieces.push((rows, None));
+    }
+
+    fn assemble(mut self, blueprint: &Blueprint) -> Result<Verdict, Error> {
+        if let [(_, Some(columns))] = &mut self.pieces[..] {
+            self.verdict.columns = std::mem::take(columns);
+            return Ok(self.verdict);
+        }
+        let pieces: Vec<Vec<ArrayRef>> = self
+            .pieces
+            .into_iter()
+            .map(|(rows, columns)| columns.unwrap_or_else(|| null_columns(blueprint, rows)))
+            .collect();
+        for idx in 0..blueprint.writes.len() {
+            let parts: Vec<_> = pieces.iter().filter_map(|p| Some(p.get(idx)?.as_ref())).collect();
+            self.verdict.columns.push(concat(&parts)?);
+        }
+        Ok(self.verdict)
+    }
+}
+
+fn null_columns(blueprint: &Blueprint, rows: usize) -> Vec<ArrayRef> {
+    blueprint.writes.iter().map(|output| new_null_array(&output.data_type, rows)).collect()
+}

@@ -1,0 +1,220 @@
+//! Exchanging plugins between two batches.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use audit_core::{ChangeKind, Counters, PluginChange, PluginId, Severity};
+
+use crate::chain::PluginChain;
+use crate::control::{Done, Place, Wish};
+use crate::error::Error;
+use crate::plan;
+use crate::plugin::{Blueprint, Plugin};
+use crate::shadow::Shadow;
+use crate::slot::Slot;
+
+/// A place in the chain to be.
+enum Next {
+    Keep(String),
+    New(Box<Slot>),
+}
+
+impl Next {
+    fn name(&self) -> &str {
+        match self {
+            Self::Keep(name) => name,
+            Self::New(slot) => slot.name(),
+        }
+    }
+}
+
+impl PluginChain {
+    /// Does what was asked, or leaves the chain as it was.
+    pub(crate) fn fulfil(&mut self, wish: Wish, began: Instant) -> Result<Done, Error> {
+        let retired = match wish {
+            Wish::Arrange { places, reason } => self.arrange(places, &reason)?,
+            Wish::Note(change) => {
+                self.note(*change);
+                Vec::new()
+            }
+            Wish::StartShadow { of, candidate, reason } => {
+                self.start_shadow(&of, *candidate, &reason)?;
+                Vec::new()
+            }
+            Wish::EndShadow { of, reason } => {
+                self.end_shadow(&of, &reason)?;
+                Vec::new()
+            }
+        };
+        self.show_plugins();
+        Ok(Done { pause: began.elapsed(), retired })
+    }
+
+    fn arrange(&mut self, places: Vec<Place>, reason: &str) -> Result<Vec<Slot>, Error> {
+        let mut next = places
+            .into_iter()
+            .map(|place| self.next_of(place))
+            .collect::<Result<Vec<_>, _>>()?;
+        self.check(&next)?;
+        for place in &mut next {
+            if let Next::New(slot) = place
+                && let Some(before) = self.slots.iter_mut().find(|old| old.name() == slot.name())
+            {
+                slot.take_over(before)?;
+            }
+        }
+        // From here on nothing fails.
+        Ok(self.put_in_place(next, reason))
+    }
+
+    fn next_of(&self, place: Place) -> Result<Next, Error> {
+        match place {
+            Place::New(plugin) => Ok(Next::New(Box::new(Slot::new(*plugin)))),
+            Place::Keep(name) => {
+                self.slot(&name)?;
+                Ok(Next::Keep(name))
+            }
+        }
+    }
+
+    fn slot(&self, name: &str) -> Result<&Slot, Error> {
+        self.slots.iter().find(|slot| slot.name() == name).ok_or_else(|| self.unknown(name))
+    }
+
+    fn unknown(&self, name: &str) -> Error {
+        let known: Vec<_> = self.slots.iter().map(Slot::name).collect();
+        Error::Unknown { name: name.to_owned(), known: known.join(", ") }
+    }
+
+    /// The new chain must hold together by itself, and fit the table as it is.
+    fn check(&self, next: &[Next]) -> Result<(), Error> {
+        let mut blueprints: Vec<&Blueprint> = Vec::with_capacity(next.len());
+        for place in next {
+            blueprints.push(match place {
+                Next::Keep(name) => &self.slot(name)?.blueprint,
+                Next::New(slot) => &slot.blueprint,
+            });
+        }
+        let added = plan::check(&blueprints)?;
+        let new = added.iter().find(|field| !self.added.contains(field));
+        let Some(field) = new else { return Ok(()) };
+        let by = blueprints
+            .iter()
+            .find(|blueprint| blueprint.writes.iter().any(|output| output.name == *field.name()));
+        Err(Error::NewColumn {
+            plugin: by.map_or_else(String::new, |blueprint| blueprint.source.clone()),
+            column: field.name().clone(),
+            data_type: field.data_type().to_string(),
+        })
+    }
+
+    /// Puts kept and new slots in their order; returns what is not needed any more.
+    fn put_in_place(&mut self, next: Vec<Next>, reason: &str) -> Vec<Slot> {
+        let mut old = std::mem::take(&mut self.slots);
+        let mut retired = Vec::new();
+        for place in next {
+            let before = old.iter().position(|slot| slot.name() == place.name());
+            let before = before.map(|idx| old.remove(idx));
+            let Next::New(mut slot) = place else {
+                self.slots.extend(before);
+                continue;
+            };
+            let blueprint = Arc::clone(&slot.blueprint);
+            let kind =
+                if before.is_some() { ChangeKind::Replaced } else { ChangeKind::Added };
+            let id = before.as_ref().map(|before| before.blueprint.id.clone());
+            self.record(kind, &blueprint, id, reason);
+            Counters::add(&self.counters.plugin_changes, 1);
+            if let Some(mut before) = before {
+                self.move_shadow(&mut before, &mut slot);
+                retired.push(before);
+            }
+            self.slots.push(*slot);
+        }
+        for gone in old {
+            let mut change =
+                self.change(ChangeKind::Removed, gone.name(), &gone.blueprint.origin);
+            change.before = Some(gone.blueprint.id.clone());
+            reason.clone_into(&mut change.reason);
+            self.news.changes.push(change);
+            Counters::add(&self.counters.plugin_changes, 1);
+            retired.push(gone);
+        }
+        retired
+    }
+
+    /// A candidate that became the plugin has nothing left to be compared with; any other goes on.
+    fn move_shadow(&mut self, before: &mut Slot, after: &mut Slot) {
+        let Some(shadow) = before.shadow.take() else { return };
+        if shadow.blueprint.id == after.blueprint.id {
+            let id = shadow.blueprint.id.clone();
+            self.record_shadow(ChangeKind::ShadowEnded, &after.blueprint, id, "it was promoted");
+        } else {
+            after.shadow = Some(shadow);
+        }
+    }
+
+    /// Records a candidate that was not taken, and tells whoever is told of alerts.
+    fn note(&mut self, change: PluginChange) {
+        Counters::add(&self.counters.plugin_refusals, 1);
+        let change = PluginChange { from: self.position.clone(), ..change };
+        let running = self.slots.iter().find(|slot| slot.name() == change.plugin);
+        if let Some(blueprint) = running.or(self.slots.first()).map(|s| Arc::clone(&s.blueprint)) {
+            let message = format!(
+                "A new version of the plugin {} ({}) was not taken, the old one goes on: {}",
+                change.plugin, change.source, change.reason
+            );
+            self.alert(&blueprint, "plugin-refused", Severity::High, message);
+        }
+        self.news.changes.push(change);
+    }
+
+    fn start_shadow(&mut self, of: &str, candidate: Plugin, reason: &str) -> Result<(), Error> {
+        self.slot(of)?;
+        // In the live plugin's place the candidate must fit as well: else it could never be promoted.
+        let blueprints: Vec<&Blueprint> = self
+            .slots
+            .iter()
+            .map(|slot| {
+                if slot.name() == of { &*candidate.blueprint } else { &*slot.blueprint }
+            })
+            .collect();
+        plan::check(&blueprints)?;
+        let Some(slot) = self.slots.iter_mut().find(|slot| slot.name() == of) else {
+            return Err(self.unknown(of));
+        };
+        let shadow = Shadow::start(candidate, slot)?;
+        let (live, id) = (Arc::clone(&slot.blueprint), shadow.blueprint.id.clone());
+        slot.shadow = Some(shadow);
+        self.record_shadow(ChangeKind::ShadowStarted, &live, id, reason);
+        Ok(())
+    }
+
+    fn end_shadow(&mut self, of: &str, reason: &str) -> Result<(), Error> {
+        let Some(slot) = self.slots.iter_mut().find(|slot| slot.name() == of) else {
+            return Err(self.unknown(of));
+        };
+        let Some(shadow) = slot.shadow.take() else {
+            let known = "none runs beside it".to_owned();
+            return Err(Error::Unknown { name: format!("a shadow of {of}"), known });
+        };
+        let live = Arc::clone(&slot.blueprint);
+        self.record_shadow(ChangeKind::ShadowEnded, &live, shadow.blueprint.id.clone(), reason);
+        Ok(())
+    }
+
+    /// Records a change of the candidate `after` beside the plugin `live`.
+    fn record_shadow(
+        &mut self,
+        kind: ChangeKind,
+        live: &Blueprint,
+        after: PluginId,
+        reason: &str,
+    ) {
+        let mut change = self.change(kind, &live.id.name, &live.origin);
+        change.before = Some(live.id.clone());
+        change.after = Some(after);
+        reason.clone_into(&mut change.reason);
+        self.news.changes.push(change);
+    }
+}

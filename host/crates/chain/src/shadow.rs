@@ -1,0 +1,281 @@
+//! A candidate that judges the same batches as a plugin, and of which nothing is kept but a comparison.
+//!
+//! It runs on a thread of its own. Where it cannot keep up, batches are left out and counted: the
+//! stream never waits for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::compute::kernels::cmp::distinct;
+use arrow::datatypes::{Int32Type, Int64Type};
+use arrow::record_batch::RecordBatch;
+use audit_core::{Alert, PluginId, Position, schema};
+use serde::Serialize;
+
+use crate::bisect::Verdict;
+use crate::error::Error;
+use crate::plugin::{Blueprint, Plugin};
+use crate::slot::Slot;
+
+/// Batches that wait for the candidate.
+const BATCHES_WAITING_MAX: usize = 8;
+/// Examples of each kind of difference.
+const SAMPLES_MAX: usize = 10;
+/// Alerts that only one of the two raised so far: the other may be a batch behind.
+const ALERTS_APART_MAX: usize = 10_000;
+
+/// Rows that differ in one way, and where some of them stand.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Difference {
+    pub rows: u64,
+    pub samples: Vec<Position>,
+}
+
+/// An alert, as far as two versions of a rule can agree on it: its id holds the version.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Finding {
+    pub rule: String,
+    pub key: BTreeMap<String, String>,
+    /// Microseconds since 1970.
+    pub window_start: i64,
+}
+
+/// How a candidate compares with the plugin that it runs beside.
+#[derive(Debug, Clone, Serialize)]
+pub struct ShadowReport {
+    pub plugin: String,
+    pub live: PluginId,
+    pub shadow: PluginId,
+    pub batches: u64,
+    pub rows: u64,
+    /// Batches that the candidate did not see because it was too slow.
+    pub batches_skipped: u64,
+    /// By column, the rows in which it differs.
+    pub columns: BTreeMap<String, Difference>,
+    /// Rows that only the candidate takes out.
+    pub quarantined_gained: Difference,
+    /// Rows that only the live plugin takes out.
+    pub quarantined_lost: Difference,
+    /// Rows that the candidate cannot judge.
+    pub failed: Difference,
+    /// Why it could not, the last time.
+    pub failure: Option<String>,
+    pub alerts_both: u64,
+    /// Alerts that only the candidate raises.
+    pub alerts_gained: BTreeSet<Finding>,
+    /// Alerts that only the live plugin raises.
+    pub alerts_lost: BTreeSet<Finding>,
+    pub live_nanoseconds: u64,
+    pub shadow_nanoseconds: u64,
+}
+
+impl ShadowReport {
+    fn new(live: &PluginId, shadow: &PluginId) -> Self {
+        Self {
+            plugin: live.name.clone(),
+            live: live.clone(),
+            shadow: shadow.clone(),
+            batches: 0,
+            rows: 0,
+            batches_skipped: 0,
+            columns: BTreeMap::new(),
+            quarantined_gained: Difference::default(),
+            quarantined_lost: Difference::default(),
+            failed: Difference::default(),
+            failure: None,
+            alerts_both: 0,
+            alerts_gained: BTreeSet::new(),
+            alerts_lost: BTreeSet::new(),
+            live_nanoseconds: 0,
+            shadow_nanoseconds: 0,
+        }
+    }
+
+    /// Whether the two said the same of everything.
+    pub fn is_same(&self) -> bool {
+        self.columns.values().all(|column| column.rows == 0)
+            && self.quarantined_gained.rows == 0
+            && self.quarantined_lost.rows == 0
+            && self.failed.rows == 0
+            && self.alerts_gained.is_empty()
+            && self.alerts_lost.is_empty()
+    }
+}
+
+/// A batch as the live plugin got it, and what it made of it.
+struct Seen {
+    topic: Arc<str>,
+    clock: i64,
+    columns: RecordBatch,
+    /// The live plugin's columns by name.
+    written: Vec<(String, ArrayRef)>,
+    quarantined: BTreeSet<u32>,
+    alerts: Vec<Finding>,
+    time: Duration,
+}
+
+/// The live side of a comparison.
+pub(crate) struct Shadow {
+    pub(crate) blueprint: Arc<Blueprint>,
+    batches: SyncSender<Seen>,
+    report: SharedReport,
+}
+
+pub(crate) type SharedReport = Arc<Mutex<ShadowReport>>;
+
+impl Shadow {
+    /// Starts the candidate with the state that the live plugin has now.
+    pub(crate) fn start(candidate: Plugin, live: &mut Slot) -> Result<Self, Error> {
+        let blueprint = Arc::clone(&candidate.blueprint);
+        let mut slot = Slot::new(candidate);
+        slot.take_over(live)?;
+        let report = ShadowReport::new(&live.blueprint.id, &blueprint.id);
+        let report: SharedReport = Arc::new(Mutex::new(report));
+        let (batches, waiting) = sync_channel(BATCHES_WAITING_MAX);
+        let shared = Arc::clone(&report);
+        thread::Builder::new()
+            .name("plugin-shadow".to_owned())
+            .spawn(move || compare_all(slot, &waiting, &shared))
+            .map_err(|cause| Error::Engine(cause.into()))?;
+        Ok(Self { blueprint, batches, report })
+    }
+
+    pub(crate) fn report(&self) -> SharedReport {
+        Arc::clone(&self.report)
+    }
+
+    /// Hands a batch on, unless the candidate is too far behind.
+    pub(crate) fn show(
+        &self,
+        live: &Blueprint,
+        (topic, clock): (&Arc<str>, i64),
+        columns: &RecordBatch,
+        verdict: &Verdict,
+        time: Duration,
+    ) {
+        let names = live.writes.iter().map(|output| output.name.clone());
+        let seen = Seen {
+            topic: Arc::clone(topic),
+            clock,
+            columns: columns.clone(),
+            written: names.zip(verdict.columns.iter().cloned()).collect(),
+            quarantined: verdict.quarantined.keys().chain(verdict.poison.keys()).copied().collect(),
+            alerts: verdict.alerts.iter().map(finding).collect(),
+            time,
+        };
+        if let Err(TrySendError::Full(_)) = self.batches.try_send(seen) {
+            lock(&self.report).batches_skipped += 1;
+        }
+    }
+}
+
+/// A report is whole whatever became of the thread that wrote it.
+pub(crate) fn lock(report: &Mutex<ShadowReport>) -> std::sync::MutexGuard<'_, ShadowReport> {
+    report.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn finding(alert: &Alert) -> Finding {
+    let (rule, key) = (alert.rule.clone(), alert.key.clone());
+    Finding { rule, key, window_start: alert.window_start }
+}
+
+fn compare_all(mut slot: Slot, batches: &Receiver<Seen>, report: &Mutex<ShadowReport>) {
+    while let Ok(seen) = batches.recv() {
+        let began = Instant::now();
+        let judged = slot.judge(&seen.topic, seen.clock, &seen.columns);
+        let time = began.elapsed();
+        let mut report = lock(report);
+        report.batches += 1;
+        report.rows += seen.columns.num_rows() as u64;
+        report.live_nanoseconds += seen.time.as_nanos() as u64;
+        report.shadow_nanoseconds += time.as_nanos() as u64;
+        match judged {
+            Ok(judged) => compare(&slot.blueprint, &seen, &judged.verdict, &mut report),
+            Err(error) => report.failure = Some(error.to_string()),
+        }
+    }
+}
+
+fn compare(shadow: &Blueprint, seen: &Seen, verdict: &Verdict, report: &mut ShadowReport) {
+    let theirs: BTreeMap<&str, &ArrayRef> = shadow
+        .writes
+        .iter()
+        .map(|output| output.name.as_str())
+        .zip(verdict.columns.iter())
+        .collect();
+    let ours: BTreeMap<&str, &ArrayRef> =
+        seen.written.iter().map(|(name, column)| (name.as_str(), column)).collect();
+    let names: BTreeSet<&str> = theirs.keys().chain(ours.keys()).copied().collect();
+    for name in names {
+        // Who does not write a column leaves it as it is.
+        let before = seen.columns.column_by_name(name);
+        let ours = ours.get(name).copied().or(before);
+        let theirs = theirs.get(name).copied().or(before);
+        let rows = differing(ours, theirs, seen.columns.num_rows());
+        note(report.columns.entry(name.to_owned()).or_default(), seen, rows);
+    }
+    let out: BTreeSet<u32> = verdict.quarantined.keys().copied().collect();
+    note(&mut report.quarantined_gained, seen, out.difference(&seen.quarantined).copied());
+    note(&mut report.quarantined_lost, seen, seen.quarantined.difference(&out).copied());
+    note(&mut report.failed, seen, verdict.poison.keys().copied());
+    if let Some(why) = verdict.poison.values().next_back() {
+        report.failure = Some(why.clone());
+    }
+    for alert in &verdict.alerts {
+        match_up(&finding(alert), &mut report.alerts_lost, &mut report.alerts_gained)
+            .then(|| report.alerts_both += 1);
+    }
+    for alert in &seen.alerts {
+        match_up(alert, &mut report.alerts_gained, &mut report.alerts_lost)
+            .then(|| report.alerts_both += 1);
+    }
+}
+
+/// Takes a finding out of what the other side raised alone, or adds it to what this side did.
+fn match_up(
+    finding: &Finding,
+    of_other: &mut BTreeSet<Finding>,
+    own: &mut BTreeSet<Finding>,
+) -> bool {
+    if of_other.remove(finding) {
+        return true;
+    }
+    if own.len() < ALERTS_APART_MAX {
+        own.insert(finding.clone());
+    }
+    false
+}
+
+/// The rows in which two columns differ; all of them where one is absent or of another type.
+fn differing(ours: Option<&ArrayRef>, theirs: Option<&ArrayRef>, rows: usize) -> Vec<u32> {
+    let distinct = ours.zip(theirs).and_then(|(ours, theirs)| distinct(ours, theirs).ok());
+    match distinct {
+        Some(distinct) => distinct.values().set_indices().map(|row| row as u32).collect(),
+        None => (0..rows as u32).collect(),
+    }
+}
+
+fn note(difference: &mut Difference, seen: &Seen, rows: impl IntoIterator<Item = u32>) {
+    for row in rows {
+        difference.rows += 1;
+        if difference.samples.len() < SAMPLES_MAX
+            && let Some(position) = position(seen, row as usize)
+        {
+            difference.samples.push(position);
+        }
+    }
+}
+
+fn position(seen: &Seen, row: usize) -> Option<Position> {
+    let partitions = seen.columns.column_by_name(schema::SOURCE_PARTITION)?;
+    let offsets = seen.columns.column_by_name(schema::SOURCE_OFFSET)?;
+    (row < partitions.len()).then(|| Position {
+        topic: Arc::clone(&seen.topic),
+        partition: partitions.as_primitive::<Int32Type>().value(row),
+        offset: offsets.as_primitive::<Int64Type>().value(row),
+    })
+}

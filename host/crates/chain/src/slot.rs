@@ -1,0 +1,180 @@
+//! A plugin at its place in the chain: one instance, or one for each partition; its breaker, and a
+//! candidate beside it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{AsArray, UInt32Array};
+use arrow::compute::take_record_batch;
+use arrow::datatypes::Int32Type;
+use arrow::record_batch::RecordBatch;
+use audit_core::{PluginState, TopicPartition, schema};
+
+use crate::bisect::{self, Verdict};
+use crate::breaker::{Breaker, Turn, Way};
+use crate::error::Error;
+use crate::limits::Scope;
+use crate::plugin::{Blueprint, Plugin};
+use crate::runner::{Part, Runner};
+use crate::shadow::Shadow;
+
+/// What feeds one instance: a partition, or everything.
+type Lane = Option<TopicPartition>;
+
+pub(crate) struct Slot {
+    pub(crate) blueprint: Arc<Blueprint>,
+    runners: BTreeMap<Lane, Runner>,
+    breaker: Breaker,
+    pub(crate) shadow: Option<Shadow>,
+}
+
+/// What a slot did with a batch.
+pub(crate) struct Judged {
+    pub(crate) verdict: Verdict,
+    pub(crate) turn: Turn,
+    /// Whether the plugin was asked at all.
+    pub(crate) asked: bool,
+    /// States that were lost, with why.
+    pub(crate) lost: Vec<String>,
+}
+
+impl Slot {
+    pub(crate) fn new(plugin: Plugin) -> Self {
+        let Plugin { blueprint, runner } = plugin;
+        let mut runners = BTreeMap::new();
+        // The instance that proved the plugin serves as the first one, of whichever partition comes.
+        if blueprint.scope == Scope::Merged {
+            runners.insert(None, runner);
+        }
+        Self { blueprint, runners, breaker: Breaker::default(), shadow: None }
+    }
+
+    /// Judges rows of one topic; `columns` as they stand at this place.
+    pub(crate) fn judge(
+        &mut self,
+        topic: &Arc<str>,
+        clock: i64,
+        columns: &RecordBatch,
+    ) -> Result<Judged, Error> {
+        let way = self.breaker.way(self.blueprint.limits.breaker_pause);
+        if way == Way::Open {
+            let why = "not asked: the plugin failed on too many rows before (its breaker is open)";
+            let verdict = Verdict::unasked(&self.blueprint, columns.num_rows(), why);
+            return Ok(Judged { verdict, turn: Turn::Stayed, asked: false, lost: Vec::new() });
+        }
+        let part = Part {
+            topic: Arc::clone(topic),
+            clock,
+            columns: self.blueprint.project(columns)?,
+        };
+        let verdict = match self.blueprint.scope {
+            Scope::Merged => bisect::judge(self.runner(None), &part, way == Way::Closed)?,
+            Scope::Partition => self.judge_lanes(&part, columns, way == Way::Closed)?,
+        };
+        let turn = self.breaker.note(verdict.tripped.is_some());
+        let lost = self.runners.values_mut().filter_map(Runner::take_lost).collect();
+        Ok(Judged { verdict, turn, asked: true, lost })
+    }
+
+    fn runner(&mut self, lane: Lane) -> &mut Runner {
+        let blueprint = &self.blueprint;
+        self.runners.entry(lane).or_insert_with(|| Runner::idle(Arc::clone(blueprint)))
+    }
+
+    /// Each partition's rows to its own instance, partitions in their order.
+    fn judge_lanes(
+        &mut self,
+        part: &Part,
+        columns: &RecordBatch,
+        search: bool,
+    ) -> Result<Verdict, Error> {
+        let mut merged = Verdict::default();
+        for (partition, rows) in rows_by_partition(columns) {
+            let lane = Some(TopicPartition::new(&part.topic, partition));
+            let of_lane = Part {
+                topic: Arc::clone(&part.topic),
+                clock: part.clock,
+                columns: take_record_batch(&part.columns, &UInt32Array::from(rows.clone()))?,
+            };
+            let verdict = bisect::judge(self.runner(lane), &of_lane, search)?;
+            let row_of = |(row, why): (u32, String)| Some((*rows.get(row as usize)?, why));
+            merged.quarantined.extend(verdict.quarantined.into_iter().filter_map(row_of));
+            merged.poison.extend(verdict.poison.into_iter().filter_map(row_of));
+            merged.alerts.extend(verdict.alerts);
+            merged.n_failures += verdict.n_failures;
+            merged.tripped = merged.tripped.or(verdict.tripped);
+        }
+        Ok(merged)
+    }
+
+    /// What the instances remember. A snapshot that fails costs the state, and says so.
+    pub(crate) fn snapshot(&mut self) -> (Vec<PluginState>, Vec<String>) {
+        let (mut states, mut lost) = (Vec::new(), Vec::new());
+        if !self.blueprint.has_state() {
+            return (states, lost);
+        }
+        for (lane, runner) in &mut self.runners {
+            match runner.snapshot() {
+                Ok(bytes) => states.push(PluginState {
+                    plugin: self.blueprint.id.clone(),
+                    partition: lane.clone(),
+                    state_version: self.blueprint.state_version,
+                    bytes,
+                }),
+                Err(failure) => lost.push(format!("its snapshot failed: {failure}")),
+            }
+        }
+        (states, lost)
+    }
+
+    /// Takes over a state of an earlier run. A state of the other scope is refused: it was fed by other
+    /// rows than those that will follow.
+    pub(crate) fn restore(&mut self, state: &PluginState) -> Result<(), Error> {
+        let is_partition = self.blueprint.scope == Scope::Partition;
+        if is_partition != state.partition.is_some() {
+            let was = if is_partition { "merged" } else { "partition" };
+            return Err(Error::Restore {
+                plugin: self.blueprint.source.clone(),
+                problem: format!("the state was made with scope = \"{was}\""),
+            });
+        }
+        self.runner(state.partition.clone()).restore(state.state_version, &state.bytes)
+    }
+
+    /// Takes over what another version of the same plugin remembers.
+    pub(crate) fn take_over(&mut self, old: &mut Slot) -> Result<(), Error> {
+        if !old.blueprint.has_state() || !self.blueprint.has_state() {
+            return Ok(());
+        }
+        if old.blueprint.scope != self.blueprint.scope {
+            return Err(Error::Restore {
+                plugin: self.blueprint.source.clone(),
+                problem: "its scope is another than before; that needs a restart with another --group"
+                    .to_owned(),
+            });
+        }
+        let version = old.blueprint.state_version;
+        for (lane, runner) in &mut old.runners {
+            let fresh = self.runner(lane.clone());
+            match runner.snapshot() {
+                Ok(bytes) => fresh.restore(version, &bytes)?,
+                // The old version may be exchanged because of this: its past is judged anew.
+                Err(_) => fresh.rebuild_from(runner)?,
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.blueprint.id.name
+    }
+}
+
+fn rows_by_partition(columns: &RecordBatch) -> BTreeMap<i32, Vec<u32>> {
+    let mut rows: BTreeMap<i32, Vec<u32>> = BTreeMap::new();
+    let Some(column) = columns.column_by_name(schema::SOURCE_PARTITION) else { return rows };
+    for (row, partition) in column.as_primitive::<Int32Type>().values().iter().enumerate() {
+        rows.entry(*partition).or_default().push(row as u32);
+    }
+    rows
+}

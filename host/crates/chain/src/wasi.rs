@@ -1,0 +1,361 @@
+//! The part of WASI 0.2 that components of ordinary tool chains call, answered without any authority.
+//!
+//! Nothing is granted: no file, no network, no environment, no terminal. Clocks and randomness follow
+//! from the batch, so that a replay gives the same bytes. Nothing ever waits: a guest that sleeps goes
+//! on at once, as the host could not end it inside of a call of its own. This is why the subset is our
+//! own and not a library's, which would bring real clocks, and waits that no deadline ends.
+
+use wasmtime::component::{HasSelf, Linker, Resource};
+use wasmtime::{Result, bail};
+
+use sha2::{Digest, Sha256};
+
+use crate::abi::audit_host::plugin::log::Level;
+use crate::imports::Guest;
+
+mod bindings {
+    wasmtime::component::bindgen!({
+        path: "wasi",
+        world: "subset",
+        imports: { default: trappable },
+    });
+}
+
+use bindings::wasi::cli::{
+    environment, exit, stderr, stdin, stdout, terminal_input, terminal_output, terminal_stderr,
+    terminal_stdin, terminal_stdout,
+};
+use bindings::wasi::clocks::{monotonic_clock, wall_clock};
+use bindings::wasi::filesystem::{preopens, types as filesystem};
+use bindings::wasi::io::{error as io_error, poll, streams};
+use bindings::wasi::random::{insecure, insecure_seed, random};
+
+/// Bytes that one call for randomness, or one write, may have.
+const BYTES_MAX: u64 = 1 << 20;
+/// What stands for standard output and standard error in a handle.
+const STDOUT: u32 = 1;
+const STDERR: u32 = 2;
+const MICROS_PER_SECOND: i64 = 1_000_000;
+
+/// What the answers follow from. The same before every replay of a call.
+#[derive(Default)]
+pub(crate) struct Virtual {
+    /// Microseconds since 1970: the clock of the batch.
+    clock: i64,
+    /// Nanoseconds that every look at the monotonic clock adds, so that it moves.
+    looks: u64,
+    seed: [u8; 32],
+    drawn: u64,
+}
+
+impl Virtual {
+    /// To be called before every call into the guest.
+    pub(crate) fn begin_call(&mut self, plugin: &str, topic: &str, clock: i64) {
+        let mut hash = Sha256::new();
+        hash.update((plugin.len() as u64).to_le_bytes());
+        hash.update(plugin);
+        hash.update(topic);
+        hash.update(clock.to_le_bytes());
+        *self = Self { clock, looks: 0, seed: hash.finalize().into(), drawn: 0 };
+    }
+
+    fn draw(&mut self, n_bytes: u64) -> Result<Vec<u8>> {
+        if n_bytes > BYTES_MAX {
+            bail!("{n_bytes} random bytes in one call, more than {BYTES_MAX}");
+        }
+        let mut bytes = Vec::with_capacity(n_bytes as usize + 32);
+        while (bytes.len() as u64) < n_bytes {
+            let block = Sha256::new().chain_update(self.seed).chain_update(self.drawn.to_le_bytes());
+            self.drawn += 1;
+            bytes.extend_from_slice(&block.finalize());
+        }
+        bytes.truncate(n_bytes as usize);
+        Ok(bytes)
+    }
+
+    fn draw_u64(&mut self) -> Result<u64> {
+        let bytes = self.draw(8)?;
+        Ok(bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)))
+    }
+}
+
+/// Links the subset.
+pub(crate) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
+    bindings::Subset::add_to_linker::<_, HasSelf<_>>(linker, |guest: &mut Guest| guest)
+}
+
+impl io_error::Host for Guest {}
+
+impl io_error::HostError for Guest {
+    fn to_debug_string(&mut self, _: Resource<io_error::Error>) -> Result<String> {
+        Ok("refused".to_owned())
+    }
+
+    fn drop(&mut self, _: Resource<io_error::Error>) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl poll::Host for Guest {
+    fn poll(&mut self, pollables: Vec<Resource<poll::Pollable>>) -> Result<Vec<u32>> {
+        Ok((0..pollables.len() as u32).collect())
+    }
+}
+
+impl poll::HostPollable for Guest {
+    fn ready(&mut self, _: Resource<poll::Pollable>) -> Result<bool> {
+        Ok(true)
+    }
+
+    fn block(&mut self, _: Resource<poll::Pollable>) -> Result<()> {
+        Ok(())
+    }
+
+    fn drop(&mut self, _: Resource<poll::Pollable>) -> Result<()> {
+        Ok(())
+    }
+}
+
+type Stream<T> = std::result::Result<T, streams::StreamError>;
+
+impl streams::Host for Guest {}
+
+impl streams::HostInputStream for Guest {
+    fn read(&mut self, _: Resource<streams::InputStream>, _: u64) -> Result<Stream<Vec<u8>>> {
+        Ok(Err(streams::StreamError::Closed))
+    }
+
+    fn blocking_read(
+        &mut self,
+        _: Resource<streams::InputStream>,
+        _: u64,
+    ) -> Result<Stream<Vec<u8>>> {
+        Ok(Err(streams::StreamError::Closed))
+    }
+
+    fn subscribe(
+        &mut self,
+        _: Resource<streams::InputStream>,
+    ) -> Result<Resource<poll::Pollable>> {
+        Ok(Resource::new_own(0))
+    }
+
+    fn drop(&mut self, _: Resource<streams::InputStream>) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Guest {
+    fn print(&mut self, stream: &Resource<streams::OutputStream>, bytes: &[u8]) {
+        let level = if stream.rep() == STDERR { Level::Warn } else { Level::Info };
+        for line in String::from_utf8_lossy(bytes).lines().filter(|line| !line.trim().is_empty()) {
+            self.log_line(level, line);
+        }
+    }
+}
+
+impl streams::HostOutputStream for Guest {
+    fn check_write(&mut self, _: Resource<streams::OutputStream>) -> Result<Stream<u64>> {
+        Ok(Ok(BYTES_MAX))
+    }
+
+    fn write(
+        &mut self,
+        stream: Resource<streams::OutputStream>,
+        contents: Vec<u8>,
+    ) -> Result<Stream<()>> {
+        self.print(&stream, &contents);
+        Ok(Ok(()))
+    }
+
+    fn blocking_write_and_flush(
+        &mut self,
+        stream: Resource<streams::OutputStream>,
+        contents: Vec<u8>,
+    ) -> Result<Stream<()>> {
+        self.print(&stream, &contents);
+        Ok(Ok(()))
+    }
+
+    fn flush(&mut self, _: Resource<streams::OutputStream>) -> Result<Stream<()>> {
+        Ok(Ok(()))
+    }
+
+    fn blocking_flush(&mut self, _: Resource<streams::OutputStream>) -> Result<Stream<()>> {
+        Ok(Ok(()))
+    }
+
+    fn subscribe(
+        &mut self,
+        _: Resource<streams::OutputStream>,
+    ) -> Result<Resource<poll::Pollable>> {
+        Ok(Resource::new_own(0))
+    }
+
+    fn drop(&mut self, _: Resource<streams::OutputStream>) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl environment::Host for Guest {
+    fn get_environment(&mut self) -> Result<Vec<(String, String)>> {
+        Ok(Vec::new())
+    }
+
+    fn get_arguments(&mut self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    fn initial_cwd(&mut self) -> Result<Option<String>> {
+        Ok(None)
+    }
+}
+
+impl exit::Host for Guest {
+    fn exit(&mut self, _: std::result::Result<(), ()>) -> Result<()> {
+        bail!("it called exit, which ends a plugin's instance")
+    }
+}
+
+impl stdin::Host for Guest {
+    fn get_stdin(&mut self) -> Result<Resource<streams::InputStream>> {
+        Ok(Resource::new_own(0))
+    }
+}
+
+impl stdout::Host for Guest {
+    fn get_stdout(&mut self) -> Result<Resource<streams::OutputStream>> {
+        Ok(Resource::new_own(STDOUT))
+    }
+}
+
+impl stderr::Host for Guest {
+    fn get_stderr(&mut self) -> Result<Resource<streams::OutputStream>> {
+        Ok(Resource::new_own(STDERR))
+    }
+}
+
+impl terminal_input::Host for Guest {}
+
+impl terminal_input::HostTerminalInput for Guest {
+    fn drop(&mut self, _: Resource<terminal_input::TerminalInput>) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl terminal_output::Host for Guest {}
+
+impl terminal_output::HostTerminalOutput for Guest {
+    fn drop(&mut self, _: Resource<terminal_output::TerminalOutput>) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl terminal_stdin::Host for Guest {
+    fn get_terminal_stdin(&mut self) -> Result<Option<Resource<terminal_input::TerminalInput>>> {
+        Ok(None)
+    }
+}
+
+impl terminal_stdout::Host for Guest {
+    fn get_terminal_stdout(&mut self) -> Result<Option<Resource<terminal_output::TerminalOutput>>> {
+        Ok(None)
+    }
+}
+
+impl terminal_stderr::Host for Guest {
+    fn get_terminal_stderr(&mut self) -> Result<Option<Resource<terminal_output::TerminalOutput>>> {
+        Ok(None)
+    }
+}
+
+impl monotonic_clock::Host for Guest {
+    fn now(&mut self) -> Result<u64> {
+        self.wasi.looks += 1000;
+        Ok(self.wasi.looks)
+    }
+
+    fn resolution(&mut self) -> Result<u64> {
+        Ok(1000)
+    }
+
+    fn subscribe_instant(&mut self, _: u64) -> Result<Resource<poll::Pollable>> {
+        Ok(Resource::new_own(0))
+    }
+
+    fn subscribe_duration(&mut self, _: u64) -> Result<Resource<poll::Pollable>> {
+        Ok(Resource::new_own(0))
+    }
+}
+
+impl wall_clock::Host for Guest {
+    fn now(&mut self) -> Result<wall_clock::Datetime> {
+        let clock = self.wasi.clock.max(0);
+        Ok(wall_clock::Datetime {
+            seconds: (clock / MICROS_PER_SECOND).unsigned_abs(),
+            nanoseconds: (clock % MICROS_PER_SECOND) as u32 * 1000,
+        })
+    }
+
+    fn resolution(&mut self) -> Result<wall_clock::Datetime> {
+        Ok(wall_clock::Datetime { seconds: 0, nanoseconds: 1_000_000 })
+    }
+}
+
+impl random::Host for Guest {
+    fn get_random_bytes(&mut self, len: u64) -> Result<Vec<u8>> {
+        self.wasi.draw(len)
+    }
+
+    fn get_random_u64(&mut self) -> Result<u64> {
+        self.wasi.draw_u64()
+    }
+}
+
+impl insecure::Host for Guest {
+    fn get_insecure_random_bytes(&mut self, len: u64) -> Result<Vec<u8>> {
+        self.wasi.draw(len)
+    }
+
+    fn get_insecure_random_u64(&mut self) -> Result<u64> {
+        self.wasi.draw_u64()
+    }
+}
+
+impl insecure_seed::Host for Guest {
+    fn insecure_seed(&mut self) -> Result<(u64, u64)> {
+        Ok((self.wasi.draw_u64()?, self.wasi.draw_u64()?))
+    }
+}
+
+impl filesystem::Host for Guest {}
+
+impl filesystem::HostDescriptor for Guest {
+    fn drop(&mut self, _: Resource<filesystem::Descriptor>) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl preopens::Host for Guest {
+    fn get_directories(&mut self) -> Result<Vec<(Resource<filesystem::Descriptor>, String)>> {
+        Ok(Vec::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replay_draws_the_same_and_another_batch_draws_otherwise() {
+        let mut one = Virtual::default();
+        one.begin_call("p", "t", 7);
+        let first = one.draw(100).unwrap();
+        assert_ne!(one.draw(100).unwrap(), first);
+        one.begin_call("p", "t", 7);
+        assert_eq!(one.draw(100).unwrap(), first);
+        one.begin_call("p", "t", 8);
+        assert_ne!(one.draw(100).unwrap(), first);
+        assert!(one.draw(BYTES_MAX + 1).is_err());
+    }
+}
