@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use audit_alert::AlertLines;
-use audit_chain::{Engine, Key, Keys, Limits, Plugin, PluginChain, PluginSource};
+use audit_chain::{Engine, Key, Keys, Plugin, PluginChain, PluginSource};
 use audit_core::Budget;
 use audit_core::pipeline::Stages;
 use audit_decode::JsonDecoder;
@@ -77,11 +77,9 @@ fn load_chain(settings: &Settings) -> Result<PluginChain> {
     let mut plugins = Vec::with_capacity(settings.plugins.len());
     for entry in &settings.plugins {
         let source = PluginSource {
-            name: entry.path.clone(),
-            component: component(entry)?,
             config: entry.config.clone(),
             keys: keys_of(entry, settings)?,
-            limits: Limits::default(),
+            ..PluginSource::new(&entry.path, component(entry)?)
         };
         plugins.push(Plugin::load(&engine, source).map_err(audit_core::Error::from)?);
     }
