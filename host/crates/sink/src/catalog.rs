@@ -111,10 +111,7 @@ fn existing_warehouse(warehouse: &str) -> Result<String, Error> {
 }
 
 fn refuse(warehouse: &str, problem: &str) -> Error {
-    Error::Setting {
-        what: format!("the warehouse {warehouse:?}"),
-        problem: problem.to_owned(),
-    }
+    Error::Setting { what: format!("the warehouse {warehouse:?}"), problem: problem.to_owned() }
 }
 
 fn warehouse_path(warehouse: &str) -> Result<&str, Error> {

@@ -238,3 +238,47 @@ fn check_partitions(name: &TableName, table: &Table) -> Result<(), Error> {
 fn misfit(table: &TableName, problem: String) -> Error {
     Error::OtherSchema { table: table.to_string(), problem }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::CatalogSettings;
+
+    /// A table of somebody else's making, with one column required.
+    async fn table_that_requires(store: &Store, column: &str) -> TableName {
+        let name = TableName::parse(&format!("ns.needs_{column}")).unwrap();
+        let fields = audit_schema(&[]).unwrap().as_struct().fields().iter().map(|field| {
+            let mut field = NestedField::clone(field);
+            field.required = field.name == column;
+            field.into()
+        });
+        let schema = Schema::builder().with_fields(fields.collect::<Vec<_>>()).build().unwrap();
+        let creation = TableCreation::builder()
+            .name(String::new())
+            .schema(schema)
+            .partition_spec(audit_partitions().unwrap())
+            .build();
+        open_or_create(store, &name, creation).await.unwrap();
+        name
+    }
+
+    #[tokio::test]
+    async fn no_column_may_be_required_that_our_own_rows_leave_null() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = CatalogSettings {
+            uri: format!("sqlite:{}", dir.path().join("c.db").display()),
+            warehouse: dir.path().join("w").display().to_string(),
+            name: "audit_host".to_owned(),
+        };
+        let store = Store::open(&settings).await.unwrap();
+        for column in [schema::AUDIT_ID, schema::EVENT_TIMESTAMP, "user_id", "details"] {
+            let name = table_that_requires(&store, column).await;
+            open_audit_table(&store, &name, &[]).await.unwrap();
+        }
+        for column in ["user_email", "session_id", schema::SOURCE_TOPIC, schema::SOURCE_OFFSET] {
+            let name = table_that_requires(&store, column).await;
+            let refused = open_audit_table(&store, &name, &[]).await.unwrap_err().to_string();
+            assert!(refused.contains(&format!("requires the column {column}")), "{refused}");
+        }
+    }
+}

@@ -75,8 +75,11 @@ mod tests {
         let (a, b, reset) = (id('a', "c1"), id('b', "c1"), id('b', "c2"));
         let mut last = past(ChangeKind::Replaced, Some(&b), Some(&reset));
         last.commit = Some(CommittedIn { snapshot_id: 7, at: 0 });
-        let history =
-            [past(ChangeKind::Added, None, Some(&a)), past(ChangeKind::Replaced, Some(&a), Some(&b)), last];
+        let history = [
+            past(ChangeKind::Added, None, Some(&a)),
+            past(ChangeKind::Replaced, Some(&a), Some(&b)),
+            last,
+        ];
         let text = as_text(&history);
         let lines: Vec<_> = text.lines().collect();
         assert!(lines[1].contains("  added     p       - -> aaaaaaaaaaaa  "), "{text}");

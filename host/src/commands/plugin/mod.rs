@@ -13,6 +13,9 @@ mod past;
 mod place;
 mod refused;
 
+#[cfg(test)]
+mod tests;
+
 use anyhow::Result;
 use audit_core::PluginId;
 use audit_sink::{PastChange, Store};

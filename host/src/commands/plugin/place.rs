@@ -128,8 +128,7 @@ pub(super) fn put(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 fn write(temporary: &Path, like: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file =
-        OpenOptions::new().write(true).create_new(true).mode(MODE).open(temporary)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(temporary)?;
     file.write_all(bytes)?;
     if let Ok(before) = fs::metadata(like) {
         let own = file.metadata()?;
@@ -201,8 +200,7 @@ mod tests {
             (&path_text, b"wanted", to(), Err("already")),
         ] {
             fs::write(&path, holds).unwrap();
-            let order =
-                Order { plugin: "p", wanted: &wanted, current: Some(&current), source };
+            let order = Order { plugin: "p", wanted: &wanted, current: Some(&current), source };
             match (order.file(&pick, &store), says) {
                 (Ok(file), Ok(name)) => assert_eq!(file.file_name().unwrap(), name),
                 (Err(error), Err(says)) => {

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 pub(crate) enum Refused {
     #[error("the table {table} knows no plugin {plugin:?} of group {group}; it knows: {known}")]
     UnknownPlugin { plugin: String, table: String, group: String, known: String },
-    #[error("{plugin} does not judge now: say with --to which component you mean; it ran as: {known}")]
+    #[error(
+        "{plugin} does not judge now: say with --to which component you mean; it ran as: {known}"
+    )]
     NotRunning { plugin: String, known: String },
     #[error("{plugin} runs as {current}, and the history knows no other component before it")]
     NothingBefore { plugin: String, current: String },

@@ -67,7 +67,11 @@ fn a_change_is_a_row_without_a_place_in_kafka() {
     let mut epoch = place.epoch_without_records(&table, Vec::new());
     let changes = vec![
         replaced("a", "b", 10),
-        PluginChange { kind: ChangeKind::Refused, reason: "no".to_owned(), ..replaced("b", "x", 11) },
+        PluginChange {
+            kind: ChangeKind::Refused,
+            reason: "no".to_owned(),
+            ..replaced("b", "x", 11)
+        },
     ];
     let mut writer = place.writer(&table);
     // Between rows of a topic, whose chunk must not take them in.
@@ -94,7 +98,9 @@ fn a_change_is_a_row_without_a_place_in_kafka() {
     }
     let paths = crate::place::files_below(place.dir.path());
     let of_day = paths.iter().filter(|path| {
-        path.display().to_string().contains("event_timestamp_day=2026-01-01/action_type=config_update")
+        path.display()
+            .to_string()
+            .contains("event_timestamp_day=2026-01-01/action_type=config_update")
     });
     assert_eq!(of_day.count(), 1, "{paths:?}");
 }

@@ -94,7 +94,13 @@ impl Place {
     }
 
     /// An epoch of partition 0 that covers `start..start + actions`, one row an action.
-    pub(crate) fn epoch(&self, table: &AuditTable, start: i64, actions: &[&str], n_bad: usize) -> Epoch {
+    pub(crate) fn epoch(
+        &self,
+        table: &AuditTable,
+        start: i64,
+        actions: &[&str],
+        n_bad: usize,
+    ) -> Epoch {
         let mut writer = self.writer(table);
         writer.write(&Arc::from("events"), rows(start, actions)).unwrap();
         let letters = (0..n_bad).map(|n| dead_letter(start + n as i64)).collect();
@@ -114,7 +120,11 @@ impl Place {
         }
     }
 
-    pub(crate) fn commit(&self, table: &mut AuditTable, epoch: &Epoch) -> Result<Outbox, audit_core::Error> {
+    pub(crate) fn commit(
+        &self,
+        table: &mut AuditTable,
+        epoch: &Epoch,
+    ) -> Result<Outbox, audit_core::Error> {
         self.runtime.block_on(async {
             let outbox = table.stage(epoch).await?;
             table.commit(epoch, &outbox).await?;
