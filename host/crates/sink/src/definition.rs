@@ -247,7 +247,8 @@ mod tests {
     /// A table of somebody else's making, with one column required.
     async fn table_that_requires(store: &Store, column: &str) -> TableName {
         let name = TableName::parse(&format!("ns.needs_{column}")).unwrap();
-        let fields = audit_schema(&[]).unwrap().as_struct().fields().iter().map(|field| {
+        let schema = audit_schema(&[]).unwrap();
+        let fields = schema.as_struct().fields().iter().map(|field| {
             let mut field = NestedField::clone(field);
             field.required = field.name == column;
             field.into()

@@ -12,6 +12,7 @@ use iceberg::table::Table;
 
 use crate::catalog::Store;
 use crate::commit::{Change, Stand, commit};
+use crate::components::ComponentStore;
 use crate::definition::{open_audit_table, open_dead_letters};
 use crate::error::Error;
 use crate::lineage;
@@ -155,6 +156,11 @@ impl AuditTable {
     /// A writer of files for these tables.
     pub fn writer(&self, settings: WriterSettings) -> Result<EpochWriter, Error> {
         EpochWriter::new(self.rows.clone(), self.dead_letters.clone(), settings)
+    }
+
+    /// The components that ran with this warehouse.
+    pub fn components(&self) -> ComponentStore {
+        self.store.components()
     }
 
     /// Where the table's files are.
@@ -396,12 +402,12 @@ fn stand_of(
         };
         (!is_as_known).then(|| (at.clone(), span.start, stands))
     });
+    let moves = epoch.covered.iter().any(|(_, span)| span.start < span.next);
     match moved {
-        None if epoch.covered.iter().any(|(_, span)| span.start < span.next) => Stand::Ready,
+        None if moves => Stand::Ready,
         // Without a record (only alerts, or changes of the chain) no offset tells whether it is done.
-        None if provenance::has_epoch(table, epoch_id) => Stand::Done,
+        None | Some(_) if provenance::has_epoch(table, epoch_id) => Stand::Done,
         None => stand_of_nothing_read(table, group, known),
-        Some(_) if provenance::has_epoch(table, epoch_id) => Stand::Done,
         Some((partition, ours, theirs)) => {
             let theirs = theirs.map_or_else(|| "no offset".to_owned(), Clone::clone);
             Stand::Elsewhere { partition, ours, theirs }

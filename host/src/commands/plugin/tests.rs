@@ -137,7 +137,8 @@ fn a_component_goes_back_and_a_candidate_goes_in() {
     place.host(vec![one.clone()], vec![shadow]);
 
     let copy = place.dir.path().join("copy.wasm");
-    let elsewhere = PickArgs { to: Some(two.sha256[..8].to_owned()), output: Some(copy.clone()) };
+    let elsewhere =
+        PickArgs { to: Some(two.sha256.chars().take(8).collect()), output: Some(copy.clone()) };
     place.rollback(elsewhere).unwrap();
     assert_eq!(
         (fs::read(&file).unwrap(), fs::read(&copy).unwrap()),
