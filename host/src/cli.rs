@@ -1,10 +1,16 @@
 //! The command line, and nothing else.
 
+mod plugin;
+
 use std::path::PathBuf;
 
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
+
+pub(crate) use self::plugin::{
+    HistoryArgs, ListArgs, PickArgs, PluginCommand, PromoteArgs, RollbackArgs, TableArgs,
+};
 
 /// Kafka audit events through WebAssembly plugins into an append-only Iceberg table, and alerts.
 ///
@@ -44,6 +50,9 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Writes synthetic audit events, with labelled attacks on request
     Generate(GenerateArgs),
+    /// Shows and exchanges the plugins of a table
+    #[command(subcommand)]
+    Plugin(PluginCommand),
 }
 
 impl Command {
@@ -52,6 +61,7 @@ impl Command {
             Self::Run(args) => &args.log,
             Self::Demo(args) => &args.log,
             Self::Generate(args) => &args.log,
+            Self::Plugin(command) => command.log(),
         }
     }
 }

@@ -42,6 +42,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Run(args) => runtime.block_on(commands::run::run(args)),
         Command::Demo(args) => runtime.block_on(commands::demo::run(args)),
         Command::Generate(args) => runtime.block_on(commands::generate::run(args)),
+        Command::Plugin(command) => runtime.block_on(commands::plugin::run(command)),
     };
     // Stages have ended; a blocking read of a file or a broker must not hold the exit up.
     runtime.shutdown_background();
@@ -59,6 +60,7 @@ fn say_error(error: &anyhow::Error) {
 fn exit_code(error: &anyhow::Error) -> u8 {
     let is_config = error.chain().any(|cause| {
         cause.is::<config::Error>()
+            || cause.is::<commands::plugin::Refused>()
             || cause.downcast_ref::<audit_core::Error>().is_some_and(|e| e.kind() == Kind::Config)
     });
     if is_config { USAGE } else { FAILED }

@@ -2,8 +2,10 @@
 
 mod error;
 mod file;
+mod place;
 mod resolve;
 mod secret;
 
 pub(crate) use error::Error;
+pub(crate) use place::{TablePlace, resolve_table};
 pub(crate) use resolve::{PluginEntry, Settings, parse_duration, resolve};

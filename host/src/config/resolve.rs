@@ -72,7 +72,6 @@ pub(crate) fn resolve(args: RunArgs) -> Result<Settings, Error> {
     let plugins = plugins(&args.plugins, &file)?;
     let catalog = catalog(&args, &file)?;
     let File { kafka, table, run, alerts, dead_letters, limits, keys, .. } = file;
-    let name = args.table.or(table.name).ok_or(missing("the table", "table", "table.name"))?;
     let (duration, until_end) =
         end(args.duration.or(run.duration), args.until_end.or(run.until_end))?;
     let alerts = args.alerts.or(alerts.to).unwrap_or_else(|| "stdout".to_owned());
@@ -93,7 +92,7 @@ pub(crate) fn resolve(args: RunArgs) -> Result<Settings, Error> {
         on_gap: args.on_gap.or(kafka.on_gap).unwrap_or(OnGap::Stop),
         kafka_properties: kafka.properties,
         catalog,
-        table: TableName::parse(&name).map_err(|_| value("--table", &name, TABLE_NAMES))?,
+        table: table_name(args.table.or(table.name))?,
         trigger_interval: trigger_interval(args.trigger_interval.or(run.trigger_interval))?,
         duration,
         until_end,
@@ -128,7 +127,12 @@ fn topics(flag: Vec<String>, file: Vec<String>) -> Result<Vec<String>, Error> {
     Ok(topics)
 }
 
-fn group(given: Option<String>) -> Result<String, Error> {
+pub(super) fn table_name(given: Option<String>) -> Result<TableName, Error> {
+    let name = given.ok_or(missing("the table", "table", "table.name"))?;
+    TableName::parse(&name).map_err(|_| value("--table", &name, TABLE_NAMES))
+}
+
+pub(super) fn group(given: Option<String>) -> Result<String, Error> {
     let group = given.unwrap_or_else(|| GROUP.to_owned());
     if group.is_empty() {
         return Err(value("--group", &group, "is empty: name the group"));
@@ -190,7 +194,7 @@ fn positive(key: &str, given: Option<u64>, default: u64) -> Result<u64, Error> {
 }
 
 /// One of catalog and warehouse is enough: the other is put beside it.
-fn catalog(args: &RunArgs, file: &File) -> Result<CatalogSettings, Error> {
+pub(super) fn catalog(args: &RunArgs, file: &File) -> Result<CatalogSettings, Error> {
     let uri = args.catalog.clone().or_else(|| file.table.catalog.clone());
     let warehouse = args.warehouse.clone().or_else(|| file.table.warehouse.clone());
     let (uri, warehouse) = match (uri, warehouse) {

@@ -15,6 +15,7 @@ use iceberg_storage_opendal::OpenDalStorageFactory;
 use sqlx::ConnectOptions as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
 
+use crate::components::ComponentStore;
 use crate::error::Error;
 
 /// Where tables are registered and where their files go.
@@ -48,9 +49,16 @@ impl fmt::Debug for Store {
 impl Store {
     /// Opens the catalog, creating its database and the warehouse folder where they are absent.
     pub async fn open(settings: &CatalogSettings) -> Result<Self, Error> {
-        let warehouse = prepare_warehouse(&settings.warehouse)?;
+        prepare_warehouse(&settings.warehouse)?;
+        prepare_database(&settings.uri, &database_path(&settings.uri)?).await?;
+        Self::open_existing(settings).await
+    }
+
+    /// Opens a catalog that must be there: a command that reads a table leaves no empty one where a path
+    /// was mistyped.
+    pub async fn open_existing(settings: &CatalogSettings) -> Result<Self, Error> {
+        let warehouse = existing_warehouse(&settings.warehouse)?;
         let database = database_path(&settings.uri)?;
-        prepare_database(&settings.uri, &database).await?;
         let database = database.canonicalize().map_err(|cause| open_error(&settings.uri, cause))?;
         let props = HashMap::from([
             (
@@ -70,34 +78,54 @@ impl Store {
         let file_io = iceberg::io::FileIOBuilder::new(storage).build();
         Ok(Self { catalog: Arc::new(catalog), file_io, warehouse })
     }
+
+    /// The components that ran with this warehouse.
+    pub fn components(&self) -> ComponentStore {
+        ComponentStore::new(self.file_io.clone(), &self.own_folder())
+    }
+
+    /// Where everything stands that belongs to no table.
+    pub(crate) fn own_folder(&self) -> String {
+        format!("{}/.audit-host", self.warehouse)
+    }
 }
 
 fn open_error(uri: &str, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     Error::OpenCatalog { uri: uri.to_owned(), cause: cause.into() }
 }
 
-/// The absolute path of a folder that exists and takes files, as a URI.
-fn prepare_warehouse(warehouse: &str) -> Result<String, Error> {
-    let refuse = |problem: &str| Error::Setting {
-        what: format!("the warehouse {warehouse:?}"),
-        problem: problem.to_owned(),
-    };
+/// Sees to it that the folder is there and takes files.
+fn prepare_warehouse(warehouse: &str) -> Result<(), Error> {
+    let path = warehouse_path(warehouse)?;
+    let failed = |cause| Error::Warehouse { warehouse: warehouse.to_owned(), cause };
+    std::fs::create_dir_all(path).map_err(failed)?;
+    check_writable(Path::new(path)).map_err(failed)
+}
+
+/// The absolute path of a folder that exists, as a URI.
+fn existing_warehouse(warehouse: &str) -> Result<String, Error> {
+    let path = std::fs::canonicalize(warehouse_path(warehouse)?)
+        .map_err(|cause| Error::NoWarehouse { warehouse: warehouse.to_owned(), cause })?;
+    let text = path.to_str().ok_or_else(|| refuse(warehouse, "is not UTF-8"))?;
+    Ok(format!("file://{text}"))
+}
+
+fn refuse(warehouse: &str, problem: &str) -> Error {
+    Error::Setting { what: format!("the warehouse {warehouse:?}"), problem: problem.to_owned() }
+}
+
+fn warehouse_path(warehouse: &str) -> Result<&str, Error> {
     let path = match warehouse.split_once("://") {
         None => warehouse,
         Some(("file", path)) if path.starts_with('/') => path,
         Some(_) => {
-            return Err(refuse("must be a folder, as a path or as file:///PATH"));
+            return Err(refuse(warehouse, "must be a folder, as a path or as file:///PATH"));
         }
     };
     if path.is_empty() {
-        return Err(refuse("is empty"));
+        return Err(refuse(warehouse, "is empty"));
     }
-    let failed = |cause| Error::Warehouse { warehouse: warehouse.to_owned(), cause };
-    std::fs::create_dir_all(path).map_err(failed)?;
-    let path = std::fs::canonicalize(path).map_err(failed)?;
-    check_writable(&path).map_err(failed)?;
-    let text = path.to_str().ok_or_else(|| refuse("is not UTF-8"))?;
-    Ok(format!("file://{text}"))
+    Ok(path)
 }
 
 /// Found out now, not at the first commit.

@@ -11,6 +11,14 @@ use iceberg::table::Table;
 
 use crate::error::Error;
 
+/// Where rows come from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Origin<'a> {
+    Topic(&'a str),
+    /// The host itself: from no record.
+    Host,
+}
+
 /// Where each column of the table comes from.
 #[derive(Debug, Clone)]
 pub(crate) struct Projection {
@@ -29,7 +37,7 @@ impl Projection {
     pub(crate) fn project(
         &self,
         rows: &RecordBatch,
-        topic: &str,
+        origin: Origin<'_>,
         ingested_us: i64,
     ) -> Result<RecordBatch, Error> {
         let n_rows = rows.num_rows();
@@ -40,7 +48,11 @@ impl Projection {
                     Arc::new(column.with_timezone(schema::UTC))
                 }
                 schema::SOURCE_TOPIC => {
-                    Arc::new(std::iter::repeat_n(Some(topic), n_rows).collect::<StringArray>())
+                    let topic = match origin {
+                        Origin::Topic(topic) => Some(topic),
+                        Origin::Host => None,
+                    };
+                    Arc::new(std::iter::repeat_n(topic, n_rows).collect::<StringArray>())
                 }
                 name => rows
                     .column_by_name(name)

@@ -17,6 +17,7 @@ use crate::catalog::Store;
 use crate::dead_letter;
 use crate::error::Error;
 use crate::names::TableName;
+use crate::own_rows;
 
 /// Opens the audit table, creates it, or adds the columns that it lacks.
 pub(crate) async fn open_audit_table(
@@ -190,13 +191,17 @@ fn missing_columns(
             missing.push((column, wanted));
         }
     }
-    let wanted = wanted_columns(added);
-    let foreign =
-        present.as_struct().fields().iter().find(|field| {
-            field.required && !wanted.iter().any(|(column, _)| *column == field.name)
-        });
-    match foreign {
-        Some(field) => Err(misfit(name, format!("it requires a column {} of its own", field.name))),
+    // What the host writes of its own plugins has no value for most columns.
+    let always_null = present
+        .as_struct()
+        .fields()
+        .iter()
+        .find(|field| field.required && !own_rows::FILLED.contains(&field.name.as_str()));
+    match always_null {
+        Some(field) => {
+            let problem = format!("it requires the column {}, which not every row has", field.name);
+            Err(misfit(name, problem))
+        }
         None => Ok(missing),
     }
 }
@@ -232,4 +237,49 @@ fn check_partitions(name: &TableName, table: &Table) -> Result<(), Error> {
 
 fn misfit(table: &TableName, problem: String) -> Error {
     Error::OtherSchema { table: table.to_string(), problem }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::CatalogSettings;
+
+    /// A table of somebody else's making, with one column required.
+    async fn table_that_requires(store: &Store, column: &str) -> TableName {
+        let name = TableName::parse(&format!("ns.needs_{column}")).unwrap();
+        let schema = audit_schema(&[]).unwrap();
+        let fields = schema.as_struct().fields().iter().map(|field| {
+            let mut field = NestedField::clone(field);
+            field.required = field.name == column;
+            field.into()
+        });
+        let schema = Schema::builder().with_fields(fields.collect::<Vec<_>>()).build().unwrap();
+        let creation = TableCreation::builder()
+            .name(String::new())
+            .schema(schema)
+            .partition_spec(audit_partitions().unwrap())
+            .build();
+        open_or_create(store, &name, creation).await.unwrap();
+        name
+    }
+
+    #[tokio::test]
+    async fn no_column_may_be_required_that_our_own_rows_leave_null() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = CatalogSettings {
+            uri: format!("sqlite:{}", dir.path().join("c.db").display()),
+            warehouse: dir.path().join("w").display().to_string(),
+            name: "audit_host".to_owned(),
+        };
+        let store = Store::open(&settings).await.unwrap();
+        for column in [schema::AUDIT_ID, schema::EVENT_TIMESTAMP, "user_id", "details"] {
+            let name = table_that_requires(&store, column).await;
+            open_audit_table(&store, &name, &[]).await.unwrap();
+        }
+        for column in ["user_email", "session_id", schema::SOURCE_TOPIC, schema::SOURCE_OFFSET] {
+            let name = table_that_requires(&store, column).await;
+            let refused = open_audit_table(&store, &name, &[]).await.unwrap_err().to_string();
+            assert!(refused.contains(&format!("requires the column {column}")), "{refused}");
+        }
+    }
 }

@@ -19,6 +19,12 @@ pub enum Error {
         #[source]
         cause: std::io::Error,
     },
+    #[error("finding the warehouse {warehouse}: check --warehouse")]
+    NoWarehouse {
+        warehouse: String,
+        #[source]
+        cause: std::io::Error,
+    },
     #[error("{attempted} table {table}")]
     Table {
         attempted: &'static str,
@@ -50,23 +56,46 @@ pub enum Error {
     Files(#[source] iceberg::Error),
     #[error("arranging rows by partition")]
     Arrow(#[from] arrow::error::ArrowError),
+    #[error("{attempted} the component {location}")]
+    Component {
+        attempted: &'static str,
+        location: String,
+        #[source]
+        cause: iceberg::Error,
+    },
+    #[error("the component {location} is not there: no host with this warehouse ran it")]
+    NoComponent { location: String },
     #[error("{0}")]
     Vault(String),
     #[error("{what} at {location} is damaged: {problem}")]
     Damaged { what: &'static str, location: String, problem: String },
 }
 
+impl Error {
+    /// What the program must do about it.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Setting { .. }
+            | Self::OtherSchema { .. }
+            | Self::Vault(_)
+            | Self::OpenCatalog { .. }
+            | Self::NoComponent { .. }
+            | Self::NoWarehouse { .. }
+            | Self::Warehouse { .. } => Kind::Config,
+            Self::Fenced { .. } => Kind::Fenced,
+            _ => Kind::Failed,
+        }
+    }
+}
+
 impl From<Error> for audit_core::Error {
     fn from(error: Error) -> Self {
-        let (kind, attempted) = match &error {
-            Error::Setting { .. }
-            | Error::OtherSchema { .. }
-            | Error::Vault(_)
-            | Error::OpenCatalog { .. }
-            | Error::Warehouse { .. } => (Kind::Config, "opening the table"),
-            Error::Fenced { .. } => (Kind::Fenced, "committing to the table"),
-            _ => (Kind::Failed, "writing to the table"),
+        let attempted = match (&error, error.kind()) {
+            (Error::Component { .. } | Error::NoComponent { .. }, _) => "keeping the plugins",
+            (_, Kind::Config) => "opening the table",
+            (_, Kind::Fenced) => "committing to the table",
+            (_, Kind::Failed) => "writing to the table",
         };
-        Self::caused_by(kind, attempted, error)
+        Self::caused_by(error.kind(), attempted, error)
     }
 }

@@ -14,6 +14,7 @@ mod names;
 mod columns;
 mod files;
 mod location;
+mod own_rows;
 mod partition;
 mod writer;
 
@@ -21,16 +22,22 @@ mod dead_letter;
 mod vault;
 
 mod commit;
+mod components;
 mod fence;
+mod lineage;
 mod outbox;
 mod provenance;
 mod table;
 
+mod history;
 mod summary;
 
 pub use catalog::{CatalogSettings, Store};
+pub use components::ComponentStore;
 pub use dead_letter::Payloads;
 pub use error::Error;
+pub use history::{CommittedIn, PastChange, chain, history};
+pub use lineage::plugins_of_row;
 pub use names::TableName;
 pub use summary::{TableSummary, summarize};
 pub use table::{AuditTable, TableSettings};

@@ -72,6 +72,11 @@ pub(crate) fn state_property(group: &str) -> String {
     own_property(group, "state")
 }
 
+/// The plugins as they were when the group's last epoch ended.
+pub(crate) fn plugins_property(group: &str) -> String {
+    own_property(group, "plugins")
+}
+
 /// The epoch whose dead letters were appended last.
 pub(crate) fn epoch_property(group: &str) -> String {
     own_property(group, "epoch")
@@ -102,6 +107,7 @@ pub(crate) const SUMMARY_EPOCH: &str = "audit-host.epoch";
 pub(crate) const SUMMARY_GROUP: &str = "audit-host.group";
 pub(crate) const SUMMARY_OFFSETS: &str = "audit-host.offsets";
 pub(crate) const SUMMARY_PLUGINS: &str = "audit-host.plugins";
+pub(crate) const SUMMARY_PLUGIN_CHANGES: &str = "audit-host.plugin-changes";
 pub(crate) const SUMMARY_VERSION: &str = "audit-host.version";
 pub(crate) const SUMMARY_DEAD_LETTERS: &str = "audit-host.dead-letters";
 pub(crate) const SUMMARY_ALERTS: &str = "audit-host.alerts";

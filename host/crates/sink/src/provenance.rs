@@ -23,7 +23,7 @@ pub(crate) fn summary(settings: &TableSettings, epoch: &Epoch) -> HashMap<String
         let of_topic = spans.entry(&at.topic).or_default();
         of_topic.insert(at.partition, (span.start, span.next, span.records, span.holes()));
     }
-    [
+    let mut summary: HashMap<_, _> = [
         (names::SUMMARY_VERSION, settings.host_version.clone()),
         (names::SUMMARY_GROUP, settings.group.clone()),
         (names::SUMMARY_EPOCH, epoch.staged.epoch_id.clone()),
@@ -33,7 +33,12 @@ pub(crate) fn summary(settings: &TableSettings, epoch: &Epoch) -> HashMap<String
         (names::SUMMARY_ALERTS, epoch.alerts.len().to_string()),
     ]
     .map(|(key, value)| (key.to_owned(), value))
-    .into()
+    .into();
+    if !epoch.changes.is_empty() {
+        let changes = serde_json::json!(epoch.changes).to_string();
+        summary.insert(names::SUMMARY_PLUGIN_CHANGES.to_owned(), changes);
+    }
+    summary
 }
 
 /// The summary of a snapshot of dead letters.

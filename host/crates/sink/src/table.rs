@@ -6,14 +6,16 @@ use std::sync::Arc;
 use arrow::datatypes::Field;
 use async_trait::async_trait;
 use audit_core::stage::Table as TableStage;
-use audit_core::{Epoch, Outbox, PluginState, TopicPartition};
+use audit_core::{Epoch, Outbox, PluginId, PluginState, TopicPartition};
 use iceberg::spec::{DataFile, deserialize_data_file_from_json};
 use iceberg::table::Table;
 
 use crate::catalog::Store;
 use crate::commit::{Change, Stand, commit};
+use crate::components::ComponentStore;
 use crate::definition::{open_audit_table, open_dead_letters};
 use crate::error::Error;
+use crate::lineage;
 use crate::names::{self, TableName};
 use crate::outbox::{Objects, Pointer, digest_of};
 use crate::provenance;
@@ -47,6 +49,8 @@ pub struct AuditTable {
     finished: Vec<Outbox>,
     state: Option<Pointer>,
     state_digest: Arc<[u8]>,
+    /// The chain as the table remembers it.
+    plugins: Option<Vec<PluginId>>,
 }
 
 impl AuditTable {
@@ -56,7 +60,7 @@ impl AuditTable {
         let dead_letters = open_dead_letters(&store, &settings.name.dead_letters()).await?;
         let objects = Objects {
             file_io: store.file_io.clone(),
-            folder: format!("{}/.audit-host", store.warehouse),
+            folder: store.own_folder(),
             group: settings.group.clone(),
         };
         let property = names::state_property(&settings.group);
@@ -65,6 +69,7 @@ impl AuditTable {
             None => None,
         };
         let known = provenance::offsets(&rows, &settings.group, &settings.topics)?;
+        let plugins = lineage::chain_in(&rows, &settings.group)?;
         let (finished, state_digest) = (Vec::new(), Arc::from([]));
         Ok(Self {
             store,
@@ -76,12 +81,18 @@ impl AuditTable {
             finished,
             state,
             state_digest,
+            plugins,
         })
     }
 
     /// The offset to read next of every partition that the table knows.
     pub fn offsets(&self) -> &HashMap<TopicPartition, i64> {
         &self.known
+    }
+
+    /// The plugins as they were when the group's last epoch ended; `None` before its first.
+    pub fn plugins(&self) -> Option<&[PluginId]> {
+        self.plugins.as_deref()
     }
 
     /// Kafka's ids of the topics whose offsets the table holds, as [`AuditTable::claim`] was told them.
@@ -147,6 +158,11 @@ impl AuditTable {
         EpochWriter::new(self.rows.clone(), self.dead_letters.clone(), settings)
     }
 
+    /// The components that ran with this warehouse.
+    pub fn components(&self) -> ComponentStore {
+        self.store.components()
+    }
+
     /// Where the table's files are.
     pub fn location(&self) -> &str {
         self.rows.metadata().location()
@@ -181,6 +197,7 @@ impl AuditTable {
 
     async fn commit_epoch(&mut self, epoch: &Epoch, outbox: &Outbox) -> Result<(), Error> {
         let new_state = self.keep_states(&epoch.states).await?;
+        let plugins = lineage::after(&epoch.plugins, &epoch.changes);
         let group = self.settings.group.clone();
         let mut remove: Vec<_> = self.finished_properties();
         if epoch.states.is_empty() && self.state.is_some() {
@@ -190,7 +207,7 @@ impl AuditTable {
         let change = Change {
             files: data_files(&self.rows, &epoch.staged.data_files)?,
             summary: provenance::summary(&self.settings, epoch),
-            set: self.properties_of(epoch, outbox, new_state.as_ref()),
+            set: self.properties_of(epoch, outbox, new_state.as_ref(), &plugins),
             remove,
         };
         let known = &self.known;
@@ -201,6 +218,7 @@ impl AuditTable {
             return Err(Error::Fenced { partition, group, ours, theirs });
         }
         let before = std::mem::replace(&mut self.rows, committed.table);
+        self.plugins = Some(plugins);
         self.known.extend(epoch.covered.iter().map(|(at, span)| (at.clone(), span.next)));
         self.drop_old_metadata(&before).await;
         self.drop_finished().await;
@@ -225,6 +243,7 @@ impl AuditTable {
         epoch: &Epoch,
         outbox: &Outbox,
         state: Option<&Pointer>,
+        plugins: &[PluginId],
     ) -> Vec<(String, String)> {
         let group = &self.settings.group;
         let mut set: Vec<_> = epoch
@@ -237,6 +256,11 @@ impl AuditTable {
         }
         if let Some(pointer) = state {
             set.push((names::state_property(group), pointer.to_json()));
+        }
+        let property = names::plugins_property(group);
+        let plugins = serde_json::json!(plugins).to_string();
+        if self.rows.metadata().properties().get(&property) != Some(&plugins) {
+            set.push((property, plugins));
         }
         set
     }
@@ -378,14 +402,33 @@ fn stand_of(
         };
         (!is_as_known).then(|| (at.clone(), span.start, stands))
     });
+    let moves = epoch.covered.iter().any(|(_, span)| span.start < span.next);
     match moved {
-        // An epoch always covers something, and moves at least one offset.
-        None => Stand::Ready,
-        Some(_) if provenance::has_epoch(table, epoch_id) => Stand::Done,
+        None if moves => Stand::Ready,
+        // Without a record (only alerts, or changes of the chain) no offset tells whether it is done.
+        None | Some(_) if provenance::has_epoch(table, epoch_id) => Stand::Done,
+        None => stand_of_nothing_read(table, group, known),
         Some((partition, ours, theirs)) => {
             let theirs = theirs.map_or_else(|| "no offset".to_owned(), Clone::clone);
             Stand::Elsewhere { partition, ours, theirs }
         }
+    }
+}
+
+/// An epoch that moves no offset builds on all that we know: who was overtaken has no say in the chain.
+fn stand_of_nothing_read(
+    table: &Table,
+    group: &str,
+    known: &HashMap<TopicPartition, i64>,
+) -> Stand {
+    let properties = table.metadata().properties();
+    let overtaken = known.iter().find_map(|(at, offset)| {
+        let stands = properties.get(&names::offset_property(group, at))?;
+        (*stands != offset.to_string()).then(|| (at.clone(), *offset, stands.clone()))
+    });
+    match overtaken {
+        None => Stand::Ready,
+        Some((partition, ours, theirs)) => Stand::Elsewhere { partition, ours, theirs },
     }
 }
 

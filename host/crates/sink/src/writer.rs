@@ -14,10 +14,11 @@ use iceberg::table::Table;
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
-use crate::columns::Projection;
+use crate::columns::{Origin, Projection};
 use crate::dead_letter::{self, Payloads};
 use crate::error::Error;
 use crate::files::{self, Files, OpenFile};
+use crate::own_rows;
 use crate::partition::{self, Partition};
 
 /// Rows collected before they are sorted by partition: one batch has too few rows a partition for
@@ -132,13 +133,23 @@ impl EpochWriter {
         // All batches of a chunk share one topic: `write` flushes where it changes.
         let Some((topic, _)) = chunk.first() else { return Ok(()) };
         let batches: Vec<&RecordBatch> = chunk.iter().map(|(_, batch)| batch).collect();
-        let groups = partition::group(&batches)?;
+        self.append(&batches, Origin::Topic(topic), ingested_us).await
+    }
+
+    /// Puts rows into the files of their partitions.
+    async fn append(
+        &mut self,
+        batches: &[&RecordBatch],
+        origin: Origin<'_>,
+        ingested_us: i64,
+    ) -> Result<(), Error> {
+        let groups = partition::group(batches)?;
         if groups.len() > NEW_PARTITIONS_MANY {
             self.open.chunk_rows_max = 1;
         }
         for (partition, rows) in groups {
-            let rows = interleave_record_batch(&batches, &rows)?;
-            let rows = self.rows_to.projection.project(&rows, topic, ingested_us)?;
+            let rows = interleave_record_batch(batches, &rows)?;
+            let rows = self.rows_to.projection.project(&rows, origin, ingested_us)?;
             files::append(self.file_of(partition).await?, rows).await?;
         }
         Ok(())
@@ -234,8 +245,16 @@ impl Writer for EpochWriter {
         Ok(self.runtime.clone().block_on(self.add_dead_letters(&letters))?)
     }
 
-    fn write_changes(&mut self, _changes: &[PluginChange]) -> Result<(), audit_core::Error> {
-        todo!()
+    fn write_changes(&mut self, changes: &[PluginChange]) -> Result<(), audit_core::Error> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        // Past the chunk, whose rows are all of one topic: these are of none, and few.
+        let rows = own_rows::to_rows(changes)?;
+        self.open.n_rows += rows.num_rows() as u64;
+        self.open.n_bytes += rows.get_array_memory_size();
+        let runtime = self.runtime.clone();
+        Ok(runtime.block_on(self.append(&[&rows], Origin::Host, now_us()))?)
     }
 
     fn is_full(&self) -> bool {

@@ -2,150 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod place;
+
+mod changes;
+
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray};
-use arrow::record_batch::RecordBatch;
-use audit_core::stage::{Table, Writer};
-use audit_core::{
-    DeadLetter, Epoch, Kind, Offsets, Outbox, PluginId, PluginState, ReasonClass, Span,
-    TopicPartition, schema,
-};
-use audit_sink::{
-    AuditTable, CatalogSettings, Payloads, Store, TableName, TableSettings, Vault, WriterSettings,
-    summarize,
-};
-use tempfile::TempDir;
-use tokio::runtime::Runtime;
+use audit_core::stage::Table;
+use audit_core::{Kind, PluginId, PluginState, schema};
+use audit_sink::{AuditTable, Vault};
 
-struct Place {
-    runtime: Runtime,
-    dir: TempDir,
-}
-
-impl Place {
-    fn new() -> Self {
-        Self { runtime: Runtime::new().unwrap(), dir: tempfile::tempdir().unwrap() }
-    }
-
-    fn store(&self) -> Store {
-        let settings = CatalogSettings {
-            // Spaces and dots, as folders of users have them.
-            uri: format!("sqlite:{}", self.dir.path().join("my catalog.db").display()),
-            warehouse: self.dir.path().join("ware house").display().to_string(),
-            name: "audit_host".to_owned(),
-        };
-        self.runtime.block_on(Store::open(&settings)).unwrap()
-    }
-
-    fn table(&self) -> AuditTable {
-        self.table_with(None)
-    }
-
-    fn table_with(&self, vault: Option<Arc<Vault>>) -> AuditTable {
-        let settings = TableSettings {
-            name: TableName::parse("ns.t").unwrap(),
-            group: "g".to_owned(),
-            topics: vec!["events".to_owned()],
-            added_columns: Vec::new(),
-            vault,
-            host_version: "test".to_owned(),
-        };
-        self.runtime.block_on(AuditTable::open(self.store(), settings)).unwrap()
-    }
-
-    /// An epoch of partition 0 that covers `start..start + actions`, one row an action.
-    fn epoch(&self, table: &AuditTable, start: i64, actions: &[&str], n_bad: usize) -> Epoch {
-        let settings = WriterSettings {
-            payloads: Payloads::DigestOnly,
-            payload_bytes_max: 1 << 20,
-            open_partitions_max: 4,
-        };
-        let _on_runtime = self.runtime.enter();
-        let mut writer = table.writer(settings).unwrap();
-        writer.write(&Arc::from("events"), rows(start, actions)).unwrap();
-        let letters = (0..n_bad).map(|n| dead_letter(start + n as i64)).collect();
-        writer.write_dead_letters(letters).unwrap();
-        let mut covered = Offsets::default();
-        let records = (actions.len() + n_bad) as u64;
-        let next = start + records as i64;
-        covered.cover(partition(), Span { start, next, records }).unwrap();
-        let staged = writer.seal().unwrap();
-        Epoch {
-            staged,
-            covered,
-            alerts: Vec::new(),
-            plugins: Vec::new(),
-            changes: Vec::new(),
-            states: Vec::new(),
-        }
-    }
-
-    fn commit(&self, table: &mut AuditTable, epoch: &Epoch) -> Result<Outbox, audit_core::Error> {
-        self.runtime.block_on(async {
-            let outbox = table.stage(epoch).await?;
-            table.commit(epoch, &outbox).await?;
-            Ok(outbox)
-        })
-    }
-
-    fn count(&self, name: &str, column: &str) -> HashMap<String, u64> {
-        let name = TableName::parse(name).unwrap();
-        let summary = self.runtime.block_on(summarize(&self.store(), &name, column)).unwrap();
-        summary.by_value.into_iter().collect()
-    }
-}
-
-fn partition() -> TopicPartition {
-    TopicPartition::new(&Arc::from("events"), 0)
-}
-
-fn rows(start: i64, actions: &[&str]) -> RecordBatch {
-    let n = actions.len();
-    let decoded = schema::decoded();
-    let columns = decoded.fields().iter().map(|field| -> ArrayRef {
-        match field.name().as_str() {
-            schema::EVENT_TIMESTAMP | schema::SOURCE_TIMESTAMP => {
-                Arc::new(TimestampMicrosecondArray::from_value(0, n).with_timezone(schema::UTC))
-            }
-            schema::SOURCE_PARTITION => Arc::new(Int32Array::from_value(0, n)),
-            schema::SOURCE_OFFSET => {
-                Arc::new(Int64Array::from_iter_values(start..start + n as i64))
-            }
-            schema::ACTION_TYPE => Arc::new(StringArray::from(actions.to_vec())),
-            _ => Arc::new(StringArray::from(vec![Some("x"); n])),
-        }
-    });
-    RecordBatch::try_new(Arc::clone(&decoded), columns.collect()).unwrap()
-}
-
-fn dead_letter(offset: i64) -> DeadLetter {
-    DeadLetter {
-        topic: Arc::from("events"),
-        partition: 0,
-        offset,
-        timestamp_ms: None,
-        class: ReasonClass::InvalidJson,
-        reason: "byte 0".to_owned(),
-        plugin: None,
-        payload: b"SECRET".to_vec(),
-    }
-}
-
-fn files_below(folder: &Path) -> Vec<std::path::PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            found.extend(files_below(&path));
-        } else {
-            found.push(path);
-        }
-    }
-    found
-}
+use crate::place::{Place, files_below, partition};
 
 #[test]
 fn rows_and_offsets_become_visible_together_and_survive_a_restart() {

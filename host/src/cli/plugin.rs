@@ -1,0 +1,113 @@
+//! The command line of `audit-host plugin`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::LogArgs;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PluginCommand {
+    /// Lists the plugins that judge now, as the table remembers them
+    List(ListArgs),
+    /// Lists what happened to the plugins, oldest first
+    History(HistoryArgs),
+    /// Puts back the component that ran before
+    Rollback(RollbackArgs),
+    /// Puts the candidate that runs as a shadow in its plugin's place
+    Promote(PromoteArgs),
+}
+
+impl PluginCommand {
+    pub(crate) fn log(&self) -> &LogArgs {
+        match self {
+            Self::List(args) => &args.log,
+            Self::History(args) => &args.log,
+            Self::Rollback(args) => &args.log,
+            Self::Promote(args) => &args.log,
+        }
+    }
+}
+
+/// Which table, found as a run finds it.
+#[derive(Debug, Default, Args)]
+pub(crate) struct TableArgs {
+    /// Configuration file (TOML), the one that the host runs with
+    #[arg(long, env = "AUDIT_HOST_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Iceberg catalog: sqlite:PATH [default: sqlite:WAREHOUSE/catalog.db]
+    #[arg(long, env = "AUDIT_HOST_CATALOG", value_name = "URI")]
+    pub(crate) catalog: Option<String>,
+    /// Folder of the tables' files [default: the folder `warehouse` beside the catalog's file]
+    #[arg(long, env = "AUDIT_HOST_WAREHOUSE", value_name = "URI")]
+    pub(crate) warehouse: Option<String>,
+    /// The table
+    #[arg(long, env = "AUDIT_HOST_TABLE", value_name = "NAMESPACE.NAME")]
+    pub(crate) table: Option<String>,
+    /// The group of the host [default: audit-host]
+    #[arg(long, env = "AUDIT_HOST_GROUP")]
+    pub(crate) group: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+    #[command(flatten)]
+    pub(crate) table: TableArgs,
+    /// One JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HistoryArgs {
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+    #[command(flatten)]
+    pub(crate) table: TableArgs,
+    /// Only this plugin
+    #[arg(value_name = "NAME")]
+    pub(crate) plugin: Option<String>,
+    /// One JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RollbackArgs {
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+    #[command(flatten)]
+    pub(crate) table: TableArgs,
+    /// The plugin, as `plugin list` names it
+    #[arg(value_name = "NAME")]
+    pub(crate) plugin: String,
+    #[command(flatten)]
+    pub(crate) pick: PickArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PromoteArgs {
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+    #[command(flatten)]
+    pub(crate) table: TableArgs,
+    /// The plugin beside which the candidate runs
+    #[arg(value_name = "NAME")]
+    pub(crate) plugin: String,
+    #[command(flatten)]
+    pub(crate) pick: PickArgs,
+}
+
+/// Which component, and where it goes.
+#[derive(Debug, Default, Args)]
+pub(crate) struct PickArgs {
+    /// The component with this SHA-256, or the only one whose SHA-256 begins so [default: rollback: the
+    /// one that ran before; promote: the newest candidate]
+    #[arg(long, value_name = "SHA256")]
+    pub(crate) to: Option<String>,
+    /// Write the component to this file and leave the plugin's alone
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}

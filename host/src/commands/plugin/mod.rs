@@ -1,0 +1,73 @@
+//! `audit-host plugin`: what the table knows of its plugins, and putting another component in place.
+//!
+//! Nothing here talks to a running host. It watches its plugins' files, and the table tells what became
+//! of them.
+
+mod list;
+
+mod history;
+mod promote;
+mod rollback;
+
+mod past;
+mod place;
+mod refused;
+
+#[cfg(test)]
+mod tests;
+
+use anyhow::Result;
+use audit_core::PluginId;
+use audit_sink::{PastChange, Store};
+
+pub(crate) use self::refused::Refused;
+use crate::cli::{PluginCommand, TableArgs};
+use crate::config::{self, TablePlace};
+
+pub(crate) async fn run(command: PluginCommand) -> Result<()> {
+    match command {
+        PluginCommand::List(args) => list::run(args).await,
+        PluginCommand::History(args) => history::run(args).await,
+        PluginCommand::Rollback(args) => rollback::run(args).await,
+        PluginCommand::Promote(args) => promote::run(args).await,
+    }
+}
+
+/// The table that a command reads.
+struct Opened {
+    store: Store,
+    place: TablePlace,
+}
+
+impl Opened {
+    async fn open(args: TableArgs) -> Result<Self> {
+        let place = config::resolve_table(args)?;
+        let store = Store::open_existing(&place.catalog).await;
+        Ok(Self { store: store.map_err(reading)?, place })
+    }
+
+    async fn history(&self, plugin: Option<&str>) -> Result<Vec<PastChange>> {
+        let history = audit_sink::history(&self.store, &self.place.name, plugin).await;
+        Ok(history.map_err(reading)?)
+    }
+
+    /// The plugins now. Without a commit of the group there are none.
+    async fn chain(&self) -> Result<Vec<PluginId>> {
+        let Self { store, place } = self;
+        let chain = audit_sink::chain(store, &place.name, &place.group).await.map_err(reading)?;
+        Ok(chain.unwrap_or_default())
+    }
+
+    /// The bytes of a component, which are those that the digest names.
+    async fn component(&self, id: &PluginId) -> Result<Vec<u8>> {
+        let bytes = self.store.components().get(&id.sha256).await;
+        Ok(bytes.map_err(|cause| {
+            let attempted = format!("fetching the plugin {} with SHA-256 {}", id.name, id.sha256);
+            audit_core::Error::caused_by(cause.kind(), attempted, cause)
+        })?)
+    }
+}
+
+fn reading(cause: audit_sink::Error) -> audit_core::Error {
+    audit_core::Error::caused_by(cause.kind(), "reading the table", cause)
+}
