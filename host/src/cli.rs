@@ -76,6 +76,24 @@ pub(crate) struct RunArgs {
     /// A plugin: a component file, or builtin:NAME. Give it again for more; they run in this order
     #[arg(long = "plugin", value_name = "FILE", env = "AUDIT_HOST_PLUGIN", value_delimiter = ',')]
     pub(crate) plugins: Vec<String>,
+    /// A folder of component files, taken by file name behind the --plugin ones; NAME.toml beside
+    /// NAME.wasm configures it
+    #[arg(long, value_name = "DIR", env = "AUDIT_HOST_PLUGIN_DIR")]
+    pub(crate) plugin_dir: Option<PathBuf>,
+    /// A candidate that runs beside a plugin, and of which only a comparison is kept
+    #[arg(long = "shadow", value_name = "PLUGIN=FILE", env = "AUDIT_HOST_SHADOW",
+          value_delimiter = ',')]
+    pub(crate) shadows: Vec<String>,
+    /// Write the comparison to this file, as JSON, every 10 seconds and at the end
+    #[arg(long, value_name = "FILE", env = "AUDIT_HOST_SHADOW_REPORT")]
+    pub(crate) shadow_report: Option<PathBuf>,
+    /// Folder of compiled plugins, or off [default: audit-host/compiled in the user's cache]
+    #[arg(long, value_name = "DIR", env = "AUDIT_HOST_PLUGIN_CACHE")]
+    pub(crate) plugin_cache: Option<String>,
+    /// Exchange plugins when their files change; SIGHUP works without it [default: true]
+    #[arg(long, env = "AUDIT_HOST_WATCH_PLUGINS", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", value_name = "BOOL", value_parser = FalseyValueParser::new())]
+    pub(crate) watch_plugins: Option<bool>,
     /// Kafka brokers: HOST:PORT[,HOST:PORT]
     #[arg(long, env = "AUDIT_HOST_BROKERS", value_name = "LIST")]
     pub(crate) brokers: Option<String>,

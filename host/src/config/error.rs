@@ -24,6 +24,14 @@ pub(crate) enum Error {
         #[source]
         cause: std::io::Error,
     },
+    #[error("reading the plugin folder {}: check the path given to --plugin-dir", path.display())]
+    PluginFolder {
+        path: PathBuf,
+        #[source]
+        cause: std::io::Error,
+    },
+    #[error("the plugin {}: {problem}", path.display())]
+    PluginFile { path: PathBuf, problem: String },
     #[error("there is no built-in plugin {name:?}; there are: {known}")]
     UnknownBuiltin { name: String, known: String },
     #[error(

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::Error;
 use crate::cli::{OnGap, StartAt};
@@ -17,6 +18,8 @@ pub(super) struct File {
     pub(super) alerts: Alerts,
     pub(super) dead_letters: DeadLetters,
     pub(super) limits: Limits,
+    #[serde(rename = "plugins")]
+    pub(super) plugins_place: PluginsPlace,
     #[serde(rename = "plugin")]
     pub(super) plugins: Vec<Plugin>,
     pub(super) keys: BTreeMap<String, Key>,
@@ -81,16 +84,63 @@ pub(super) struct Limits {
     pub(super) open_partitions_max: Option<u64>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+/// Where plugins are, beside those that are listed.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(super) struct PluginsPlace {
+    pub(super) dir: Option<PathBuf>,
+    /// A folder for compiled code, or `off`.
+    pub(super) cache: Option<String>,
+    /// Whether files are watched.
+    pub(super) watch: Option<bool>,
+    /// By plugin the file of a candidate that runs beside it.
+    pub(super) shadow: BTreeMap<String, String>,
+    pub(super) shadow_report: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub(super) struct Plugin {
     /// A component file or `builtin:NAME`.
     pub(super) path: String,
-    #[serde(default)]
     pub(super) config: toml::Table,
     /// Names of `[keys]` that the plugin may use.
-    #[serde(default)]
     pub(super) keys: Vec<String>,
+    pub(super) on_error: OnError,
+    pub(super) scope: Scope,
+    pub(super) keyed_by: Vec<String>,
+    pub(super) limits: PluginLimits,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum OnError {
+    #[default]
+    Quarantine,
+    Halt,
+    Pass,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Scope {
+    #[default]
+    Merged,
+    Partition,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(super) struct PluginLimits {
+    pub(super) batch_time: Option<String>,
+    pub(super) setup_time: Option<String>,
+    pub(super) breaker_pause: Option<String>,
+    pub(super) memory_bytes_max: Option<u64>,
+    pub(super) output_bytes_max: Option<u64>,
+    pub(super) table_elements_max: Option<u64>,
+    pub(super) instances_max: Option<u64>,
+    pub(super) file_bytes_max: Option<u64>,
+    pub(super) poison_rows_max: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -99,8 +149,17 @@ pub(super) struct Key {
     pub(super) file: PathBuf,
 }
 
-/// Reads and parses a file. An unknown key is refused with the nearest known one.
+/// Reads and parses a configuration file. An unknown key is refused with the nearest known one.
 pub(super) fn read(path: &Path) -> Result<File, Error> {
+    parse(path)
+}
+
+/// The same for a file that holds what one `[[plugin]]` does.
+pub(super) fn read_plugin(path: &Path) -> Result<Plugin, Error> {
+    parse(path)
+}
+
+fn parse<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
     let text = std::fs::read_to_string(path)
         .map_err(|cause| Error::Read { path: path.to_owned(), cause })?;
     toml::from_str(&text).map_err(|error| {

@@ -3,9 +3,11 @@
 mod error;
 mod file;
 mod place;
+mod plugins;
 mod resolve;
 mod secret;
 
 pub(crate) use error::Error;
 pub(crate) use place::{TablePlace, resolve_table};
-pub(crate) use resolve::{PluginEntry, Settings, parse_duration, resolve};
+pub(crate) use plugins::{PluginEntry, PluginPlaces, Wanted};
+pub(crate) use resolve::{Settings, parse_duration, resolve};

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use audit_alert::Target;
+use audit_chain::{OnError, Scope};
 use audit_sink::{CatalogSettings, TableName};
 use serde_json::json;
 
 use super::file::{self, File, Payload};
+use super::plugins::{PluginEntry, PluginPlaces, Wanted};
 use super::{Error, secret};
 use crate::cli::{OnGap, RunArgs, StartAt};
 
@@ -49,18 +51,13 @@ pub(crate) struct Settings {
     pub(crate) max_record_bytes: u64,
     pub(crate) epoch_rows_max: u64,
     pub(crate) open_partitions_max: u64,
-    pub(crate) plugins: Vec<PluginEntry>,
-    pub(crate) keys: BTreeMap<String, PathBuf>,
-}
-
-/// A plugin as configured.
-#[derive(Debug, Clone)]
-pub(crate) struct PluginEntry {
-    /// A component file or `builtin:NAME`.
-    pub(crate) path: String,
-    /// JSON text that is an object.
-    pub(crate) config: String,
-    pub(crate) keys: Vec<String>,
+    /// Where plugins come from, to look there again.
+    pub(crate) places: PluginPlaces,
+    pub(crate) wanted: Wanted,
+    /// The folder of compiled code; `None`: every start compiles.
+    pub(crate) plugin_cache: Option<PathBuf>,
+    pub(crate) watch_plugins: bool,
+    pub(crate) shadow_report: Option<PathBuf>,
 }
 
 /// Flags and variables (clap has merged them) over the file over the defaults.
@@ -69,9 +66,15 @@ pub(crate) fn resolve(args: RunArgs) -> Result<Settings, Error> {
         Some(path) => file::read(path)?,
         None => File::default(),
     };
-    let plugins = plugins(&args.plugins, &file)?;
+    let places = PluginPlaces {
+        config: args.config.clone(),
+        flags: args.plugins.clone(),
+        folder: args.plugin_dir.clone(),
+        shadows: shadows(&args.shadows)?,
+    };
+    let wanted = places.wanted(&file)?;
     let catalog = catalog(&args, &file)?;
-    let File { kafka, table, run, alerts, dead_letters, limits, keys, .. } = file;
+    let File { kafka, table, run, alerts, dead_letters, limits, plugins_place, .. } = file;
     let (duration, until_end) =
         end(args.duration.or(run.duration), args.until_end.or(run.until_end))?;
     let alerts = args.alerts.or(alerts.to).unwrap_or_else(|| "stdout".to_owned());
@@ -111,9 +114,46 @@ pub(crate) fn resolve(args: RunArgs) -> Result<Settings, Error> {
             limits.open_partitions_max,
             OPEN_PARTITIONS_MAX,
         )?,
-        plugins,
-        keys: keys.into_iter().map(|(name, key)| (name, key.file)).collect(),
+        places,
+        wanted,
+        plugin_cache: plugin_cache(args.plugin_cache.or(plugins_place.cache))?,
+        watch_plugins: args.watch_plugins.or(plugins_place.watch).unwrap_or(true),
+        shadow_report: args.shadow_report.or(plugins_place.shadow_report),
     })
+}
+
+/// `PLUGIN=FILE`, each plugin once.
+fn shadows(flags: &[String]) -> Result<Vec<(String, String)>, Error> {
+    let mut shadows: Vec<(String, String)> = Vec::new();
+    for flag in flags {
+        let problem = "must be PLUGIN=FILE, for example redact_pii=new.wasm";
+        let (plugin, candidate) =
+            flag.split_once('=').ok_or_else(|| value("--shadow", flag, problem))?;
+        if plugin.is_empty() || candidate.is_empty() {
+            return Err(value("--shadow", flag, problem));
+        }
+        if shadows.iter().any(|(known, _)| known == plugin) {
+            return Err(value("--shadow", flag, "gives a plugin a second candidate: one at a time"));
+        }
+        shadows.push((plugin.to_owned(), candidate.to_owned()));
+    }
+    Ok(shadows)
+}
+
+/// By default a folder in the user's cache; without a home there is none.
+fn plugin_cache(given: Option<String>) -> Result<Option<PathBuf>, Error> {
+    match given.as_deref() {
+        Some("off") => Ok(None),
+        Some("") => Err(value("--plugin-cache", "", "is empty: name a folder, or write off")),
+        Some(folder) => Ok(Some(PathBuf::from(folder))),
+        None => {
+            let given = |name| std::env::var_os(name).filter(|dir| !dir.is_empty());
+            let base = given("XDG_CACHE_HOME")
+                .map(PathBuf::from)
+                .or_else(|| Some(PathBuf::from(given("HOME")?).join(".cache")));
+            Ok(base.map(|base| base.join("audit-host/compiled")))
+        }
+    }
 }
 
 fn topics(flag: Vec<String>, file: Vec<String>) -> Result<Vec<String>, Error> {
@@ -181,7 +221,7 @@ fn missing(what: &'static str, flag: &'static str, key: &'static str) -> Error {
     Error::Missing { what, flag, variable, key }
 }
 
-fn value(key: &str, value: &str, problem: &str) -> Error {
+pub(super) fn value(key: &str, value: &str, problem: &str) -> Error {
     Error::Value { key: key.to_owned(), value: value.to_owned(), problem: problem.to_owned() }
 }
 
@@ -216,44 +256,14 @@ pub(super) fn catalog(args: &RunArgs, file: &File) -> Result<CatalogSettings, Er
     Ok(CatalogSettings { uri, warehouse, name })
 }
 
-/// The plugins of the command line, with the configuration that the file has for the same path; or
-/// those of the file.
-fn plugins(flags: &[String], file: &File) -> Result<Vec<PluginEntry>, Error> {
-    let entry = |plugin: &file::Plugin| PluginEntry {
-        path: plugin.path.clone(),
-        config: serde_json::json!(plugin.config).to_string(),
-        keys: plugin.keys.clone(),
-    };
-    for plugin in &file.plugins {
-        if let Some(key) = plugin.keys.iter().find(|key| !file.keys.contains_key(*key)) {
-            return Err(Error::UnknownKey { plugin: plugin.path.clone(), key: key.clone() });
-        }
-    }
-    if flags.is_empty() {
-        return Ok(file.plugins.iter().map(entry).collect());
-    }
-    let of_flag = |path: &String| {
-        let configured = file.plugins.iter().find(|plugin| plugin.path == *path);
-        configured.map_or_else(
-            || PluginEntry { path: path.clone(), config: "{}".to_owned(), keys: Vec::new() },
-            entry,
-        )
-    };
-    Ok(flags.iter().map(of_flag).collect())
-}
-
 impl Settings {
     /// The settings as a configuration file, secrets masked.
     pub(crate) fn to_toml(&self) -> String {
         let shown =
             |(key, value): (&String, &String)| (key.clone(), secret::shown(key, value).to_owned());
         let properties: BTreeMap<_, _> = self.kafka_properties.iter().map(shown).collect();
-        let plugins = self.plugins.iter().map(|plugin| {
-            let config: serde_json::Value =
-                serde_json::from_str(&plugin.config).unwrap_or_default();
-            json!({ "path": plugin.path, "keys": plugin.keys, "config": config })
-        });
-        let keys = self.keys.iter().map(|(name, file)| (name, json!({ "file": file })));
+        let plugins = self.wanted.plugins.iter().filter(|plugin| !plugin.from_folder).map(shown_plugin);
+        let keys = self.wanted.keys.iter().map(|(name, file)| (name, json!({ "file": file })));
         let payload = match (self.keep_raw_payloads, self.keep_payloads && self.key_file.is_some())
         {
             (true, _) => "raw",
@@ -280,12 +290,46 @@ impl Settings {
                 "epoch-rows-max": self.epoch_rows_max,
                 "open-partitions-max": self.open_partitions_max,
             },
+            "plugins": {
+                "dir": self.wanted.folder, "watch": self.watch_plugins,
+                "cache": self.plugin_cache.as_ref().map_or("off".to_owned(), |f| f.display().to_string()),
+                "shadow": self.wanted.shadows, "shadow-report": self.shadow_report,
+            },
             "plugin": plugins.collect::<Vec<_>>(),
             "keys": keys.collect::<BTreeMap<_, _>>(),
         });
         drop_nulls(&mut file);
         toml::to_string_pretty(&file).unwrap_or_else(|error| format!("# not printable: {error}\n"))
     }
+}
+
+fn shown_plugin(plugin: &PluginEntry) -> serde_json::Value {
+    let config: serde_json::Value = serde_json::from_str(&plugin.config).unwrap_or_default();
+    let limits = &plugin.limits;
+    json!({
+        "path": plugin.path, "keys": plugin.keys, "config": config,
+        "on-error": match plugin.on_error {
+            OnError::Quarantine => "quarantine",
+            OnError::Halt => "halt",
+            OnError::Pass => "pass",
+        },
+        "scope": match plugin.scope {
+            Scope::Merged => "merged",
+            Scope::Partition => "partition",
+        },
+        "keyed-by": plugin.keyed_by,
+        "limits": {
+            "batch-time": format_duration(limits.batch_time),
+            "setup-time": format_duration(limits.setup_time),
+            "breaker-pause": format_duration(limits.breaker_pause),
+            "memory-bytes-max": limits.memory_bytes,
+            "output-bytes-max": limits.output_bytes,
+            "table-elements-max": limits.table_elements,
+            "instances-max": limits.instances,
+            "file-bytes-max": limits.file_bytes,
+            "poison-rows-max": limits.poison_rows,
+        },
+    })
 }
 
 fn format_duration(duration: Duration) -> String {
@@ -365,10 +409,10 @@ mod tests {
         let settings = resolve(args).unwrap();
         assert_eq!((settings.brokers.as_str(), settings.group.as_str()), ("h:1", "g"));
         assert!(
-            settings.plugins[0].config.contains("drop"),
+            settings.wanted.plugins[0].config.contains("drop"),
             "the file's config goes with the flag"
         );
-        assert_eq!(settings.plugins[1].config, "{}");
+        assert_eq!(settings.wanted.plugins[1].config, "{}");
         let printed = settings.to_toml();
         assert!(!printed.contains("hunter2"), "{printed}");
         // What is printed is a configuration file again.

@@ -1,0 +1,309 @@
+//! The plugins that are wanted: out of flags, the configuration file and a folder. Asked again whenever
+//! one of them changes while the program runs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use audit_chain::{Limits, OnError, Scope};
+
+use super::Error;
+use super::file::{self, File};
+use super::resolve::{parse_duration, value};
+
+/// Longer calls would hold the stream up for as long.
+const TIME_MAX: Duration = Duration::from_mins(10);
+/// A batch is judged within this at least.
+const TIME_MIN: Duration = Duration::from_millis(10);
+const MEMORY_BYTES: (u64, u64) = (1 << 20, 4 << 30);
+const OUTPUT_BYTES: (u64, u64) = (64 << 10, 1 << 30);
+const FILE_BYTES: (u64, u64) = (1 << 10, 1 << 30);
+const TABLE_ELEMENTS: (u64, u64) = (100, 10_000_000);
+const INSTANCES: (u64, u64) = (1, 1000);
+const POISON_ROWS: (u64, u64) = (0, 1_000_000);
+
+/// A plugin as configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PluginEntry {
+    /// A component file or `builtin:NAME`, as written.
+    pub(crate) path: String,
+    /// JSON text that is an object.
+    pub(crate) config: String,
+    pub(crate) keys: Vec<String>,
+    pub(crate) on_error: OnError,
+    pub(crate) scope: Scope,
+    pub(crate) keyed_by: Vec<String>,
+    pub(crate) limits: Limits,
+    /// Whether it came out of the plugin folder: it stays when its file goes.
+    pub(crate) from_folder: bool,
+}
+
+impl PluginEntry {
+    /// A plugin with an empty configuration.
+    pub(crate) fn plain(path: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            config: "{}".to_owned(),
+            keys: Vec::new(),
+            on_error: OnError::default(),
+            scope: Scope::default(),
+            keyed_by: Vec::new(),
+            limits: Limits::default(),
+            from_folder: false,
+        }
+    }
+
+    /// The name of a built-in plugin.
+    pub(crate) fn builtin(&self) -> Option<&str> {
+        self.path.strip_prefix("builtin:")
+    }
+
+    /// The file's absolute path, or `builtin:NAME`: what the table calls it.
+    pub(crate) fn origin(&self) -> String {
+        if self.builtin().is_some() {
+            return self.path.clone();
+        }
+        let absolute = std::path::absolute(&self.path);
+        absolute.map_or_else(|_| self.path.clone(), |path| path.display().to_string())
+    }
+}
+
+/// Where plugins come from.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct PluginPlaces {
+    /// The configuration file, if there is one.
+    pub(crate) config: Option<PathBuf>,
+    /// `--plugin`: with these the list of the file only configures.
+    pub(crate) flags: Vec<String>,
+    /// `--plugin-dir`.
+    pub(crate) folder: Option<PathBuf>,
+    /// `--shadow PLUGIN=FILE`.
+    pub(crate) shadows: Vec<(String, String)>,
+}
+
+/// The plugins in their order, and what they need.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Wanted {
+    pub(crate) folder: Option<PathBuf>,
+    pub(crate) plugins: Vec<PluginEntry>,
+    pub(crate) keys: BTreeMap<String, PathBuf>,
+    /// By plugin the file of the candidate beside it.
+    pub(crate) shadows: BTreeMap<String, String>,
+}
+
+impl PluginPlaces {
+    /// Reads everything again.
+    pub(crate) fn look(&self) -> Result<Wanted, Error> {
+        let file = match &self.config {
+            Some(path) => file::read(path)?,
+            None => File::default(),
+        };
+        self.wanted(&file)
+    }
+
+    /// What is wanted, with a configuration file that was read already.
+    pub(super) fn wanted(&self, file: &File) -> Result<Wanted, Error> {
+        let mut plugins = listed(&self.flags, file)?;
+        let folder = self.folder.as_ref().or(file.plugins_place.dir.as_ref());
+        if let Some(folder) = folder {
+            let given: BTreeSet<String> = plugins.iter().map(PluginEntry::origin).collect();
+            let found = in_folder(folder, file)?;
+            plugins.extend(found.into_iter().filter(|entry| !given.contains(&entry.origin())));
+        }
+        let mut shadows = BTreeMap::new();
+        for (plugin, candidate) in
+            file.plugins_place.shadow.iter().chain(self.shadows.iter().map(|(p, c)| (p, c)))
+        {
+            shadows.insert(plugin.clone(), candidate.clone());
+        }
+        let keys = file.keys.iter().map(|(name, key)| (name.clone(), key.file.clone())).collect();
+        Ok(Wanted { folder: folder.cloned(), plugins, keys, shadows })
+    }
+}
+
+/// The plugins of the command line, with the configuration that the file has for the same path; or
+/// those of the file.
+fn listed(flags: &[String], file: &File) -> Result<Vec<PluginEntry>, Error> {
+    let entries: Vec<_> =
+        file.plugins.iter().map(|plugin| entry(plugin, file)).collect::<Result<_, _>>()?;
+    if flags.is_empty() {
+        return Ok(entries);
+    }
+    let of_flag = |path: &String| {
+        let configured = entries.iter().find(|entry| entry.path == *path);
+        configured.cloned().unwrap_or_else(|| PluginEntry::plain(path))
+    };
+    Ok(flags.iter().map(of_flag).collect())
+}
+
+/// Every component of the folder, by file name; `NAME.toml` beside `NAME.wasm` holds what a `[[plugin]]`
+/// would.
+fn in_folder(folder: &Path, file: &File) -> Result<Vec<PluginEntry>, Error> {
+    let failed =
+        |cause| Error::PluginFolder { path: folder.to_owned(), cause };
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.extension().is_some_and(|extension| extension == "wasm") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    paths.iter().map(|path| of_folder(path, file)).collect()
+}
+
+fn of_folder(path: &Path, file: &File) -> Result<PluginEntry, Error> {
+    let Some(text) = path.to_str() else {
+        let shown = path.display().to_string();
+        return Err(value("--plugin-dir", &shown, "is a file name that is not UTF-8: rename it"));
+    };
+    let beside = path.with_extension("toml");
+    let mut plugin = if beside.exists() { file::read_plugin(&beside)? } else { file::Plugin::default() };
+    text.clone_into(&mut plugin.path);
+    Ok(PluginEntry { from_folder: true, ..entry(&plugin, file)? })
+}
+
+fn entry(plugin: &file::Plugin, file: &File) -> Result<PluginEntry, Error> {
+    if plugin.path.is_empty() {
+        return Err(value("plugin.path", "", "is empty: name a component file or builtin:NAME"));
+    }
+    if let Some(key) = plugin.keys.iter().find(|key| !file.keys.contains_key(*key)) {
+        return Err(Error::UnknownKey { plugin: plugin.path.clone(), key: key.clone() });
+    }
+    Ok(PluginEntry {
+        path: plugin.path.clone(),
+        config: serde_json::json!(plugin.config).to_string(),
+        keys: plugin.keys.clone(),
+        on_error: match plugin.on_error {
+            file::OnError::Quarantine => OnError::Quarantine,
+            file::OnError::Halt => OnError::Halt,
+            file::OnError::Pass => OnError::Pass,
+        },
+        scope: match plugin.scope {
+            file::Scope::Merged => Scope::Merged,
+            file::Scope::Partition => Scope::Partition,
+        },
+        keyed_by: plugin.keyed_by.clone(),
+        limits: limits(&plugin.path, &plugin.limits)?,
+        from_folder: false,
+    })
+}
+
+fn limits(plugin: &str, given: &file::PluginLimits) -> Result<Limits, Error> {
+    let default = Limits::default();
+    let key = |name: &str| format!("plugin {plugin}: limits.{name}");
+    let time = |name: &str, text: &Option<String>, default| match text {
+        None => Ok(default),
+        Some(text) => {
+            let time = parse_duration(&key(name), text)?;
+            if (TIME_MIN..=TIME_MAX).contains(&time) {
+                return Ok(time);
+            }
+            Err(value(&key(name), text, "must be from 10ms to 10m"))
+        }
+    };
+    let number = |name: &str, number: Option<u64>, default: u64, (min, max): (u64, u64)| {
+        let number = number.unwrap_or(default);
+        if (min..=max).contains(&number) {
+            return Ok(number);
+        }
+        let problem = format!("must be from {min} to {max}");
+        Err(value(&key(name), &number.to_string(), &problem))
+    };
+    let size = |name, given, default: usize, range| {
+        number(name, given, default as u64, range)
+            .map(|n| usize::try_from(n).unwrap_or(usize::MAX))
+    };
+    Ok(Limits {
+        batch_time: time("batch-time", &given.batch_time, default.batch_time)?,
+        setup_time: time("setup-time", &given.setup_time, default.setup_time)?,
+        breaker_pause: time("breaker-pause", &given.breaker_pause, default.breaker_pause)?,
+        memory_bytes: size(
+            "memory-bytes-max",
+            given.memory_bytes_max,
+            default.memory_bytes,
+            MEMORY_BYTES,
+        )?,
+        output_bytes: size(
+            "output-bytes-max",
+            given.output_bytes_max,
+            default.output_bytes,
+            OUTPUT_BYTES,
+        )?,
+        table_elements: size(
+            "table-elements-max",
+            given.table_elements_max,
+            default.table_elements,
+            TABLE_ELEMENTS,
+        )?,
+        instances: size("instances-max", given.instances_max, default.instances, INSTANCES)?,
+        file_bytes: number("file-bytes-max", given.file_bytes_max, default.file_bytes, FILE_BYTES)?,
+        poison_rows: size(
+            "poison-rows-max",
+            given.poison_rows_max,
+            default.poison_rows,
+            POISON_ROWS,
+        )?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(text: &str, flags: &[&str]) -> Result<Wanted, Error> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        let flags = flags.iter().map(ToString::to_string).collect();
+        let config = Some(file.path().to_owned());
+        PluginPlaces { config, flags, ..PluginPlaces::default() }.look()
+    }
+
+    #[test]
+    fn limits_out_of_range_name_plugin_and_key() {
+        for (limit, problem) in [
+            ("batch-time = \"1h\"", "plugin a.wasm: limits.batch-time: \"1h\" must be from 10ms to 10m"),
+            ("batch-time = \"5\"", "is no time"),
+            ("memory-bytes-max = 3", "limits.memory-bytes-max: \"3\" must be from 1048576 to"),
+            ("instances-max = 0", "limits.instances-max: \"0\" must be from 1 to 1000"),
+            ("memory-bytes = 1", "unknown field `memory-bytes`"),
+        ] {
+            let text = format!("[[plugin]]\npath = \"a.wasm\"\nlimits = {{ {limit} }}\n");
+            let error = wanted(&text, &[]).unwrap_err().to_string();
+            assert!(error.contains(problem), "{error}");
+        }
+        let text = "[[plugin]]\npath = \"a\"\nlimits = { batch-time = \"2s\", poison-rows-max = 0 }";
+        let limits = wanted(text, &[]).unwrap().plugins[0].limits;
+        assert_eq!((limits.batch_time, limits.poison_rows), (Duration::from_secs(2), 0));
+    }
+
+    #[test]
+    fn a_folder_is_taken_by_name_with_the_configuration_beside_each_file() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["20-b.wasm", "10-a.wasm", "notes.txt"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        let toml = "on-error = \"halt\"\nconfig = { x = 1 }\n";
+        std::fs::write(folder.path().join("20-b.toml"), toml).unwrap();
+        let places =
+            PluginPlaces { folder: Some(folder.path().to_owned()), ..PluginPlaces::default() };
+        let plugins = places.look().unwrap().plugins;
+        assert_eq!(plugins.len(), 2);
+        assert!(plugins[0].path.ends_with("10-a.wasm"));
+        assert_eq!(plugins[1].on_error, OnError::Halt);
+        assert_eq!(plugins[1].config, r#"{"x":1}"#);
+        std::fs::write(folder.path().join("20-b.toml"), "on-eror = 1").unwrap();
+        let error = places.look().unwrap_err().to_string();
+        assert!(error.contains("20-b.toml") && error.contains("did you mean `on-error`"), "{error}");
+        let absent = PluginPlaces { folder: Some("/no/such".into()), ..PluginPlaces::default() };
+        assert!(absent.look().unwrap_err().to_string().contains("/no/such"));
+    }
+
+    #[test]
+    fn a_flag_takes_the_configuration_of_its_path() {
+        let text = "[[plugin]]\npath = \"a\"\nconfig = { x = 1 }\n[[plugin]]\npath = \"b\"\n";
+        let plugins = wanted(text, &["c", "a"]).unwrap().plugins;
+        assert_eq!(plugins[0], PluginEntry::plain("c"));
+        assert_eq!(plugins[1].config, r#"{"x":1}"#);
+    }
+}
