@@ -111,3 +111,32 @@ pub(crate) struct PickArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory as _, Parser as _};
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    #[test]
+    fn the_commands_of_the_docs_are_understood() {
+        Cli::command().debug_assert();
+        let of = |line: &str| match Cli::parse_from(line.split(' ')).command {
+            Some(Command::Plugin(command)) => command,
+            other => panic!("{line}: {other:?}"),
+        };
+        let config = "--config audit-host.toml";
+        assert!(matches!(of(&format!("audit-host plugin list {config}")), PluginCommand::List(_)));
+        let history = of(&format!("audit-host plugin history redact_pii --json {config}"));
+        assert!(
+            matches!(history, PluginCommand::History(args) if args.json && args.plugin.is_some())
+        );
+        let line = format!("audit-host plugin rollback p --to 3f2a9c1b --output old.wasm {config}");
+        let PluginCommand::Rollback(args) = of(&line) else { panic!("{line}") };
+        assert_eq!((args.plugin.as_str(), args.pick.to.as_deref()), ("p", Some("3f2a9c1b")));
+        assert!(args.table.config.is_some() && args.pick.output.is_some());
+        let promote = of(&format!("audit-host plugin promote redact_pii {config}"));
+        assert!(matches!(promote, PluginCommand::Promote(_)));
+    }
+}

@@ -402,9 +402,9 @@ fn stand_of(
         };
         (!is_as_known).then(|| (at.clone(), span.start, stands))
     });
-    let moves = epoch.covered.iter().any(|(_, span)| span.start < span.next);
+    let reads_on = epoch.covered.iter().any(|(_, span)| span.start < span.next);
     match moved {
-        None if moves => Stand::Ready,
+        None if reads_on => Stand::Ready,
         // Without a record (only alerts, or changes of the chain) no offset tells whether it is done.
         None | Some(_) if provenance::has_epoch(table, epoch_id) => Stand::Done,
         None => stand_of_nothing_read(table, group, known),

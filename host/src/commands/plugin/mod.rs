@@ -51,11 +51,12 @@ impl Opened {
         Ok(history.map_err(reading)?)
     }
 
-    /// The plugins now. Without a commit of the group there are none.
+    /// The plugins now, in their order.
     async fn chain(&self) -> Result<Vec<PluginId>> {
         let Self { store, place } = self;
         let chain = audit_sink::chain(store, &place.name, &place.group).await.map_err(reading)?;
-        Ok(chain.unwrap_or_default())
+        let (table, group) = (place.name.to_string(), place.group.clone());
+        Ok(chain.ok_or(Refused::NoCommit { table, group })?)
     }
 
     /// The bytes of a component, which are those that the digest names.

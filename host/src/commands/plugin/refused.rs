@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refused {
+    #[error("group {group} has committed nothing to the table {table} yet: check --group")]
+    NoCommit { table: String, group: String },
     #[error("the table {table} knows no plugin {plugin:?} of group {group}; it knows: {known}")]
     UnknownPlugin { plugin: String, table: String, group: String, known: String },
     #[error(

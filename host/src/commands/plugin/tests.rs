@@ -172,6 +172,10 @@ fn what_cannot_be_put_in_place_leaves_the_file_alone() {
     fs::write(&file, "two").unwrap();
     says(place.rollback(PickArgs::default()).unwrap_err(), "the table ns.t: is not in the catalog");
     place.host(Vec::new(), Vec::new());
+    let table = TableArgs { group: Some("other".to_owned()), ..place.args() };
+    let list = ListArgs { log: LogArgs::default(), table, json: false };
+    let other = place.runtime.block_on(run(PluginCommand::List(list))).unwrap_err();
+    says(other, "group other has committed nothing to the table ns.t");
     let unknown = says(place.rollback(PickArgs::default()).unwrap_err(), "no plugin \"p\"");
     assert!(unknown.is::<Refused>());
     says(place.promote().unwrap_err(), "no plugin \"p\"");
