@@ -81,8 +81,12 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "DIR", env = "AUDIT_HOST_PLUGIN_DIR")]
     pub(crate) plugin_dir: Option<PathBuf>,
     /// A candidate that runs beside a plugin, and of which only a comparison is kept
-    #[arg(long = "shadow", value_name = "PLUGIN=FILE", env = "AUDIT_HOST_SHADOW",
-          value_delimiter = ',')]
+    #[arg(
+        long = "shadow",
+        value_name = "PLUGIN=FILE",
+        env = "AUDIT_HOST_SHADOW",
+        value_delimiter = ','
+    )]
     pub(crate) shadows: Vec<String>,
     /// Write the comparison to this file, as JSON, every 10 seconds and at the end
     #[arg(long, value_name = "FILE", env = "AUDIT_HOST_SHADOW_REPORT")]

@@ -8,6 +8,7 @@ mod config;
 mod builtin;
 mod commands;
 mod logging;
+mod plugins;
 mod progress;
 mod wire;
 

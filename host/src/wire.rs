@@ -1,23 +1,21 @@
 //! Builds every stage, in the order of the flow.
 
-use std::path::Path;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::Result;
 use audit_alert::AlertLines;
-use audit_chain::{Engine, Key, Keys, Plugin, PluginChain, PluginSource};
-use audit_core::Budget;
+use audit_chain::{Plugin, PluginChain};
 use audit_core::pipeline::Stages;
+use audit_core::{Budget, Counters};
 use audit_decode::JsonDecoder;
 use audit_sink::{AuditTable, Payloads, Store, TableSettings, Vault, WriterSettings};
 use audit_source::{KafkaSource, Start};
+use tokio::runtime::Handle;
 
-use crate::builtin;
 use crate::cli::{OnGap, StartAt};
-use crate::config::{self, PluginEntry, Settings};
-
-/// A key shorter than this could be guessed.
-const KEY_BYTES_MIN: usize = 16;
+use crate::config::{self, Settings};
+use crate::plugins::{self, Loader, Reloader};
 
 /// The stages of a run, and what is worth saying about them.
 pub(crate) struct Wired {
@@ -25,13 +23,14 @@ pub(crate) struct Wired {
     pub(crate) budget: Budget,
     pub(crate) n_partitions: usize,
     pub(crate) plugins: Vec<String>,
+    pub(crate) reloader: Reloader,
     pub(crate) location: String,
 }
 
 /// Opens everything that a run needs. What is quick to find wrong comes first: plugins, then the
 /// table, then the broker.
-pub(crate) async fn wire(settings: &Settings) -> Result<Wired> {
-    let mut chain = load_chain(settings)?;
+pub(crate) async fn wire(settings: &Settings, counters: &Arc<Counters>) -> Result<Wired> {
+    let Loaded { loader, mut chain, components, active } = load_chain(settings, counters)?;
     let alerts =
         AlertLines::open(settings.alerts.clone()).await.map_err(audit_core::Error::from)?;
     let vault = match &settings.key_file {
@@ -40,6 +39,10 @@ pub(crate) async fn wire(settings: &Settings) -> Result<Wired> {
     };
     let mut table =
         open_table(settings, &chain, vault.clone()).await.map_err(audit_core::Error::from)?;
+    for (sha256, component) in &components {
+        let kept = table.components().put(sha256, component).await;
+        kept.map_err(audit_core::Error::from)?;
+    }
     let states = table.states().await.map_err(audit_core::Error::from)?;
     chain.restore(&states).map_err(audit_core::Error::from)?;
     if vault.is_none() && chain.has_detectors() {
@@ -52,11 +55,27 @@ pub(crate) async fn wire(settings: &Settings) -> Result<Wired> {
     let source = connect(settings, &table).await?;
     let claimed = table.claim(&source.starts(), source.topic_ids()).await;
     claimed.map_err(audit_core::Error::from)?;
-    let plugins = chain.plugin_names();
+    chain.starts_at(&source.starts());
+    if let Some(earlier) = table.plugins() {
+        chain.note_earlier(earlier);
+    }
+    let reloader = Reloader {
+        loader,
+        control: chain.control(),
+        places: settings.places.clone(),
+        components: table.components(),
+        runtime: Handle::current(),
+        shadow_report: settings.shadow_report.clone(),
+        active,
+        wanted: settings.wanted.clone(),
+        refused: BTreeMap::new(),
+        shadows: BTreeMap::new(),
+    };
     Ok(Wired {
+        reloader,
+        plugins: chain.plugin_names(),
         budget: Budget { interval: settings.trigger_interval, rows_max: settings.epoch_rows_max },
         n_partitions: source.n_partitions(),
-        plugins,
         location: table.location().to_owned(),
         stages: Stages {
             acks: Box::new(source.acknowledger()),
@@ -72,45 +91,39 @@ pub(crate) async fn wire(settings: &Settings) -> Result<Wired> {
     })
 }
 
-fn load_chain(settings: &Settings) -> Result<PluginChain> {
-    let engine = Engine::new().map_err(audit_core::Error::from)?;
-    let mut plugins = Vec::with_capacity(settings.plugins.len());
-    for entry in &settings.plugins {
-        let source = PluginSource {
-            config: entry.config.clone(),
-            keys: keys_of(entry, settings)?,
-            ..PluginSource::new(&entry.path, component(entry)?)
-        };
-        plugins.push(Plugin::load(&engine, source).map_err(audit_core::Error::from)?);
-    }
-    Ok(PluginChain::new(plugins).map_err(audit_core::Error::from)?)
+/// The plugins as configured, ready; and what is needed to exchange them later.
+struct Loaded {
+    loader: Loader,
+    chain: PluginChain,
+    /// Their bytes, to be kept beside the table.
+    components: Vec<(String, Arc<[u8]>)>,
+    active: BTreeMap<String, String>,
 }
 
-fn component(entry: &PluginEntry) -> Result<Vec<u8>, config::Error> {
-    if let Some(name) = entry.path.strip_prefix("builtin:") {
-        return Ok(builtin::component(name)?.to_vec());
+fn load_chain(settings: &Settings, counters: &Arc<Counters>) -> Result<Loaded> {
+    let engine = plugins::engine(settings).map_err(audit_core::Error::from)?;
+    let loader = Loader { engine };
+    let wanted = &settings.wanted;
+    let (mut loaded, mut components) = (Vec::new(), Vec::new());
+    let mut active = BTreeMap::new();
+    for entry in &wanted.plugins {
+        let source = loader.read(entry, &wanted.keys)?;
+        active.insert(entry.origin(), plugins::fingerprint(entry, &source));
+        let component = Arc::clone(&source.component);
+        let plugin = Plugin::load(&loader.engine, source).map_err(audit_core::Error::from)?;
+        components.push((plugin.id().sha256.clone(), component));
+        loaded.push(plugin);
     }
-    let path = Path::new(&entry.path);
-    std::fs::read(path).map_err(|cause| config::Error::Plugin { path: path.to_owned(), cause })
-}
-
-fn keys_of(entry: &PluginEntry, settings: &Settings) -> Result<Keys, config::Error> {
-    let mut keys = Keys::new();
-    for name in &entry.keys {
-        let Some(path) = settings.keys.get(name) else { continue };
-        let secret = std::fs::read(path).map_err(|cause| config::Error::KeyFile {
-            name: name.clone(),
-            path: path.clone(),
-            cause,
-        })?;
-        let secret = secret.trim_ascii();
-        if secret.len() < KEY_BYTES_MIN {
-            let (name, path, n_bytes) = (name.clone(), path.clone(), secret.len());
-            return Err(config::Error::ShortKey { name, path, n_bytes });
+    for plugin in wanted.shadows.keys() {
+        if !loaded.iter().any(|known| known.id().name == *plugin) {
+            let known: Vec<_> = loaded.iter().map(|p| p.id().name.as_str()).collect();
+            let problem = format!("is no plugin of the chain; there are: {}", known.join(", "));
+            let (key, value) = ("--shadow".to_owned(), plugin.clone());
+            return Err(config::Error::Value { key, value, problem }.into());
         }
-        keys.insert(name.clone(), Key::new(secret));
     }
-    Ok(keys)
+    let chain = PluginChain::new(loaded).map_err(audit_core::Error::from)?;
+    Ok(Loaded { loader, chain: chain.counting(Arc::clone(counters)), components, active })
 }
 
 async fn open_table(

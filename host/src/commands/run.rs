@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -12,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cli::RunArgs;
 use crate::commands::print;
 use crate::config::{self, Settings};
+use crate::plugins::{Cause, Reloader, Watch, on_hangup, report_at_end};
 use crate::progress::{EVERY, Progress};
 use crate::wire::wire;
 
@@ -32,7 +34,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<()> {
 
 /// Runs the flow with these settings until it ends or `stop` is set.
 pub(crate) async fn flow(settings: &Settings, stop: Stop, counters: &Arc<Counters>) -> Result<()> {
-    let wired = wire(settings).await?;
+    let wired = wire(settings, counters).await?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         topics = settings.topics.join(","),
@@ -47,12 +49,26 @@ pub(crate) async fn flow(settings: &Settings, stop: Stop, counters: &Arc<Counter
     }
     let started = Progress::of(counters);
     let reports = tokio::spawn(report(Arc::clone(counters)));
+    let control = wired.reloader.control.clone();
+    let causes = watch_plugins(wired.reloader, settings.watch_plugins)?;
     let ended = pipeline::run(wired.stages, wired.budget, stop, Arc::clone(counters)).await;
     reports.abort();
+    let _ = causes.send(Cause::End);
+    report_at_end(&control, settings.shadow_report.as_deref());
     ended?;
     let now = Progress::of(counters);
     tracing::info!("done: {now}, {:.0} events/s", now.rate_since(&started));
     Ok(())
+}
+
+/// Exchanges plugins beside the stream until it is told that the run ends.
+fn watch_plugins(reloader: Reloader, files: bool) -> Result<Sender<Cause>> {
+    let (watch, causes) = Watch::new(files)?;
+    on_hangup(causes.clone())?;
+    std::thread::Builder::new()
+        .name("plugin-reload".to_owned())
+        .spawn(move || reloader.run(watch))?;
+    Ok(causes)
 }
 
 fn stop_after(duration: Duration, stop: Stop) {

@@ -139,8 +139,7 @@ fn listed(flags: &[String], file: &File) -> Result<Vec<PluginEntry>, Error> {
 /// Every component of the folder, by file name; `NAME.toml` beside `NAME.wasm` holds what a `[[plugin]]`
 /// would.
 fn in_folder(folder: &Path, file: &File) -> Result<Vec<PluginEntry>, Error> {
-    let failed =
-        |cause| Error::PluginFolder { path: folder.to_owned(), cause };
+    let failed = |cause| Error::PluginFolder { path: folder.to_owned(), cause };
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
@@ -158,7 +157,8 @@ fn of_folder(path: &Path, file: &File) -> Result<PluginEntry, Error> {
         return Err(value("--plugin-dir", &shown, "is a file name that is not UTF-8: rename it"));
     };
     let beside = path.with_extension("toml");
-    let mut plugin = if beside.exists() { file::read_plugin(&beside)? } else { file::Plugin::default() };
+    let mut plugin =
+        if beside.exists() { file::read_plugin(&beside)? } else { file::Plugin::default() };
     text.clone_into(&mut plugin.path);
     Ok(PluginEntry { from_folder: true, ..entry(&plugin, file)? })
 }
@@ -211,8 +211,7 @@ fn limits(plugin: &str, given: &file::PluginLimits) -> Result<Limits, Error> {
         Err(value(&key(name), &number.to_string(), &problem))
     };
     let size = |name, given, default: usize, range| {
-        number(name, given, default as u64, range)
-            .map(|n| usize::try_from(n).unwrap_or(usize::MAX))
+        number(name, given, default as u64, range).map(|n| usize::try_from(n).unwrap_or(usize::MAX))
     };
     Ok(Limits {
         batch_time: time("batch-time", &given.batch_time, default.batch_time)?,
@@ -262,7 +261,10 @@ mod tests {
     #[test]
     fn limits_out_of_range_name_plugin_and_key() {
         for (limit, problem) in [
-            ("batch-time = \"1h\"", "plugin a.wasm: limits.batch-time: \"1h\" must be from 10ms to 10m"),
+            (
+                "batch-time = \"1h\"",
+                "plugin a.wasm: limits.batch-time: \"1h\" must be from 10ms to 10m",
+            ),
             ("batch-time = \"5\"", "is no time"),
             ("memory-bytes-max = 3", "limits.memory-bytes-max: \"3\" must be from 1048576 to"),
             ("instances-max = 0", "limits.instances-max: \"0\" must be from 1 to 1000"),
@@ -272,7 +274,8 @@ mod tests {
             let error = wanted(&text, &[]).unwrap_err().to_string();
             assert!(error.contains(problem), "{error}");
         }
-        let text = "[[plugin]]\npath = \"a\"\nlimits = { batch-time = \"2s\", poison-rows-max = 0 }";
+        let text =
+            "[[plugin]]\npath = \"a\"\nlimits = { batch-time = \"2s\", poison-rows-max = 0 }";
         let limits = wanted(text, &[]).unwrap().plugins[0].limits;
         assert_eq!((limits.batch_time, limits.poison_rows), (Duration::from_secs(2), 0));
     }
@@ -294,7 +297,10 @@ mod tests {
         assert_eq!(plugins[1].config, r#"{"x":1}"#);
         std::fs::write(folder.path().join("20-b.toml"), "on-eror = 1").unwrap();
         let error = places.look().unwrap_err().to_string();
-        assert!(error.contains("20-b.toml") && error.contains("did you mean `on-error`"), "{error}");
+        assert!(
+            error.contains("20-b.toml") && error.contains("did you mean `on-error`"),
+            "{error}"
+        );
         let absent = PluginPlaces { folder: Some("/no/such".into()), ..PluginPlaces::default() };
         assert!(absent.look().unwrap_err().to_string().contains("/no/such"));
     }

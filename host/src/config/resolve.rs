@@ -133,7 +133,11 @@ fn shadows(flags: &[String]) -> Result<Vec<(String, String)>, Error> {
             return Err(value("--shadow", flag, problem));
         }
         if shadows.iter().any(|(known, _)| known == plugin) {
-            return Err(value("--shadow", flag, "gives a plugin a second candidate: one at a time"));
+            return Err(value(
+                "--shadow",
+                flag,
+                "gives a plugin a second candidate: one at a time",
+            ));
         }
         shadows.push((plugin.to_owned(), candidate.to_owned()));
     }
@@ -262,7 +266,8 @@ impl Settings {
         let shown =
             |(key, value): (&String, &String)| (key.clone(), secret::shown(key, value).to_owned());
         let properties: BTreeMap<_, _> = self.kafka_properties.iter().map(shown).collect();
-        let plugins = self.wanted.plugins.iter().filter(|plugin| !plugin.from_folder).map(shown_plugin);
+        let plugins =
+            self.wanted.plugins.iter().filter(|plugin| !plugin.from_folder).map(shown_plugin);
         let keys = self.wanted.keys.iter().map(|(name, file)| (name, json!({ "file": file })));
         let payload = match (self.keep_raw_payloads, self.keep_payloads && self.key_file.is_some())
         {

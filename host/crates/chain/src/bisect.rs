@@ -131,7 +131,9 @@ impl Search {
 
     fn take(&mut self, answer: Answer, rows: usize, first_row: usize) {
         let first = first_row as u32;
-        self.verdict.quarantined.extend(answer.quarantined.into_iter().map(|(r, w)| (first + r, w)));
+        self.verdict
+            .quarantined
+            .extend(answer.quarantined.into_iter().map(|(r, w)| (first + r, w)));
         self.verdict.alerts.extend(answer.alerts);
         self.pieces.push((rows, Some(answer.columns)));
     }

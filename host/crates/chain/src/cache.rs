@@ -55,8 +55,8 @@ impl Cache {
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
         made.map_err(|error| refuse(format!("it cannot be made: {error}")))?;
         let uid = own_uid().map_err(|error| refuse(format!("no user id: {error}")))?;
-        let metadata =
-            fs::symlink_metadata(folder).map_err(|error| refuse(format!("no look at it: {error}")))?;
+        let metadata = fs::symlink_metadata(folder)
+            .map_err(|error| refuse(format!("no look at it: {error}")))?;
         if !metadata.is_dir() {
             return Err(refuse("it is no folder (a link to one is none)".to_owned()));
         }
@@ -104,7 +104,8 @@ impl Cache {
             Err(error) => return Err(error.to_string()),
         };
         let metadata = file.metadata().map_err(|error| error.to_string())?;
-        if !metadata.is_file() || metadata.uid() != self.uid || metadata.mode() & OTHERS_WRITE != 0 {
+        if !metadata.is_file() || metadata.uid() != self.uid || metadata.mode() & OTHERS_WRITE != 0
+        {
             return Err("others can write it".to_owned());
         }
         let mut bytes = Vec::new();
@@ -182,9 +183,7 @@ fn trusted(engine: &wasmtime::Engine, code: &[u8]) -> Option<Component> {
     // user can write, and have the digest that was written with them: they are what `serialize` gave.
     // Whoever can forge them can replace this program as well.
     let component = unsafe { Component::deserialize(engine, code) };
-    component
-        .map_err(|error| tracing::debug!(%error, "cached code is of another engine"))
-        .ok()
+    component.map_err(|error| tracing::debug!(%error, "cached code is of another engine")).ok()
 }
 
 #[cfg(test)]
@@ -215,7 +214,9 @@ mod tests {
         let (_folder, engine, cache, component) = cached();
         let path = cache.path("digest");
         let whole = fs::read(&path).unwrap();
-        for broken in [&whole[..whole.len() - 1], &whole[..7], b"", b"ahcwasm1 and more, but no code"] {
+        for broken in
+            [&whole[..whole.len() - 1], &whole[..7], b"", b"ahcwasm1 and more, but no code"]
+        {
             fs::write(&path, broken).unwrap();
             assert!(cache.get(&engine, "digest").is_none());
         }

@@ -135,9 +135,10 @@ impl PluginChain {
             origin: slot.blueprint.origin.clone(),
             id: slot.blueprint.id.clone(),
         };
-        let shadows = self.slots.iter().filter_map(|slot| {
-            Some((slot.name().to_owned(), slot.shadow.as_ref()?.report()))
-        });
+        let shadows = self
+            .slots
+            .iter()
+            .filter_map(|slot| Some((slot.name().to_owned(), slot.shadow.as_ref()?.report())));
         let mut view = see(&self.view);
         view.running = self.slots.iter().map(running).collect();
         view.shadows = shadows.collect();
@@ -191,7 +192,11 @@ impl PluginChain {
                 let message = format!(
                     "The plugin {name} is not asked for {pause:?} at a time: {why}. Rows become {} \
                      meanwhile. Exchange the plugin or its configuration.",
-                    if blueprint.on_error == OnError::Pass { "unjudged rows" } else { "dead letters" }
+                    if blueprint.on_error == OnError::Pass {
+                        "unjudged rows"
+                    } else {
+                        "dead letters"
+                    }
                 );
                 self.alert(&blueprint, "plugin-breaker", Severity::Critical, message);
                 let id = Some(blueprint.id.clone());
@@ -210,7 +215,12 @@ impl PluginChain {
             && !self.told.contains(name)
         {
             self.told.push(name.clone());
-            tracing::warn!(plugin = name, rows = verdict.poison.len(), why, "a plugin failed on rows");
+            tracing::warn!(
+                plugin = name,
+                rows = verdict.poison.len(),
+                why,
+                "a plugin failed on rows"
+            );
             let message = format!(
                 "The plugin {name} could not judge {} rows of a batch: {why}. They are kept as the \
                  configuration says (on-error).",
@@ -270,9 +280,7 @@ impl Work {
             .map(|(row, why)| (row, (ReasonClass::Quarantined, why)))
             .collect();
         if !passes {
-            out.extend(
-                poison.into_iter().map(|(row, why)| (row, (ReasonClass::PluginFault, why))),
-            );
+            out.extend(poison.into_iter().map(|(row, why)| (row, (ReasonClass::PluginFault, why))));
         }
         if out.is_empty() {
             return Ok(());
@@ -291,13 +299,9 @@ impl Work {
         Ok(())
     }
 
-    fn halted(
-        &self,
-        plugin: &Blueprint,
-        raw: &RawBatch,
-        poison: &BTreeMap<u32, String>,
-    ) -> Error {
-        let (row, problem) = poison.first_key_value().map_or((0, ""), |(r, why)| (*r as usize, why));
+    fn halted(&self, plugin: &Blueprint, raw: &RawBatch, poison: &BTreeMap<u32, String>) -> Error {
+        let (row, problem) =
+            poison.first_key_value().map_or((0, ""), |(r, why)| (*r as usize, why));
         let place = || {
             let partitions = self.columns.column_by_name(schema::SOURCE_PARTITION)?;
             let offsets = self.columns.column_by_name(schema::SOURCE_OFFSET)?;

@@ -61,7 +61,12 @@ impl Engine {
     }
 
     /// What a component asks for and offers, whether or not it is a plugin of ours.
-    pub fn interfaces(&self, plugin: &str, bytes: &[u8], sha256: &str) -> Result<Interfaces, Error> {
+    pub fn interfaces(
+        &self,
+        plugin: &str,
+        bytes: &[u8],
+        sha256: &str,
+    ) -> Result<Interfaces, Error> {
         Ok(Interfaces::of(&self.component(plugin, bytes, sha256)?))
     }
 
@@ -74,7 +79,8 @@ impl Engine {
     ) -> Result<Compiled, Error> {
         let component = self.component(plugin, bytes, sha256)?;
         let interfaces = Interfaces::of(&component);
-        let other_world = |problem: String| Error::OtherWorld { plugin: plugin.to_owned(), problem };
+        let other_world =
+            |problem: String| Error::OtherWorld { plugin: plugin.to_owned(), problem };
         if !interfaces.problems.is_empty() {
             return Err(other_world(interfaces.problems.join("; ")));
         }

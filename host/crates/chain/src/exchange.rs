@@ -51,10 +51,8 @@ impl PluginChain {
     }
 
     fn arrange(&mut self, places: Vec<Place>, reason: &str) -> Result<Vec<Slot>, Error> {
-        let mut next = places
-            .into_iter()
-            .map(|place| self.next_of(place))
-            .collect::<Result<Vec<_>, _>>()?;
+        let mut next =
+            places.into_iter().map(|place| self.next_of(place)).collect::<Result<Vec<_>, _>>()?;
         self.check(&next)?;
         for place in &mut next {
             if let Next::New(slot) = place
@@ -120,8 +118,7 @@ impl PluginChain {
                 continue;
             };
             let blueprint = Arc::clone(&slot.blueprint);
-            let kind =
-                if before.is_some() { ChangeKind::Replaced } else { ChangeKind::Added };
+            let kind = if before.is_some() { ChangeKind::Replaced } else { ChangeKind::Added };
             let id = before.as_ref().map(|before| before.blueprint.id.clone());
             self.record(kind, &blueprint, id, reason);
             Counters::add(&self.counters.plugin_changes, 1);
@@ -132,8 +129,7 @@ impl PluginChain {
             self.slots.push(*slot);
         }
         for gone in old {
-            let mut change =
-                self.change(ChangeKind::Removed, gone.name(), &gone.blueprint.origin);
+            let mut change = self.change(ChangeKind::Removed, gone.name(), &gone.blueprint.origin);
             change.before = Some(gone.blueprint.id.clone());
             reason.clone_into(&mut change.reason);
             self.news.changes.push(change);
@@ -175,9 +171,7 @@ impl PluginChain {
         let blueprints: Vec<&Blueprint> = self
             .slots
             .iter()
-            .map(|slot| {
-                if slot.name() == of { &*candidate.blueprint } else { &*slot.blueprint }
-            })
+            .map(|slot| if slot.name() == of { &*candidate.blueprint } else { &*slot.blueprint })
             .collect();
         plan::check(&blueprints)?;
         let Some(slot) = self.slots.iter_mut().find(|slot| slot.name() == of) else {
@@ -204,13 +198,7 @@ impl PluginChain {
     }
 
     /// Records a change of the candidate `after` beside the plugin `live`.
-    fn record_shadow(
-        &mut self,
-        kind: ChangeKind,
-        live: &Blueprint,
-        after: PluginId,
-        reason: &str,
-    ) {
+    fn record_shadow(&mut self, kind: ChangeKind, live: &Blueprint, after: PluginId, reason: &str) {
         let mut change = self.change(kind, &live.id.name, &live.origin);
         change.before = Some(live.id.clone());
         change.after = Some(after);

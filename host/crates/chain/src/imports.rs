@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use hmac::{Hmac, Mac};
-use sha2::Sha256;
 use crate::abi::audit_host::plugin::{crypto, log, types};
 use crate::limits::{Limits, Meter};
 use crate::wasi::Virtual;
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
 
 /// Bytes of a log line that are kept.
 const LOG_LINE_BYTES_MAX: usize = 1024;

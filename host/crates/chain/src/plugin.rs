@@ -233,7 +233,9 @@ impl Blueprint {
         }
         let refuse = |problem| Err(Error::Misfit { plugin: self.source.clone(), problem });
         if self.kind == PluginKind::Transform {
-            return refuse("scope = \"partition\" is for detectors; a transform has no state".into());
+            return refuse(
+                "scope = \"partition\" is for detectors; a transform has no state".into(),
+            );
         }
         let keys = &self.key_columns;
         if keyed_by.is_empty() || !keyed_by.iter().all(|column| keys.contains(column)) {

@@ -54,6 +54,8 @@ pub struct ShadowReport {
     pub rows: u64,
     /// Batches that the candidate did not see because it was too slow.
     pub batches_skipped: u64,
+    /// Batches that the candidate has still to see.
+    pub batches_waiting: u64,
     /// By column, the rows in which it differs.
     pub columns: BTreeMap<String, Difference>,
     /// Rows that only the candidate takes out.
@@ -82,6 +84,7 @@ impl ShadowReport {
             batches: 0,
             rows: 0,
             batches_skipped: 0,
+            batches_waiting: 0,
             columns: BTreeMap::new(),
             quarantined_gained: Difference::default(),
             quarantined_lost: Difference::default(),
@@ -167,8 +170,11 @@ impl Shadow {
             alerts: verdict.alerts.iter().map(finding).collect(),
             time,
         };
+        lock(&self.report).batches_waiting += 1;
         if let Err(TrySendError::Full(_)) = self.batches.try_send(seen) {
-            lock(&self.report).batches_skipped += 1;
+            let mut report = lock(&self.report);
+            report.batches_waiting -= 1;
+            report.batches_skipped += 1;
         }
     }
 }
@@ -190,6 +196,7 @@ fn compare_all(mut slot: Slot, batches: &Receiver<Seen>, report: &Mutex<ShadowRe
         let time = began.elapsed();
         let mut report = lock(report);
         report.batches += 1;
+        report.batches_waiting = report.batches_waiting.saturating_sub(1);
         report.rows += seen.columns.num_rows() as u64;
         report.live_nanoseconds += seen.time.as_nanos() as u64;
         report.shadow_nanoseconds += time.as_nanos() as u64;

@@ -62,11 +62,8 @@ impl Slot {
             let verdict = Verdict::unasked(&self.blueprint, columns.num_rows(), why);
             return Ok(Judged { verdict, turn: Turn::Stayed, asked: false, lost: Vec::new() });
         }
-        let part = Part {
-            topic: Arc::clone(topic),
-            clock,
-            columns: self.blueprint.project(columns)?,
-        };
+        let part =
+            Part { topic: Arc::clone(topic), clock, columns: self.blueprint.project(columns)? };
         let verdict = match self.blueprint.scope {
             Scope::Merged => bisect::judge(self.runner(None), &part, way == Way::Closed)?,
             Scope::Partition => self.judge_lanes(&part, columns, way == Way::Closed)?,
@@ -149,8 +146,9 @@ impl Slot {
         if old.blueprint.scope != self.blueprint.scope {
             return Err(Error::Restore {
                 plugin: self.blueprint.source.clone(),
-                problem: "its scope is another than before; that needs a restart with another --group"
-                    .to_owned(),
+                problem:
+                    "its scope is another than before; that needs a restart with another --group"
+                        .to_owned(),
             });
         }
         let version = old.blueprint.state_version;

@@ -65,7 +65,8 @@ impl Virtual {
         }
         let mut bytes = Vec::with_capacity(n_bytes as usize + 32);
         while (bytes.len() as u64) < n_bytes {
-            let block = Sha256::new().chain_update(self.seed).chain_update(self.drawn.to_le_bytes());
+            let block =
+                Sha256::new().chain_update(self.seed).chain_update(self.drawn.to_le_bytes());
             self.drawn += 1;
             bytes.extend_from_slice(&block.finalize());
         }
@@ -133,10 +134,7 @@ impl streams::HostInputStream for Guest {
         Ok(Err(streams::StreamError::Closed))
     }
 
-    fn subscribe(
-        &mut self,
-        _: Resource<streams::InputStream>,
-    ) -> Result<Resource<poll::Pollable>> {
+    fn subscribe(&mut self, _: Resource<streams::InputStream>) -> Result<Resource<poll::Pollable>> {
         Ok(Resource::new_own(0))
     }
 

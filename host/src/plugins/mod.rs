@@ -1,0 +1,11 @@
+//! Plugins from their files into the chain: at the start, and whenever something changes.
+
+mod load;
+mod reload;
+mod shadows;
+mod watch;
+
+pub(crate) use load::{Loader, engine, fingerprint};
+pub(crate) use reload::Reloader;
+pub(crate) use shadows::report_at_end;
+pub(crate) use watch::{Cause, Watch, on_hangup};

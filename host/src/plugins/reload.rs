@@ -1,0 +1,374 @@
+//! Exchanges plugins while the host runs.
+//!
+//! Looks at what is wanted, compares it with what runs, and prepares what differs beside the stream:
+//! read, compile, describe, configure, run the component's own golden cases, try the state of the
+//! running version. Only then the chain is asked to exchange it between two batches. What does not
+//! pass leaves everything as it is, and says why in the log, as an alert and in the table.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use audit_chain::{ChainControl, Place, Plugin, PluginSource, Running};
+use audit_core::{ChangeKind, PluginChange};
+use audit_sink::ComponentStore;
+use jiff::Timestamp;
+use tokio::runtime::Handle;
+
+use super::load::{Loader, fingerprint};
+use super::shadows;
+use super::watch::{Cause, Watch};
+use crate::config::{PluginEntry, PluginPlaces, Wanted};
+
+/// How often candidates are reported.
+const TICK: Duration = Duration::from_secs(10);
+
+/// Keeps the chain as it is wanted.
+pub(crate) struct Reloader {
+    pub(crate) loader: Loader,
+    pub(crate) control: ChainControl,
+    pub(crate) places: PluginPlaces,
+    pub(crate) components: ComponentStore,
+    pub(crate) runtime: Handle,
+    pub(crate) shadow_report: Option<PathBuf>,
+    /// What the chain was made of when the run began, by origin.
+    pub(crate) active: BTreeMap<String, String>,
+    pub(crate) wanted: Wanted,
+    /// What was refused already, by origin: not tried, and not told, again until it changes.
+    pub(crate) refused: BTreeMap<String, String>,
+    /// What runs as a shadow, by plugin.
+    pub(crate) shadows: BTreeMap<String, String>,
+}
+
+/// A candidate that passed.
+struct Prepared {
+    plugin: Plugin,
+    fingerprint: String,
+}
+
+/// What is to stand at a place.
+enum Step {
+    Keep(String),
+    Take(Box<Prepared>),
+    /// Nothing: the plugin is new and cannot be taken.
+    Skip,
+}
+
+impl Reloader {
+    /// Until the run ends.
+    pub(crate) fn run(mut self, mut watch: Watch) {
+        watch.set_files(self.files().iter().map(PathBuf::as_path));
+        self.look_at_shadows();
+        loop {
+            let cause = watch.next(TICK);
+            match cause {
+                Cause::End => return,
+                Cause::Tick => {}
+                Cause::File | Cause::Hangup => {
+                    if cause == Cause::Hangup {
+                        // Asked by a person: whatever was refused is tried once more.
+                        self.refused.clear();
+                    }
+                    self.look(cause);
+                    self.look_at_shadows();
+                    watch.set_files(self.files().iter().map(PathBuf::as_path));
+                }
+            }
+            if cause == Cause::Tick {
+                shadows::report(&self.control, self.shadow_report.as_deref());
+            }
+        }
+    }
+
+    /// Everything whose change means something.
+    fn files(&self) -> Vec<PathBuf> {
+        let plugins = self.wanted.plugins.iter().filter(|entry| entry.builtin().is_none());
+        let paths = plugins.map(|entry| PathBuf::from(&entry.path));
+        let shadows = self.wanted.shadows.values().map(PathBuf::from);
+        paths
+            .chain(shadows)
+            .chain(self.places.config.clone())
+            .chain(self.wanted.folder.clone())
+            .collect()
+    }
+
+    fn look(&mut self, cause: Cause) {
+        match self.places.look() {
+            Ok(wanted) => {
+                self.refused.remove(CONFIGURATION);
+                self.wanted = wanted;
+            }
+            Err(error) => {
+                let place = self.places.config.as_deref().unwrap_or(Path::new(CONFIGURATION));
+                let source = place.display().to_string();
+                let error = anyhow!(error);
+                self.refuse(CONFIGURATION, CONFIGURATION, &source, &format!("{error:#}"), &error);
+                return;
+            }
+        }
+        self.reconcile(cause);
+    }
+
+    fn reconcile(&mut self, cause: Cause) {
+        let running = self.control.running();
+        let mut steps = Vec::new();
+        for entry in self.wanted.plugins.clone() {
+            steps.push((entry.clone(), self.step(&entry, &running)));
+        }
+        self.keep_vanished(&running, &mut steps);
+        let names: Vec<&String> = steps
+            .iter()
+            .filter_map(|(_, step)| match step {
+                Step::Keep(name) => Some(name),
+                _ => None,
+            })
+            .collect();
+        let is_as_it_was = names.len()
+            == steps.iter().filter(|(_, s)| !matches!(s, Step::Skip)).count()
+            && running.iter().map(|plugin| &plugin.id.name).eq(names.iter().copied());
+        if is_as_it_was {
+            return;
+        }
+        self.arrange(steps, cause);
+    }
+
+    fn arrange(&mut self, steps: Vec<(PluginEntry, Step)>, cause: Cause) {
+        let mut taken = Vec::new();
+        let mut places = Vec::new();
+        for (entry, step) in steps {
+            match step {
+                Step::Keep(name) => places.push(Place::Keep(name)),
+                Step::Take(prepared) => {
+                    taken.push((entry, prepared.plugin.id().clone(), prepared.fingerprint));
+                    places.push(Place::New(Box::new(prepared.plugin)));
+                }
+                Step::Skip => {}
+            }
+        }
+        match self.control.arrange(places, cause.as_str().to_owned()) {
+            // The run has ended.
+            None => {}
+            Some(Ok(done)) => {
+                for (entry, id, fingerprint) in taken {
+                    let pause_us = done.pause.as_micros() as u64;
+                    tracing::info!(
+                        plugin = id.name,
+                        version = id.version,
+                        sha256 = id.sha256,
+                        source = entry.path,
+                        pause_us,
+                        "took a plugin into the chain"
+                    );
+                    self.active.insert(entry.origin(), fingerprint);
+                }
+                let running = self.control.running();
+                self.active.retain(|origin, _| running.iter().any(|r| r.origin == *origin));
+                drop(done);
+            }
+            Some(Err(error)) => {
+                let error = anyhow!(audit_core::Error::from(error));
+                for (entry, id, fingerprint) in taken {
+                    self.refuse(&entry.origin(), &id.name, &entry.path, &fingerprint, &error);
+                }
+            }
+        }
+    }
+
+    /// What to do about one plugin that is wanted.
+    fn step(&mut self, entry: &PluginEntry, running: &[Running]) -> Step {
+        let origin = entry.origin();
+        let current = running.iter().find(|plugin| plugin.origin == origin);
+        let name = current.map(|plugin| plugin.id.name.clone());
+        let stay = || name.clone().map_or(Step::Skip, Step::Keep);
+        let source = match self.loader.read(entry, &self.wanted.keys) {
+            Ok(source) => source,
+            Err(error) => {
+                let shown = name.clone().unwrap_or_else(|| entry.path.clone());
+                let error = anyhow!(error);
+                self.refuse(&origin, &shown, &entry.path, &format!("{error:#}"), &error);
+                return stay();
+            }
+        };
+        let print = fingerprint(entry, &source);
+        if self.active.get(&origin) == Some(&print) {
+            self.refused.remove(&origin);
+            return stay();
+        }
+        if self.refused.get(&origin) == Some(&print) {
+            return stay();
+        }
+        match self.prepare(source, current) {
+            Ok(plugin) => {
+                let prepared = Prepared { plugin, fingerprint: print };
+                self.refused.remove(&origin);
+                Step::Take(Box::new(prepared))
+            }
+            Err(error) => {
+                let shown = name.clone().unwrap_or_else(|| entry.path.clone());
+                self.refuse(&origin, &shown, &entry.path, &print, &error);
+                stay()
+            }
+        }
+    }
+
+    /// Everything slow, and everything that can be known before the exchange.
+    fn prepare(&self, source: PluginSource, current: Option<&Running>) -> Result<Plugin> {
+        let component = Arc::clone(&source.component);
+        let plugin =
+            Plugin::load(&self.loader.engine, source.clone()).map_err(audit_core::Error::from)?;
+        if let Some(current) = current
+            && current.id.name != plugin.id().name
+        {
+            bail!(
+                "the file holds the plugin {:?} now, and {:?} runs from it: a file keeps its plugin; \
+                 put the other one beside it",
+                plugin.id().name,
+                current.id.name
+            );
+        }
+        self.try_out(&source, &plugin)?;
+        self.runtime
+            .block_on(self.components.put(&plugin.id().sha256, &component))
+            .map_err(audit_core::Error::from)
+            .context("keeping the component beside the table")?;
+        Ok(plugin)
+    }
+
+    /// Runs the golden cases that the component carries, and lets another instance take the state of
+    /// the running version.
+    fn try_out(&self, source: &PluginSource, plugin: &Plugin) -> Result<()> {
+        let states = self.control.states_of(&plugin.id().name);
+        if plugin.state_version() == 0 || states.is_empty() {
+            return Ok(());
+        }
+        let mut trial =
+            Plugin::load(&self.loader.engine, source.clone()).map_err(audit_core::Error::from)?;
+        for state in &states {
+            trial.restore(state).map_err(audit_core::Error::from)?;
+        }
+        Ok(())
+    }
+
+    /// A file that is gone from the plugin folder does not take its plugin with it: whoever deletes a
+    /// redactor's file by mistake must not have data stored as it came.
+    fn keep_vanished(&mut self, running: &[Running], steps: &mut Vec<(PluginEntry, Step)>) {
+        let Some(folder) = self.wanted.folder.clone() else { return };
+        let folder = std::path::absolute(&folder).unwrap_or(folder);
+        let origins: BTreeSet<String> = steps.iter().map(|(entry, _)| entry.origin()).collect();
+        for (idx, plugin) in running.iter().enumerate() {
+            let path = Path::new(&plugin.origin);
+            if origins.contains(&plugin.origin) || path.parent() != Some(&folder) {
+                continue;
+            }
+            let name = plugin.id.name.clone();
+            let problem = anyhow!(
+                "the file is gone; the plugin goes on, and only a start without the file ends it"
+            );
+            self.refuse(&plugin.origin, &name, &plugin.origin, "gone", &problem);
+            let at = idx.min(steps.len());
+            steps.insert(at, (PluginEntry::plain(&plugin.origin), Step::Keep(name)));
+        }
+    }
+
+    /// Says once why something was not done.
+    fn refuse(
+        &mut self,
+        origin: &str,
+        plugin: &str,
+        source: &str,
+        fingerprint: &str,
+        error: &anyhow::Error,
+    ) {
+        let known = self.refused.insert(origin.to_owned(), fingerprint.to_owned());
+        if known.as_deref() == Some(fingerprint) {
+            return;
+        }
+        let reason = format!("{error:#}").lines().collect::<Vec<_>>().join("; ");
+        tracing::error!(plugin, source, reason, "a plugin was not taken, the chain is as it was");
+        let running = self.control.running();
+        let before = running.into_iter().find(|running| running.id.name == plugin);
+        let change = PluginChange {
+            kind: ChangeKind::Refused,
+            plugin: plugin.to_owned(),
+            source: source.to_owned(),
+            at: Timestamp::now().as_microsecond(),
+            before: before.map(|running| running.id),
+            after: None,
+            from: BTreeMap::new(),
+            reason,
+        };
+        if let Some(Err(error)) = self.control.note(change) {
+            tracing::warn!(%error, "the refusal was not recorded");
+        }
+    }
+
+    /// Starts candidates that are wanted, exchanges those that changed, ends the others.
+    fn look_at_shadows(&mut self) {
+        for (plugin, file) in self.wanted.shadows.clone() {
+            let tag = format!("shadow of {plugin}");
+            let (print, source) = match self.shadow_source(&plugin, &file) {
+                Ok(found) => found,
+                Err(error) => {
+                    self.refuse(&tag, &plugin, &file, &format!("{error:#}"), &error);
+                    continue;
+                }
+            };
+            let is_known = self.shadows.get(&plugin) == Some(&print);
+            if is_known || self.refused.get(&tag) == Some(&print) {
+                continue;
+            }
+            match self.start_shadow(&plugin, &file, source) {
+                Ok(()) => {
+                    tracing::info!(plugin, file, "a candidate runs beside the plugin");
+                    self.refused.remove(&tag);
+                    self.shadows.insert(plugin, print);
+                }
+                Err(error) => self.refuse(&tag, &plugin, &file, &print, &error),
+            }
+        }
+        let gone: Vec<String> = self
+            .shadows
+            .keys()
+            .filter(|plugin| !self.wanted.shadows.contains_key(*plugin))
+            .cloned()
+            .collect();
+        for plugin in gone {
+            self.shadows.remove(&plugin);
+            drop(self.control.end_shadow(&plugin, "it is not wanted any more".to_owned()));
+        }
+    }
+
+    /// The candidate with the configuration of the plugin that it runs beside.
+    fn shadow_source(&self, plugin: &str, file: &str) -> Result<(String, PluginSource)> {
+        let running = self.control.running();
+        let live = running.iter().find(|running| running.id.name == plugin);
+        let Some(live) = live else {
+            let known: Vec<_> = running.iter().map(|running| running.id.name.as_str()).collect();
+            bail!("there is no plugin {plugin:?} in the chain; there are: {}", known.join(", "));
+        };
+        let entry = self.wanted.plugins.iter().find(|entry| entry.origin() == live.origin);
+        let entry = entry.cloned().unwrap_or_else(|| PluginEntry::plain(file));
+        let entry = PluginEntry { path: file.to_owned(), ..entry };
+        let source = self.loader.read(&entry, &self.wanted.keys)?;
+        Ok((fingerprint(&entry, &source), source))
+    }
+
+    fn start_shadow(&self, plugin: &str, file: &str, source: PluginSource) -> Result<()> {
+        let current = self.control.running().into_iter().find(|r| r.id.name == plugin);
+        if current.as_ref().is_some_and(|current| current.id.sha256 == source.sha256()) {
+            // It was promoted, or never differed.
+            return Ok(());
+        }
+        let candidate = self.prepare(source, current.as_ref())?;
+        let reason = format!("candidate {file}");
+        match self.control.start_shadow(plugin, candidate, reason) {
+            None => Ok(()),
+            Some(done) => Ok(done.map(drop).map_err(audit_core::Error::from)?),
+        }
+    }
+}
+
+/// Stands for the configuration file where a plugin's name would.
+const CONFIGURATION: &str = "configuration";

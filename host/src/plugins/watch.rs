@@ -1,0 +1,130 @@
+//! Says when to look at the plugin files again.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Quiet time after the last event: an editor or a copy makes several.
+const SETTLE: Duration = Duration::from_millis(200);
+/// A file that is written without a pause is looked at nevertheless.
+const SETTLE_MAX: Duration = Duration::from_secs(5);
+
+/// Why to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// A file changed.
+    File,
+    /// SIGHUP.
+    Hangup,
+    /// Time passed.
+    Tick,
+    /// The run ends.
+    End,
+}
+
+impl Cause {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Hangup => "SIGHUP",
+            _ => "a file changed",
+        }
+    }
+}
+
+/// Events of files and signals, settled.
+pub(crate) struct Watch {
+    causes: Receiver<Cause>,
+    watcher: Option<RecommendedWatcher>,
+    folders: BTreeSet<PathBuf>,
+}
+
+impl Watch {
+    /// Watches nothing yet. The sender is for signals and for the end; without `files` it is all.
+    pub(crate) fn new(files: bool) -> Result<(Self, Sender<Cause>)> {
+        let (sender, causes) = channel();
+        let events = sender.clone();
+        let watcher = if files {
+            Some(notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+                // Being read is no change; our own look would wake us for ever.
+                let is_change =
+                    !event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_)));
+                if is_change {
+                    let _ = events.send(Cause::File);
+                }
+            })?)
+        } else {
+            None
+        };
+        Ok((Self { causes, watcher, folders: BTreeSet::new() }, sender))
+    }
+
+    /// Watches the folders of these files and nothing else. A folder and not its file: files are
+    /// replaced by a rename, and a link to them as well.
+    pub(crate) fn set_files<'a>(&mut self, files: impl IntoIterator<Item = &'a Path>) {
+        let Some(watcher) = &mut self.watcher else { return };
+        let mut wanted = BTreeSet::new();
+        for file in files {
+            let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+            if absolute.is_dir() {
+                wanted.insert(absolute.clone());
+            }
+            wanted.extend(absolute.parent().map(Path::to_owned));
+            // What a link leads to may be written in place.
+            let target = absolute.canonicalize().ok();
+            wanted.extend(target.and_then(|target| Some(target.parent()?.to_owned())));
+        }
+        for gone in self.folders.difference(&wanted) {
+            drop(watcher.unwatch(gone));
+        }
+        let mut watched = BTreeSet::new();
+        for folder in wanted {
+            // Watched anew each time: a folder that was replaced has the same name.
+            match watcher.watch(&folder, RecursiveMode::NonRecursive) {
+                Ok(()) => {
+                    watched.insert(folder);
+                }
+                Err(error) => {
+                    let folder = folder.display();
+                    tracing::warn!(%folder, %error, "changes here are only seen after SIGHUP");
+                }
+            }
+        }
+        self.folders = watched;
+    }
+
+    /// Waits for a reason to look, or for `tick` to pass.
+    pub(crate) fn next(&self, tick: Duration) -> Cause {
+        let mut cause = match self.causes.recv_timeout(tick) {
+            Ok(cause) => cause,
+            Err(RecvTimeoutError::Timeout) => return Cause::Tick,
+            Err(RecvTimeoutError::Disconnected) => return Cause::End,
+        };
+        let began = Instant::now();
+        while cause == Cause::File && began.elapsed() < SETTLE_MAX {
+            match self.causes.recv_timeout(SETTLE) {
+                Ok(next) => cause = next,
+                Err(_) => break,
+            }
+        }
+        cause
+    }
+}
+
+/// Looks again at every SIGHUP, for file systems that tell nobody of changes.
+pub(crate) fn on_hangup(causes: Sender<Cause>) -> Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            tracing::info!("SIGHUP: looking at the plugins");
+            if causes.send(Cause::Hangup).is_err() {
+                return;
+            }
+        }
+    });
+    Ok(())
+}
