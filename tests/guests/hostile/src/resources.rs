@@ -66,12 +66,12 @@ fn recurse() {
     hint::black_box(deeper(0));
 }
 
-/// Endless by the stack in memory, where every frame takes a page.
+/// Endless by the stack in memory, where every frame takes a quarter of a page.
 fn recurse_memory() {
     #[inline(never)]
     #[expect(unconditional_recursion, reason = "it ends by a trap")]
     fn deeper(depth: u32) -> u8 {
-        let frame = hint::black_box([depth as u8; PAGE_BYTES]);
+        let frame = hint::black_box([depth as u8; PAGE_BYTES / 4]);
         deeper(depth.wrapping_add(1)) ^ frame[zero() as usize]
     }
     hint::black_box(deeper(0));

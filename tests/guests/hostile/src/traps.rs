@@ -24,7 +24,7 @@ pub(crate) const TABLE: Table = &[
         "realloc-out-of-bounds",
         Deed::Realloc(|align, _| std::ptr::without_provenance_mut(NOWHERE * align)),
     ),
-    ("realloc-unaligned", Deed::Realloc(|align, bytes| unaligned(align, bytes))),
+    ("realloc-unaligned", Deed::Realloc(unaligned)),
 ];
 
 /// Times an alignment of up to 8 this is an address near the end of 4 GiB, and aligned.
