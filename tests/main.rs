@@ -5,5 +5,6 @@ mod cli;
 mod crash;
 mod flow;
 mod golden;
+mod hostile;
 mod input;
 mod topics;

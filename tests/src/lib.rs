@@ -10,3 +10,5 @@ pub mod kafka;
 
 pub mod program;
 pub mod table;
+
+pub mod hostile;
