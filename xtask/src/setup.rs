@@ -67,7 +67,7 @@ pub(crate) fn main(ctx: &Context, args: &[String]) -> Result<()> {
     };
     run::step("setup", "checks what the other commands need, and gets what is missing", || {
         for_build()?;
-        println!("  wasm tool chain: {}", plugins::toolchain::find(ctx, None)?.about);
+        plugins::toolchain(ctx, None)?;
         if for_tests {
             parts::fetch(ctx)?;
         }
