@@ -6,6 +6,10 @@ use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
+mod plugin;
+
+pub(crate) use plugin::{BuildArgs, Kind, Lang, NewArgs, PluginArgs, PluginCommand};
+
 /// Kafka audit events through WebAssembly plugins into an append-only Iceberg table, and alerts.
 ///
 /// Flags override AUDIT_HOST_* variables, which override the configuration file.
@@ -44,6 +48,8 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Writes synthetic audit events, with labelled attacks on request
     Generate(GenerateArgs),
+    /// Makes and builds plugins
+    Plugin(PluginArgs),
 }
 
 impl Command {
@@ -52,6 +58,7 @@ impl Command {
             Self::Run(args) => &args.log,
             Self::Demo(args) => &args.log,
             Self::Generate(args) => &args.log,
+            Self::Plugin(args) => &args.log,
         }
     }
 }

@@ -42,6 +42,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Run(args) => runtime.block_on(commands::run::run(args)),
         Command::Demo(args) => runtime.block_on(commands::demo::run(args)),
         Command::Generate(args) => runtime.block_on(commands::generate::run(args)),
+        Command::Plugin(args) => commands::plugin::run(args.command),
     };
     // Stages have ended; a blocking read of a file or a broker must not hold the exit up.
     runtime.shutdown_background();
