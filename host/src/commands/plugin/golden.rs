@@ -90,7 +90,10 @@ fn case(name: &str, dir: &Path) -> Result<String, Error> {
     for (key, file) in EXPECTED {
         let path = dir.join(file);
         let list = if path.is_file() { lines(&path)? } else { "[]".to_owned() };
-        json.push_str(&format!(",\"{key}\":{list}"));
+        json.push_str(",\"");
+        json.push_str(key);
+        json.push_str("\":");
+        json.push_str(&list);
     }
     json.push('}');
     Ok(json)
