@@ -1,6 +1,7 @@
 //! Everything that is tested from outside, in one program: README.md says which part proves what.
 
 mod abi;
+mod author;
 mod cli;
 mod crash;
 mod flow;

@@ -9,7 +9,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
 pub(crate) use self::plugin::{
-    HistoryArgs, ListArgs, PickArgs, PluginCommand, PromoteArgs, RollbackArgs, TableArgs,
+    BuildArgs, HistoryArgs, Kind, Lang, ListArgs, NewArgs, PickArgs, PluginCommand, PromoteArgs,
+    RollbackArgs, TableArgs,
 };
 
 /// Kafka audit events through WebAssembly plugins into an append-only Iceberg table, and alerts.
@@ -50,7 +51,7 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Writes synthetic audit events, with labelled attacks on request
     Generate(GenerateArgs),
-    /// Shows and exchanges the plugins of a table
+    /// Makes, builds and exchanges plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
 }

@@ -31,6 +31,11 @@ pub fn plugin(name: &str) -> Result<String> {
     Ok(plugins()?.join(format!("{name}.wasm")).display().to_string())
 }
 
+/// A component of `tests/guests/`, by its library's name.
+pub fn guest(name: &str) -> Result<String> {
+    Ok(path("AUDIT_HOST_GUESTS")?.join(format!("{name}.wasm")).display().to_string())
+}
+
 /// A new, empty folder for one test.
 pub fn folder(name: &str) -> Result<PathBuf> {
     let dir = path("AUDIT_HOST_TMP")?.join(name);

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 pub(crate) struct Context {
     /// The checkout.
     pub(crate) root: PathBuf,
-    /// All that cargo builds, the components (`plugins/`) and the wasm builds behind them (`wasm/`).
+    /// All that cargo builds, the components (`plugins/`, `guests/`) and the wasm builds behind them (`wasm/`).
     pub(crate) target: PathBuf,
     /// Fetched parts, each in a folder named by the hash of what it was made from: never changed later.
     pub(crate) parts: PathBuf,
@@ -32,6 +32,16 @@ impl Context {
     /// The components, as `<name_with_underscores>.wasm`.
     pub(crate) fn plugins(&self) -> PathBuf {
         self.target.join("plugins")
+    }
+
+    /// The components of `tests/guests/`, which are not for users.
+    pub(crate) fn guests(&self) -> PathBuf {
+        self.target.join("guests")
+    }
+
+    /// Where cargo compiles both to modules.
+    pub(crate) fn wasm(&self) -> PathBuf {
+        self.target.join("wasm")
     }
 
     pub(crate) fn host_binary(&self) -> PathBuf {

@@ -52,7 +52,12 @@ const COMMANDS: &[Entry] = &[
         bench::main,
     ),
     ("build", "", "builds the plugins and the program that embeds them", build::main),
-    ("plugins", "[--toolchain rustup|debian]", "builds plugins/* as components", plugins::main),
+    (
+        "plugins",
+        "[--toolchain rustup|debian]",
+        "builds plugins/* and tests/guests/* as components",
+        plugins::main,
+    ),
     ("setup", "[build|test]", "installs what is missing, or says how", setup::main),
     ("tidy", "", "checks the rules of STYLE.md that no compiler checks", tidy::main),
     (

@@ -1,8 +1,7 @@
 //! Runs other programs, and tells the user what runs and how long it took.
 
 use std::fmt;
-use std::process::{Command, Stdio};
-use std::thread;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -54,27 +53,11 @@ pub(crate) fn seconds(time: Duration) -> String {
 /// The cargo that runs xtask, on this workspace and with the output folder of the product.
 pub(crate) fn cargo(ctx: &Context) -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = clean(cargo);
+    let mut command = audit_toolchain::clean(cargo);
     command
         .current_dir(&ctx.root)
         .env("CARGO_TARGET_DIR", &ctx.target)
         .env("AUDIT_HOST_BUILTINS", ctx.plugins());
-    command
-}
-
-/// A command without the variables that `cargo run` sets for xtask itself: build scripts watch some of
-/// them, and would run again whenever cargo is called by xtask after it was called by hand.
-pub(crate) fn clean(program: impl AsRef<std::ffi::OsStr>) -> Command {
-    let mut command = Command::new(program);
-    for (name, _) in std::env::vars_os() {
-        let name = name.to_string_lossy();
-        if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"]
-            .iter()
-            .any(|prefix| name.starts_with(prefix))
-        {
-            command.env_remove(name.as_ref());
-        }
-    }
     command
 }
 
@@ -98,27 +81,6 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
         bail!("`{line}` ended with {}:\n{}", output.status, said.trim_end());
     }
     String::from_utf8(output.stdout).with_context(|| format!("`{line}` printed no UTF-8"))
-}
-
-/// Runs with our terminal and is killed after `limit`. Whether it ended well and in time.
-pub(crate) fn succeeds_within(command: &mut Command, limit: Duration) -> Result<bool> {
-    let line = shown(command);
-    println!("  $ {line}");
-    let child = command.stdin(Stdio::null()).spawn();
-    let mut child = child.with_context(|| format!("cannot start `{line}`"))?;
-    let begin = Instant::now();
-    while begin.elapsed() < limit {
-        if let Some(status) =
-            child.try_wait().with_context(|| format!("cannot wait for `{line}`"))?
-        {
-            return Ok(status.success());
-        }
-        thread::sleep(Duration::from_millis(100));
-    }
-    child.kill().with_context(|| format!("cannot stop `{line}`"))?;
-    child.wait().with_context(|| format!("cannot wait for `{line}`"))?;
-    println!("  stopped after {}", seconds(limit));
-    Ok(false)
 }
 
 /// The command as one would type it.

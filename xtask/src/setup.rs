@@ -12,6 +12,9 @@ use crate::{parts, plugins, run};
 /// The oldest Java that Kafka 4 runs on.
 const JAVA_VERSION_MIN: u32 = 17;
 
+/// The oldest Node.js that componentize-js runs on.
+const NODE_VERSION_MIN: u32 = 20;
+
 /// A program that must be there, with the Debian package that brings it.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Need {
@@ -20,6 +23,7 @@ pub(crate) enum Need {
     Python,
     Java,
     Maven,
+    Node,
 }
 
 impl Need {
@@ -31,16 +35,18 @@ impl Need {
             Self::Python => "Python 3.10 or later with venv (the readers of the tests)",
             Self::Java => "Java 17 or later (Kafka)",
             Self::Maven => "Maven (fetches Kafka)",
+            Self::Node => "Node.js 20 or later with npm (plugins in JavaScript)",
         }
     }
 
-    fn package(self) -> &'static str {
+    fn packages(self) -> &'static [&'static str] {
         match self {
-            Self::Cpp => "g++",
-            Self::Make => "make",
-            Self::Python => "python3-venv",
-            Self::Java => "default-jre-headless",
-            Self::Maven => "maven",
+            Self::Cpp => &["g++"],
+            Self::Make => &["make"],
+            Self::Python => &["python3-venv"],
+            Self::Java => &["default-jre-headless"],
+            Self::Maven => &["maven"],
+            Self::Node => &["nodejs", "npm"],
         }
     }
 
@@ -54,6 +60,11 @@ impl Need {
             }
             Self::Java => java().is_some(),
             Self::Maven => runs("mvn", &["--version"]),
+            Self::Node => {
+                let check =
+                    format!("process.exit(parseInt(process.versions.node) < {NODE_VERSION_MIN})");
+                runs("node", &["--eval", &check]) && runs("npm", &["--version"])
+            }
         }
     }
 }
@@ -67,7 +78,7 @@ pub(crate) fn main(ctx: &Context, args: &[String]) -> Result<()> {
     };
     run::step("setup", "checks what the other commands need, and gets what is missing", || {
         for_build()?;
-        println!("  wasm tool chain: {}", plugins::toolchain::find(ctx, None)?.about);
+        plugins::toolchain(ctx, None)?;
         if for_tests {
             parts::fetch(ctx)?;
         }
@@ -88,14 +99,14 @@ pub(crate) fn ensure(needs: &[Need]) -> Result<()> {
     }
     let abouts: Vec<_> = missing.iter().map(|need| need.about()).collect();
     println!("xtask: missing: {}", abouts.join(", "));
-    let packages: Vec<_> = missing.iter().map(|need| need.package()).collect();
+    let packages: Vec<_> = missing.iter().flat_map(|need| need.packages()).copied().collect();
     apt_install(&packages)?;
     match missing.iter().find(|need| !need.is_there()) {
         None => Ok(()),
         Some(need) => run::usage(format!(
             "{} is still not found on PATH after {} was installed",
             need.about(),
-            need.package()
+            need.packages().join(", ")
         )),
     }
 }

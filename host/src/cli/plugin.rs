@@ -2,12 +2,16 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::LogArgs;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginCommand {
+    /// Makes the project of a new plugin, which builds and passes its tests as it is
+    New(NewArgs),
+    /// Builds a project into a component, with its golden cases inside
+    Build(BuildArgs),
     /// Lists the plugins that judge now, as the table remembers them
     List(ListArgs),
     /// Lists what happened to the plugins, oldest first
@@ -21,6 +25,8 @@ pub(crate) enum PluginCommand {
 impl PluginCommand {
     pub(crate) fn log(&self) -> &LogArgs {
         match self {
+            Self::New(args) => &args.log,
+            Self::Build(args) => &args.log,
             Self::List(args) => &args.log,
             Self::History(args) => &args.log,
             Self::Rollback(args) => &args.log,
@@ -139,4 +145,50 @@ mod tests {
         let promote = of(&format!("audit-host plugin promote redact_pii {config}"));
         assert!(matches!(promote, PluginCommand::Promote(_)));
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NewArgs {
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+    /// The plugin's name: lower-case letters, digits and _, beginning with a letter
+    pub(crate) name: String,
+    /// The language of the plugin
+    #[arg(long)]
+    pub(crate) lang: Lang,
+    /// What the plugin does: replace columns, or raise alerts
+    #[arg(long)]
+    pub(crate) kind: Kind,
+    /// The project's folder; must not exist [default: NAME]
+    #[arg(long)]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BuildArgs {
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+    /// The project's folder
+    #[arg(default_value = ".")]
+    pub(crate) dir: PathBuf,
+    /// Where the component goes [default: DIR/target/NAME.wasm]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// A language that plugins are written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Lang {
+    Rust,
+    Js,
+    Python,
+}
+
+/// What a plugin may do to a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Kind {
+    Transform,
+    Detector,
 }

@@ -52,4 +52,24 @@ pub(crate) enum Error {
         "the key {name:?} in {} has {n_bytes} bytes; a key needs at least 16", path.display()
     )]
     ShortKey { name: String, path: PathBuf, n_bytes: usize },
+    #[error("{}: it exists already; give another --dir, or remove it", path.display())]
+    Exists { path: PathBuf },
+    #[error(
+        "there is no plugin.toml in {}: name the folder of a project that `audit-host plugin new` made",
+        path.display()
+    )]
+    NoProject { path: PathBuf },
+    #[error("building {plugin} needs {tool}, which is not on PATH: install {install}")]
+    MissingTool { plugin: String, tool: &'static str, install: &'static str },
+    #[error("building {plugin}")]
+    Toolchain {
+        plugin: String,
+        #[source]
+        cause: audit_toolchain::Error,
+    },
+    #[error(
+        "the golden cases in {} take {n_bytes} bytes of the component; at most {max} are allowed: shorten \
+         them, or move long ones to another folder", path.display()
+    )]
+    GoldenTooLarge { path: PathBuf, n_bytes: usize, max: usize },
 }

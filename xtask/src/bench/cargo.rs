@@ -8,9 +8,9 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 
+use super::folder;
 use super::options::Options;
 use super::table::{self, Table, rounded};
-use super::{folder, guest};
 use crate::context::Context;
 use crate::{parts, run};
 
@@ -22,9 +22,8 @@ pub(super) fn parquet(ctx: &Context, options: &Options) -> Result<Vec<Table>> {
 
 /// `cargo xtask bench plugin`
 pub(super) fn plugin(ctx: &Context, options: &Options) -> Result<Vec<Table>> {
-    guest::component(ctx, options)?;
     let dir = folder(ctx, "plugin")?;
-    of_tests(ctx, options, "plugin", &dir, &[("AUDIT_HOST_GUESTS", &guest::folder(ctx))])
+    of_tests(ctx, options, "plugin", &dir, &[("AUDIT_HOST_GUESTS", &ctx.guests())])
 }
 
 /// `cargo xtask bench freshness`

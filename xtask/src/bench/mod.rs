@@ -10,7 +10,6 @@ use crate::context::Context;
 use crate::{build, plugins, run, setup};
 
 mod cargo;
-mod guest;
 mod machine;
 mod options;
 mod pipeline;
@@ -82,6 +81,7 @@ pub(crate) fn main(ctx: &Context, args: &[String]) -> Result<()> {
     if options.build {
         let _lock = ctx.lock_target()?;
         plugins::build(ctx, None)?;
+        plugins::guests(ctx, None)?;
         if bench.needs_host {
             build::host(ctx)?;
         }

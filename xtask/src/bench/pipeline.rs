@@ -8,10 +8,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
+use super::folder;
 use super::options::Options;
 use super::process::{self, Usage};
 use super::table::{Table, median, rounded};
-use super::{folder, guest};
 use crate::context::Context;
 use crate::kafka::Kafka;
 use crate::{parts, run};
@@ -50,7 +50,7 @@ struct Ground<'a> {
 /// `cargo xtask bench pipeline`
 pub(super) fn measure(ctx: &Context, options: &Options) -> Result<Vec<Table>> {
     let (n_rows, n_runs) = (options.rows.unwrap_or(ROWS), options.runs.unwrap_or(RUNS));
-    let variants = variants(&guest::component(ctx, options)?);
+    let variants = variants(&ctx.guests().join("copy_column.wasm"));
     let dir = folder(ctx, "pipeline")?;
     let binary = dir.join("audit-host");
     fs::copy(ctx.host_binary(), &binary)

@@ -14,6 +14,7 @@ use crate::kafka::Install;
 use crate::plugins::stamp::hex;
 use crate::run;
 
+mod authors;
 mod kafka_node;
 mod readers;
 
@@ -27,6 +28,7 @@ pub(crate) struct Parts {
 /// Fetches what is not there yet and checks it once.
 pub(crate) fn fetch(ctx: &Context) -> Result<Parts> {
     let _lock = ctx.lock_parts()?;
+    authors::fetch(ctx)?;
     Ok(Parts { kafka: kafka_node::fetch(ctx)?, python: readers::fetch(ctx)? })
 }
 

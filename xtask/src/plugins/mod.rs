@@ -2,27 +2,35 @@
 //!
 //! A plugin is a crate under `plugins/` with a library of type `cdylib`. Its component is
 //! `<target>/plugins/<library>.wasm`; the program embeds these files, and they are never committed.
+//! Guests are plugins that only tests and benchmarks load: each folder of `tests/guests/` is a cargo
+//! workspace of its own, as a stranger's plugin is, and becomes `<target>/guests/<library>.wasm`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
+use audit_toolchain::{Build, DEBIAN_PACKAGES, Error, Origin, Search, TARGET, Toolchain};
 use serde_json::Value;
-use wit_component::ComponentEncoder;
 
 use crate::context::Context;
 use crate::{run, setup};
 
 pub(crate) mod stamp;
-pub(crate) mod toolchain;
 
-use toolchain::{TARGET, Toolchain};
+/// What goes into our plugins, besides the tool chain. The last two hold the flags.
+const PLUGIN_INPUTS: &[&str] =
+    &["plugins", "wit", "Cargo.lock", "Cargo.toml", "host/crates/toolchain", "xtask/src/plugins"];
+/// What goes into the guests. The SDK takes versions from the workspace.
+const GUEST_INPUTS: &[&str] = &[
+    "tests/guests",
+    "plugins/sdk",
+    "wit",
+    "Cargo.toml",
+    "host/crates/toolchain",
+    "xtask/src/plugins",
+];
 
-/// How the name of the section begins in which wit-bindgen describes the world.
-const WORLD_SECTION: &[u8] = b"component-type:";
-
-/// A plugin's package and the file name of its library.
+/// A package with a library that becomes a component.
 struct Plugin {
     package: String,
     library: String,
@@ -32,44 +40,113 @@ struct Plugin {
 pub(crate) fn main(ctx: &Context, args: &[String]) -> Result<()> {
     let wanted = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => None,
-        ["--toolchain", "rustup"] => Some(toolchain::Origin::Rustup),
-        ["--toolchain", "debian"] => Some(toolchain::Origin::Debian),
+        ["--toolchain", "rustup"] => Some(Origin::Rustup),
+        ["--toolchain", "debian"] => Some(Origin::Debian),
         _ => return run::usage("plugins takes only `--toolchain rustup|debian`".into()),
     };
     setup::ensure(&[setup::Need::Cpp])?;
     let _lock = ctx.lock_target()?;
-    build(ctx, wanted)
+    build(ctx, wanted)?;
+    guests(ctx, wanted)
 }
 
-/// Builds what changed. The caller holds the lock of the target folder.
-pub(crate) fn build(ctx: &Context, wanted: Option<toolchain::Origin>) -> Result<()> {
+/// Builds the plugins that changed. The caller holds the lock of the target folder.
+pub(crate) fn build(ctx: &Context, wanted: Option<Origin>) -> Result<()> {
     run::step("plugins", "builds plugins/* as components, for the program to embed", || {
-        let toolchain = toolchain::find(ctx, wanted)?;
-        println!("  wasm tool chain: {}", toolchain.about);
-        let inputs = stamp::of_inputs(&ctx.root, &toolchain.id)?;
-        if stamp::is_current(&ctx.plugins(), &inputs) {
-            println!("  nothing changed since the last build");
+        let toolchain = toolchain(ctx, wanted)?;
+        let inputs = stamp::of_inputs(&ctx.root, PLUGIN_INPUTS, toolchain.id())?;
+        if is_current(&ctx.plugins(), &inputs) {
             return Ok(());
         }
-        let plugins = find_plugins(ctx)?;
+        let folder = ctx.root.join("plugins");
+        let plugins = find_plugins(ctx, &ctx.root, &folder)?;
         ensure!(!plugins.is_empty(), "no crate under plugins/ has `crate-type = [\"cdylib\"]`");
-        compile(ctx, &toolchain, &plugins)?;
+        let target = ctx.wasm();
+        let build =
+            Build { toolchain: &toolchain, dir: &ctx.root, root: &ctx.root, target: &target };
+        let packages: Vec<&str> = plugins.iter().map(|plugin| plugin.package.as_str()).collect();
+        run::run(build.command(&packages)?.arg("--locked"))?;
         stamp::clear(&ctx.plugins())?;
         // All are tried, so that one plugin that is being written does not hold up the others.
-        let files: Vec<_> = plugins.iter().map(|plugin| componentize(ctx, plugin)).collect();
+        let files: Vec<_> =
+            plugins.iter().map(|plugin| componentize(&build, plugin, &ctx.plugins())).collect();
         stamp::write(&ctx.plugins(), &inputs, &files.into_iter().collect::<Result<Vec<_>>>()?)
     })
 }
 
-fn find_plugins(ctx: &Context) -> Result<Vec<Plugin>> {
+/// Builds the guests if any changed. The caller holds the lock of the target folder.
+pub(crate) fn guests(ctx: &Context, wanted: Option<Origin>) -> Result<()> {
+    run::step("guests", "builds tests/guests/* as components, for tests and benchmarks", || {
+        let toolchain = toolchain(ctx, wanted)?;
+        let inputs = stamp::of_inputs(&ctx.root, GUEST_INPUTS, toolchain.id())?;
+        if is_current(&ctx.guests(), &inputs) {
+            return Ok(());
+        }
+        stamp::clear(&ctx.guests())?;
+        // The folder of the plugins' modules serves the guests too: what both depend on is compiled once.
+        let target = ctx.wasm();
+        let mut files: Vec<PathBuf> = Vec::new();
+        for folder in guest_folders(ctx)? {
+            let (dir, root) = (folder.as_path(), ctx.root.as_path());
+            let build = Build { toolchain: &toolchain, dir, root, target: &target };
+            run::run(build.command(&[])?.arg("--locked"))
+                .with_context(|| format!("the guest {}", folder.display()))?;
+            for plugin in find_plugins(ctx, &folder, &folder)? {
+                let file = componentize(&build, &plugin, &ctx.guests())?;
+                ensure!(!files.contains(&file), "two guests are called {}", plugin.library);
+                files.push(file);
+            }
+        }
+        stamp::write(&ctx.guests(), &inputs, &files)
+    })
+}
+
+/// The tool chain, with Debian's packages installed where nothing else is there.
+pub(crate) fn toolchain(ctx: &Context, wanted: Option<Origin>) -> Result<Toolchain> {
+    let cache = ctx.wasm();
+    let search = Search { dir: &ctx.root, cache: &cache, wanted };
+    let mut say = |text: &str| println!("  {text}");
+    let toolchain = match search.find(&mut say) {
+        Err(Error::NoToolchain { .. }) => {
+            println!("  no target {TARGET} from rustup: Debian has a rustc that can build one");
+            setup::apt_install(DEBIAN_PACKAGES)
+                .with_context(|| format!("plugins need `rustup target add {TARGET}`, or else"))?;
+            search.find(&mut say)?
+        }
+        Err(error @ Error::TargetNotAdded) => return run::usage(error.to_string()),
+        found => found?,
+    };
+    println!("  wasm tool chain: {}", toolchain.about());
+    Ok(toolchain)
+}
+
+fn is_current(dir: &Path, inputs: &str) -> bool {
+    let current = stamp::is_current(dir, inputs);
+    if current {
+        println!("  nothing changed since the last build");
+    }
+    current
+}
+
+fn guest_folders(ctx: &Context) -> Result<Vec<PathBuf>> {
+    let dir = ctx.root.join("tests/guests");
+    let entries = fs::read_dir(&dir).with_context(|| format!("cannot read {}", dir.display()))?;
+    let paths: Vec<_> = entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    let mut folders: Vec<_> =
+        paths.into_iter().filter(|path| path.join("Cargo.toml").is_file()).collect();
+    folders.sort();
+    Ok(folders)
+}
+
+/// The packages of a workspace that lie in a folder and have a library of type `cdylib`.
+fn find_plugins(ctx: &Context, workspace: &Path, folder: &Path) -> Result<Vec<Plugin>> {
     let mut metadata = run::cargo(ctx);
-    metadata.args(["metadata", "--no-deps", "--format-version", "1"]);
+    metadata.current_dir(workspace).args(["metadata", "--no-deps", "--format-version", "1"]);
     let metadata: Value = serde_json::from_str(&run::output(&mut metadata)?)?;
-    let folder = ctx.root.join("plugins");
     let mut plugins = Vec::new();
     for package in metadata["packages"].as_array().context("cargo metadata names no packages")? {
         let manifest = package["manifest_path"].as_str().unwrap_or_default();
-        if !Path::new(manifest).starts_with(&folder) {
+        if !Path::new(manifest).starts_with(folder) {
             continue;
         }
         for target in package["targets"].as_array().into_iter().flatten() {
@@ -84,64 +161,10 @@ fn find_plugins(ctx: &Context) -> Result<Vec<Plugin>> {
     Ok(plugins)
 }
 
-fn compile(ctx: &Context, toolchain: &Toolchain, plugins: &[Plugin]) -> Result<()> {
-    let mut command = toolchain.cargo();
-    command
-        .current_dir(&ctx.root)
-        .args(["build", "--release", "--locked", "--target", TARGET])
-        .env("CARGO_TARGET_DIR", ctx.target.join("wasm"))
-        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "3")
-        .env("CARGO_PROFILE_RELEASE_LTO", "fat")
-        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1")
-        // Drops the debug information of std, nine tenths of the file; backtraces keep their names.
-        .env("CARGO_PROFILE_RELEASE_STRIP", "debuginfo")
-        .env("CARGO_ENCODED_RUSTFLAGS", rustflags(ctx, toolchain)?.join("\x1f"));
-    for plugin in plugins {
-        command.args(["--package", &plugin.package]);
-    }
-    run::run(&mut command)
-}
-
-/// Paths of this machine are cut from panic messages: the same sources give the same component elsewhere.
-fn rustflags(ctx: &Context, toolchain: &Toolchain) -> Result<Vec<String>> {
-    let cargo_home = match std::env::var_os("CARGO_HOME") {
-        Some(home) => PathBuf::from(home),
-        None => std::env::home_dir().context("set HOME or CARGO_HOME")?.join(".cargo"),
-    };
-    let mut flags = vec!["-Ctarget-feature=+simd128".to_owned()];
-    flags.push(format!("--remap-path-prefix={}=cargo", cargo_home.display()));
-    flags.push(format!("--remap-path-prefix={}=.", ctx.root.display()));
-    flags.extend(toolchain.rustflags.iter().cloned());
-    Ok(flags)
-}
-
-fn componentize(ctx: &Context, plugin: &Plugin) -> Result<PathBuf> {
-    let file = format!("{}.wasm", plugin.library);
-    let module = ctx.target.join("wasm").join(TARGET).join("release").join(&file);
-    let bytes = fs::read(&module).with_context(|| format!("cannot read {}", module.display()))?;
-    // Without the section that describes the world the encoder makes an empty component, silently.
-    ensure!(
-        bytes.windows(WORLD_SECTION.len()).any(|window| window == WORLD_SECTION),
-        "{} exports no plugin; its lib.rs needs the export macro of audit-plugin-sdk",
-        plugin.package
-    );
-    let mut encoder = ComponentEncoder::default();
-    let component = encoder.validate(true).module(&bytes).and_then(ComponentEncoder::encode);
-    let component = match component {
-        Ok(component) => component,
-        Err(error) => bail!("cannot make a component of {}: {error:#}", plugin.package),
-    };
-    let path = ctx.plugins().join(file);
+fn componentize(build: &Build<'_>, plugin: &Plugin, to: &Path) -> Result<PathBuf> {
+    let component = build.component(&plugin.library)?;
+    let path = to.join(format!("{}.wasm", plugin.library));
     fs::write(&path, &component).with_context(|| format!("cannot write {}", path.display()))?;
     println!("  {} ({} KiB)", path.display(), component.len() / 1024);
     Ok(path)
-}
-
-/// Calls a program of the Debian tool chain, which must not meet the variables of rustup.
-fn without_rustup(program: &Path) -> Command {
-    let mut command = run::clean(program);
-    for name in ["RUSTUP_TOOLCHAIN", "CARGO", "RUSTC", "RUSTFLAGS", "CARGO_BUILD_TARGET"] {
-        command.env_remove(name);
-    }
-    command
 }

@@ -9,13 +9,11 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 const STAMP: &str = ".stamp.json";
-/// What goes into a component, besides the tool chain. `xtask/src/plugins` holds the flags.
-const INPUTS: &[&str] = &["plugins", "wit", "Cargo.lock", "Cargo.toml", "xtask/src/plugins"];
 
 /// One hash of the names and bytes of all inputs and of the tool chain.
-pub(super) fn of_inputs(root: &Path, toolchain: &str) -> Result<String> {
+pub(super) fn of_inputs(root: &Path, inputs: &[&str], toolchain: &str) -> Result<String> {
     let mut files = Vec::new();
-    for input in INPUTS {
+    for input in inputs {
         collect(&root.join(input), &mut files)?;
     }
     files.sort();

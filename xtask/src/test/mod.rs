@@ -38,9 +38,9 @@ const STEPS: &[Step] = &[
     Step { name: "deny", about: "checks licences, sources and advisories", needs: &[], work: deny },
     Step {
         name: "plugins",
-        about: "builds the components that the program embeds",
+        about: "builds the components that the program embeds, and those that tests load",
         needs: &[],
-        work: |run| plugins::build(run.ctx, None),
+        work: |run| plugins::build(run.ctx, None).and_then(|()| plugins::guests(run.ctx, None)),
     },
     Step { name: "clippy", about: "lints all crates", needs: &["plugins"], work: clippy },
     Step {
@@ -197,6 +197,7 @@ fn flow(run: &mut Run) -> Result<()> {
         .args(["test", "--release", "--locked", "--no-fail-fast", "--package", "audit-tests"])
         .env("AUDIT_HOST_BIN", run.ctx.host_binary())
         .env("AUDIT_HOST_PLUGINS", run.ctx.plugins())
+        .env("AUDIT_HOST_GUESTS", run.ctx.guests())
         .env("AUDIT_HOST_KAFKA_HOME", &parts.kafka.home)
         .env("AUDIT_HOST_JAVA", &parts.kafka.java)
         .env("AUDIT_HOST_PYTHON", &parts.python)

@@ -19,6 +19,7 @@ const HOST: &[(&str, &[&str])] = &[
     ("audit-alert", &["audit-core"]),
     ("audit-report", &["audit-core"]),
     ("audit-generate", &["audit-core"]),
+    ("audit-toolchain", &[]),
     (
         "audit-host",
         &[
@@ -30,6 +31,7 @@ const HOST: &[(&str, &[&str])] = &[
             "audit-alert",
             "audit-report",
             "audit-generate",
+            "audit-toolchain",
         ],
     ),
 ];
@@ -41,6 +43,7 @@ const DRIVERS: &[&str] = &["audit-tests", "xtask"];
 const HOMES: &[(&str, &str)] = &[
     ("rdkafka*", "audit-source"),
     ("wasmtime*", "audit-chain"),
+    ("wit-component", "audit-toolchain"),
     ("iceberg*", "audit-sink"),
     ("parquet", "audit-sink"),
     ("sqlx*", "audit-sink"),

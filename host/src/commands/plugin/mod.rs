@@ -1,7 +1,14 @@
-//! `audit-host plugin`: what the table knows of its plugins, and putting another component in place.
+//! `audit-host plugin`: the author's loop, what the table knows of its plugins, and putting another
+//! component in place.
 //!
 //! Nothing here talks to a running host. It watches its plugins' files, and the table tells what became
 //! of them.
+
+mod new;
+
+mod build;
+mod golden;
+mod project;
 
 mod list;
 
@@ -26,6 +33,8 @@ use crate::config::{self, TablePlace};
 
 pub(crate) async fn run(command: PluginCommand) -> Result<()> {
     match command {
+        PluginCommand::New(args) => new::run(&args),
+        PluginCommand::Build(args) => build::run(&args),
         PluginCommand::List(args) => list::run(args).await,
         PluginCommand::History(args) => history::run(args).await,
         PluginCommand::Rollback(args) => rollback::run(args).await,

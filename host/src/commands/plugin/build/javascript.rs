@@ -1,0 +1,75 @@
+//! JavaScript: componentize-js puts the sources and an engine into a component.
+
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::super::project::Project;
+use super::{answer, finish, say};
+use crate::config::Error;
+
+/// The oldest version that componentize-js runs on.
+const NODE_VERSION_MIN: u32 = 20;
+const INSTALL: &str = "Node.js 20 or later with npm (Debian: apt-get install nodejs npm)";
+const COMPONENTIZE: &str = "node_modules/@bytecodealliance/componentize-js/src/cli.js";
+/// What the engine could ask of WASI and a plugin has no use for. Without all of it the component
+/// imports nothing but what `wit/` says.
+const DISABLED: [&str; 5] = ["stdio", "random", "clocks", "http", "fetch-event"];
+
+pub(super) fn build(project: &Project) -> Result<Vec<u8>> {
+    let missing =
+        |tool| Error::MissingTool { plugin: project.name().to_owned(), tool, install: INSTALL };
+    let version = answer(Command::new("node").arg("--version"));
+    if version.as_deref().and_then(major).is_none_or(|major| major < NODE_VERSION_MIN) {
+        return Err(missing("Node.js (`node`) of version 20 or later").into());
+    }
+    install(project, || missing("`npm`"))?;
+    let module = project.target().join("module.wasm");
+    fs::create_dir_all(project.target()).context("making the folder target")?;
+    let mut node = Command::new("node");
+    node.current_dir(&project.dir).args([COMPONENTIZE, "src/main.js"]);
+    node.args(["--wit", "wit", "--world-name", "plugin", "--out", "target/module.wasm"]);
+    finish(project, node.arg("--disable").args(DISABLED))?;
+    let component = fs::read(&module).with_context(|| format!("reading {}", module.display()))?;
+    fs::remove_file(&module).with_context(|| format!("removing {}", module.display()))?;
+    Ok(component)
+}
+
+/// Fetches the packages of `package.json` unless that was done for the same text.
+fn install(project: &Project, missing: impl Fn() -> Error) -> Result<()> {
+    let manifest = project.dir.join("package.json");
+    let wanted =
+        fs::read_to_string(&manifest).with_context(|| format!("reading {}", manifest.display()))?;
+    let stamp = project.dir.join("node_modules/.audit-host-installed");
+    let is_there = project.dir.join(COMPONENTIZE).is_file();
+    if is_there && fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    if answer(Command::new("npm").arg("--version")).is_none() {
+        return Err(missing().into());
+    }
+    say("fetching componentize-js and what it needs into node_modules, once")?;
+    let mut npm = Command::new("npm");
+    npm.current_dir(&project.dir).arg("install");
+    finish(project, npm.args(["--prefer-offline", "--no-audit", "--no-fund", "--loglevel=error"]))?;
+    fs::write(&stamp, wanted).with_context(|| format!("writing {}", stamp.display()))
+}
+
+/// The major version out of `v20.1.2`.
+fn major(version: &str) -> Option<u32> {
+    version.strip_prefix('v')?.split('.').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read() {
+        let cases = [("v20.20.2", Some(20)), ("v8.0.0", Some(8)), ("20", None), ("", None)];
+        for (text, expected) in cases {
+            assert_eq!(major(text), expected, "{text}");
+        }
+    }
+}
