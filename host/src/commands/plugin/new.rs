@@ -228,7 +228,11 @@ mod tests {
                 once.dedup();
                 assert_eq!(once.len(), paths.len(), "two templates write the same file");
                 for (path, text) in &files {
-                    assert!(!text.contains("{{"), "{path} is not filled in");
+                    let is_place =
+                        |word: &str| word.bytes().all(|b| b == b'_' || b.is_ascii_lowercase());
+                    let words = text.split("{{").skip(1).filter_map(|rest| rest.split("}}").next());
+                    let left: Vec<_> = words.filter(|word| is_place(word)).collect();
+                    assert!(left.is_empty(), "{path} is not filled in: {left:?}");
                 }
             }
         }

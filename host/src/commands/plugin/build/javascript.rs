@@ -30,10 +30,31 @@ pub(super) fn build(project: &Project) -> Result<Vec<u8>> {
     let mut node = Command::new("node");
     node.current_dir(&project.dir).args([COMPONENTIZE, "src/main.js"]);
     node.args(["--wit", "wit", "--world-name", "plugin", "--out", "target/module.wasm"]);
+    // Its name gets into the component; `forget` takes it out with the project's.
+    node.env("TMPDIR", project.target());
     finish(project, node.arg("--disable").args(DISABLED))?;
-    let component = fs::read(&module).with_context(|| format!("reading {}", module.display()))?;
+    let mut component =
+        fs::read(&module).with_context(|| format!("reading {}", module.display()))?;
     fs::remove_file(&module).with_context(|| format!("removing {}", module.display()))?;
+    forget(&mut component, project.dir.as_os_str().as_encoded_bytes());
     Ok(component)
+}
+
+/// Writes dashes over every mention of a folder. componentize-js keeps its own command line in the
+/// memory of the engine, where only its start-up, which is over, would read it.
+fn forget(component: &mut [u8], folder: &[u8]) {
+    let mut from = 0;
+    if folder.is_empty() {
+        return;
+    }
+    while let Some(rest) = component.get_mut(from..) {
+        let found = rest.windows(folder.len()).position(|window| window == folder);
+        let Some(at) = found else { return };
+        if let Some(mention) = rest.get_mut(at..at + folder.len()) {
+            mention.fill(b'-');
+        }
+        from += at + folder.len();
+    }
 }
 
 /// Fetches the packages of `package.json` unless that was done for the same text.
@@ -64,6 +85,15 @@ fn major(version: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_is_forgotten_wherever_it_stands() {
+        let mut bytes = *b"/a/b/c x /a/b y";
+        forget(&mut bytes, b"/a/b");
+        assert_eq!(&bytes, b"----/c x ---- y");
+        forget(&mut bytes, b"");
+        assert_eq!(&bytes, b"----/c x ---- y");
+    }
 
     #[test]
     fn versions_are_read() {
