@@ -106,20 +106,40 @@ fn ordinary(row: usize, field: &str) -> String {
     }
 }
 
-/// Rows of one partition, a second of event time apart.
+/// Ordinary events of one partition from that offset on.
+pub(crate) fn ordinary_from(first: i64, n_rows: usize) -> Result<Batch> {
+    batch_of(0, first, n_rows, |row, field| Some(ordinary(row, field)))
+}
+
+/// The same of another partition.
+pub(crate) fn ordinary_of(partition: i32, first: i64, n_rows: usize) -> Result<Batch> {
+    batch_of(partition, first, n_rows, |row, field| Some(ordinary(row, field)))
+}
+
 fn batch(n_rows: usize, value: impl Fn(usize, &str) -> Value) -> Result<Batch> {
+    batch_of(0, 0, n_rows, value)
+}
+
+/// Rows of one partition, a second of event time apart.
+fn batch_of(
+    partition: i32,
+    first: i64,
+    n_rows: usize,
+    value: impl Fn(usize, &str) -> Value,
+) -> Result<Batch> {
     let topic: Arc<str> = Arc::from("conformance");
     let mut raw = RawBatch::empty(Arc::clone(&topic));
-    for offset in 0..n_rows as i64 {
-        raw.push(0, offset, Some(NOON_US / 1000 + offset), b"{}");
+    let end = first + n_rows as i64;
+    for offset in first..end {
+        raw.push(partition, offset, Some(NOON_US / 1000 + offset), b"{}");
     }
     if n_rows > 0 {
-        let span = Span { start: 0, next: n_rows as i64, records: n_rows as u64 };
-        raw.covered.cover(TopicPartition::new(&topic, 0), span)?;
+        let span = Span { start: first, next: end, records: n_rows as u64 };
+        raw.covered.cover(TopicPartition::new(&topic, partition), span)?;
     } else {
         raw.covered = Offsets::default();
     }
-    let rows = 0..n_rows as i64;
+    let rows = first..end;
     let time = |step: i64| {
         let times = rows.clone().map(move |row| NOON_US + row * step);
         Arc::new(TimestampMicrosecondArray::from_iter_values(times).with_timezone(schema::UTC))
@@ -129,7 +149,7 @@ fn batch(n_rows: usize, value: impl Fn(usize, &str) -> Value) -> Result<Batch> {
         match field.name().as_str() {
             schema::EVENT_TIMESTAMP => time(1_000_000),
             schema::SOURCE_TIMESTAMP => time(1_000),
-            schema::SOURCE_PARTITION => Arc::new(Int32Array::from(vec![0; n_rows])),
+            schema::SOURCE_PARTITION => Arc::new(Int32Array::from(vec![partition; n_rows])),
             schema::SOURCE_OFFSET => Arc::new(Int64Array::from_iter_values(rows.clone())),
             name => Arc::new((0..n_rows).map(|row| value(row, name)).collect::<StringArray>()),
         }

@@ -1,14 +1,14 @@
 //! Conformance: every component in the plugins' folder keeps the contract of `wit/`, driven by the
 //! chain that the program uses, without a broker.
 
-mod batches;
+pub(crate) mod batches;
 
 use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use arrow::array::RecordBatch;
-use audit_chain::{Engine, Keys, Limits, Plugin, PluginChain, PluginSource};
+use audit_chain::{Engine, Plugin, PluginChain, PluginSource};
 use audit_core::stage::Chain;
 use audit_core::{Judged, PluginState, schema};
 use audit_tests::env;
@@ -27,11 +27,8 @@ fn components() -> Result<Vec<PathBuf>> {
 
 fn load(engine: &Engine, path: &PathBuf, config: &str) -> Result<PluginChain> {
     let source = PluginSource {
-        name: path.display().to_string(),
-        component: fs::read(path)?,
         config: config.to_owned(),
-        keys: Keys::new(),
-        limits: Limits::default(),
+        ..PluginSource::new(path.display().to_string(), fs::read(path)?)
     };
     Ok(PluginChain::new(vec![Plugin::load(engine, source)?])?)
 }

@@ -23,7 +23,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
-use audit_chain::{Engine, Keys, Limits, Plugin, PluginChain, PluginSource};
+use audit_chain::{Engine, Plugin, PluginChain, PluginSource};
 use audit_core::Batch;
 use audit_core::stage::Chain;
 use audit_tests::env;
@@ -105,13 +105,7 @@ fn subjects() -> Result<Vec<Subject>> {
 }
 
 fn load(engine: &Engine, subject: &Subject) -> Result<Plugin> {
-    let source = PluginSource {
-        name: subject.name.to_owned(),
-        component: subject.component.clone(),
-        config: "{}".to_owned(),
-        keys: Keys::new(),
-        limits: Limits::default(),
-    };
+    let source = PluginSource::new(subject.name, subject.component.clone());
     Ok(Plugin::load(engine, source)?)
 }
 

@@ -1,3 +1,76 @@
-//! What a hostile component may not do to the host: the guest `tests/guests/hostile` and its variants.
+//! What a hostile component may not do to the host: the guest `tests/guests/hostile` and its variants,
+//! driven by the chain that the program uses.
 
+mod answers;
+mod files;
+mod memory;
+mod poison;
+mod states;
 mod variants;
+mod wasi;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use audit_chain::{Engine, Key, Keys, Limits, OnError, Plugin, PluginChain, PluginSource};
+use audit_core::stage::Chain;
+use audit_core::{Judged, ReasonClass};
+use audit_tests::{env, hostile};
+use serde_json::Value;
+
+use crate::abi::batches;
+
+/// Short, as much of the suite waits for it; long enough for whatever is not meant to reach it.
+const BATCH_TIME: Duration = Duration::from_millis(400);
+
+/// The guest in a mode, with a configuration.
+fn source(mode: &str, config: &Value) -> Result<PluginSource> {
+    let bytes = hostile::with_mode(&fs::read(env::guest("hostile")?)?, mode)?;
+    let limits =
+        Limits { batch_time: BATCH_TIME, setup_time: Duration::from_secs(2), ..Limits::default() };
+    let keys = Keys::from([("k".to_owned(), Key::new(b"0123456789abcdef"))]);
+    let config = config.to_string();
+    Ok(PluginSource { limits, keys, config, ..PluginSource::new(format!("hostile {mode}"), bytes) })
+}
+
+fn chain(engine: &Engine, source: PluginSource) -> Result<PluginChain> {
+    Ok(PluginChain::new(vec![Plugin::load(engine, source)?])?)
+}
+
+/// Every row is stored or a dead letter, none twice; returns the dead letters by offset.
+fn settled(judged: &Judged, n_rows: usize) -> Result<BTreeMap<i64, (ReasonClass, String)>> {
+    let letters: BTreeMap<_, _> = judged
+        .dead_letters
+        .iter()
+        .map(|letter| (letter.offset, (letter.class, letter.reason.clone())))
+        .collect();
+    ensure!(letters.len() == judged.dead_letters.len(), "a row is a dead letter twice");
+    let n_kept = judged.rows.num_rows();
+    ensure!(n_kept + letters.len() == n_rows, "{n_kept} rows and {} dead letters", letters.len());
+    Ok(letters)
+}
+
+/// Judges ordinary events from that offset on.
+fn judge(chain: &mut PluginChain, first: i64, n_rows: usize) -> Result<Judged> {
+    Ok(chain.judge(batches::ordinary_from(first, n_rows)?)?)
+}
+
+/// One of the host's own alerts of that rule, if it was raised.
+fn told(chain: &mut PluginChain, rule: &str) -> Option<String> {
+    let news = chain.take_changes();
+    news.alerts.into_iter().find(|alert| alert.rule == rule).map(|alert| alert.message)
+}
+
+/// What the host says when it does not take a plugin.
+fn refusal(engine: &Engine, source: PluginSource) -> Result<String> {
+    let name = source.name.clone();
+    let refused = chain(engine, source).err();
+    Ok(format!("{:#}", refused.with_context(|| format!("{name} was taken"))?))
+}
+
+/// A plugin that halts the run.
+fn halting(source: PluginSource) -> PluginSource {
+    PluginSource { on_error: OnError::Halt, ..source }
+}

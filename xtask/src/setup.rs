@@ -61,8 +61,9 @@ impl Need {
             Self::Java => java().is_some(),
             Self::Maven => runs("mvn", &["--version"]),
             Self::Node => {
-                let check =
-                    format!("process.exit(parseInt(process.versions.node) < {NODE_VERSION_MIN})");
+                let check = format!(
+                    "process.exit(parseInt(process.versions.node) < {NODE_VERSION_MIN} ? 1 : 0)"
+                );
                 runs("node", &["--eval", &check]) && runs("npm", &["--version"])
             }
         }

@@ -217,11 +217,16 @@ fn alert_id(
     hex::encode(hash.finalize().get(..16).unwrap_or_default())
 }
 
-/// The text cut at a character, without control characters.
+/// The text cut at a character, without control characters and without those that turn the direction of
+/// writing, which could make a line read as another one.
 pub(crate) fn clipped(text: &str, bytes_max: usize) -> String {
     let end = text.floor_char_boundary(bytes_max);
     let (kept, _) = text.split_at(end);
-    kept.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    let is_odd = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    kept.chars().map(|c| if is_odd(c) { ' ' } else { c }).collect()
 }
 
 /// The batch with the plugin's columns in their places.

@@ -85,8 +85,7 @@ impl Engine {
             return Err(other_world(interfaces.problems.join("; ")));
         }
         let mut linker = Linker::clone(&self.linker);
-        let linked = linker
-            .define_unknown_imports_as_traps(&component)
+        let linked = wasi::deny_the_rest(&mut linker, &component)
             .and_then(|()| linker.instantiate_pre(&component))
             .and_then(PluginPre::new);
         let pre = linked.map_err(|error| other_world(format!("{error:#}")))?;

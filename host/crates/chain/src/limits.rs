@@ -15,7 +15,8 @@ pub struct Limits {
     pub memory_bytes: usize,
     /// Elements of all tables together: functions whose address is taken.
     pub table_elements: usize,
-    /// Core instances that the component is made of; language runtimes have a few.
+    /// Core instances that the component is made of, and as many memories and tables: a component of
+    /// Python has 33.
     pub instances: usize,
     /// Bytes that one answer, or one call of an import, may carry to the host.
     pub output_bytes: usize,
@@ -34,7 +35,7 @@ impl Default for Limits {
             setup_time: Duration::from_secs(10),
             memory_bytes: 64 << 20,
             table_elements: 100_000,
-            instances: 32,
+            instances: 64,
             output_bytes: 64 << 20,
             file_bytes: 128 << 20,
             poison_rows: 64,

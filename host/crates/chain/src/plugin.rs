@@ -22,6 +22,8 @@ use crate::runner::Runner;
 
 /// Bytes of a plugin's name and version.
 const NAME_BYTES_MAX: usize = 64;
+/// Columns that a plugin may read and write.
+const COLUMNS_MAX: usize = 512;
 
 /// A plugin as the user named it.
 #[derive(Debug, Clone)]
@@ -131,6 +133,7 @@ impl Plugin {
                 key: clipped(&refused.key, MESSAGE_BYTES_MAX),
                 message: clipped(&refused.message, MESSAGE_BYTES_MAX),
             })?;
+        check_binding(&source.name, &binding)?;
         let blueprint = Blueprint::of(source, sha256, description, binding, compiled)?;
         let blueprint = Arc::new(blueprint);
         let runner = Runner::new(Arc::clone(&blueprint), instance);
@@ -327,6 +330,20 @@ fn check_description(plugin: &str, description: &lifecycle::Description) -> Resu
     Ok(())
 }
 
+/// The names themselves are checked against the columns that there are, by `plan`.
+fn check_binding(plugin: &str, binding: &lifecycle::Binding) -> Result<(), Error> {
+    let refuse = |problem: String| Err(Error::Description { plugin: plugin.to_owned(), problem });
+    let writes = binding.writes.iter().map(|column| &column.name);
+    let n_columns = binding.reads.len() + binding.writes.len();
+    if n_columns > COLUMNS_MAX {
+        return refuse(format!("{n_columns} columns read and written, more than {COLUMNS_MAX}"));
+    }
+    match binding.reads.iter().chain(writes).find(|name| name.len() > NAME_BYTES_MAX) {
+        None => Ok(()),
+        Some(name) => refuse(format!("a column whose name has {} bytes", name.len())),
+    }
+}
+
 /// Names of plugins that were given more than once.
 pub(crate) fn check_names(plugins: &[&Blueprint]) -> Result<(), Error> {
     let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
@@ -349,5 +366,5 @@ pub(crate) fn fault(fault: types::Fault) -> (crate::failure::FailureKind, String
         types::Fault::BadInput(text) => (FailureKind::Fault, "bad input", text),
         types::Fault::Other(text) => (FailureKind::Fault, "a fault", text),
     };
-    (kind, format!("{what}: {}", clipped(&text, MESSAGE_BYTES_MAX)))
+    (kind, clipped(&format!("{what}: {text}"), MESSAGE_BYTES_MAX))
 }

@@ -245,8 +245,9 @@ fn call(
         let (kind, text) = fault(of_guest);
         Failure::new(kind, text)
     })?;
-    answer::check(blueprint, &part.topic, part.rows(), judgement)
-        .map_err(|problem| answered(format!("it answered wrongly: {problem}")))
+    answer::check(blueprint, &part.topic, part.rows(), judgement).map_err(|problem| {
+        answered(clipped(&format!("it answered wrongly: {problem}"), MESSAGE_BYTES_MAX))
+    })
 }
 
 fn lower(columns: &RecordBatch) -> Result<Vec<Lowered<'_>>, String> {

@@ -5,7 +5,8 @@
 //! on at once, as the host could not end it inside of a call of its own. This is why the subset is our
 //! own and not a library's, which would bring real clocks, and waits that no deadline ends.
 
-use wasmtime::component::{HasSelf, Linker, Resource};
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, HasSelf, Linker, Resource, ResourceType};
 use wasmtime::{Result, bail};
 
 use sha2::{Digest, Sha256};
@@ -30,6 +31,31 @@ use bindings::wasi::filesystem::{preopens, types as filesystem};
 use bindings::wasi::io::{error as io_error, poll, streams};
 use bindings::wasi::random::{insecure, insecure_seed, random};
 
+/// The version of the subset, which serves every 0.2.
+const WASI_VERSION: &str = "0.2.0";
+/// The interfaces of `wasi/world.wit`.
+const SUBSET: [&str; 20] = [
+    "wasi:io/error",
+    "wasi:io/poll",
+    "wasi:io/streams",
+    "wasi:cli/environment",
+    "wasi:cli/exit",
+    "wasi:cli/stdin",
+    "wasi:cli/stdout",
+    "wasi:cli/stderr",
+    "wasi:cli/terminal-input",
+    "wasi:cli/terminal-output",
+    "wasi:cli/terminal-stdin",
+    "wasi:cli/terminal-stdout",
+    "wasi:cli/terminal-stderr",
+    "wasi:clocks/monotonic-clock",
+    "wasi:clocks/wall-clock",
+    "wasi:random/random",
+    "wasi:random/insecure",
+    "wasi:random/insecure-seed",
+    "wasi:filesystem/types",
+    "wasi:filesystem/preopens",
+];
 /// Bytes that one call for randomness, or one write, may have.
 const BYTES_MAX: u64 = 1 << 20;
 /// What stands for standard output and standard error in a handle.
@@ -83,6 +109,47 @@ impl Virtual {
 /// Links the subset.
 pub(crate) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
     bindings::Subset::add_to_linker::<_, HasSelf<_>>(linker, |guest: &mut Guest| guest)
+}
+
+/// Links every function of WASI that a component imports and the subset lacks, as a trap. wasmtime's own
+/// way of doing so would give each interface that uses another's resource a resource of its own.
+pub(crate) fn deny_the_rest(linker: &mut Linker<Guest>, component: &Component) -> Result<()> {
+    let component_type = component.component_type();
+    let engine = component.engine();
+    let mut resources = Vec::new();
+    for (name, import) in component_type.imports(engine) {
+        let ComponentItem::ComponentInstance(interface) = import.ty else { continue };
+        if !name.starts_with("wasi:") {
+            continue;
+        }
+        // A guest of a later patch release gets the same instance as one of ours, and not a second one
+        // that would hide it.
+        let (interface_name, _) = name.split_once('@').unwrap_or((name, ""));
+        let ours = format!("{interface_name}@{WASI_VERSION}");
+        let mut instance = linker.instance(if is_ours(interface_name) { &ours } else { name })?;
+        for (item_name, item) in interface.exports(engine) {
+            match item.ty {
+                ComponentItem::ComponentFunc(_) => {
+                    let called = format!("{interface_name}#{item_name}");
+                    // An error says that it is there already.
+                    let _ = instance.func_new(item_name, move |_, _, _, _| {
+                        bail!("it called {called}, and plugins have nothing of that kind")
+                    });
+                }
+                ComponentItem::Resource(resource) if !resources.contains(&resource) => {
+                    let host = ResourceType::host::<()>();
+                    let _ = instance.resource(item_name, host, |_, _| Ok(()));
+                    resources.push(resource);
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+fn is_ours(interface: &str) -> bool {
+    SUBSET.contains(&interface)
 }
 
 impl io_error::Host for Guest {}

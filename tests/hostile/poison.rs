@@ -1,0 +1,111 @@
+//! Bisecting, the breaker, and what `on-error` does with what is left.
+
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use audit_chain::{Engine, Limits, OnError, PluginSource};
+use audit_core::stage::Chain;
+use audit_core::{ChangeKind, ReasonClass};
+use serde_json::json;
+
+use super::{chain, halting, judge, refusal, settled, source, told};
+
+const ROWS: usize = 4096;
+
+#[test]
+fn several_poison_rows_are_found_among_thousands() -> Result<()> {
+    let engine = Engine::new()?;
+    let poison = [0, 1, 777, 2048, 4095];
+    let config = json!({ "do": "trap", "at_offset": poison });
+    let mut chain = chain(&engine, source("transform", &config)?)?;
+    let letters = settled(&judge(&mut chain, 0, ROWS)?, ROWS)?;
+    ensure!(letters.keys().copied().eq(poison), "{letters:?}");
+    Ok(())
+}
+
+#[test]
+fn a_detector_sees_every_other_row_exactly_once() -> Result<()> {
+    let engine = Engine::new()?;
+    for (how, at) in [("trap_at", 1000), ("dirty_fault_at", 1000), ("bad_answer_at", 1000)] {
+        let config = json!({ "do": "count", how: [at], "alert_at": [8191] });
+        let mut chain = chain(&engine, source("detector", &config)?)?;
+        let letters = settled(&judge(&mut chain, 0, ROWS)?, ROWS)?;
+        ensure!(letters.keys().copied().eq([at]), "{how}: {letters:?}");
+        let judged = judge(&mut chain, ROWS as i64, ROWS)?;
+        let alert = judged.alerts.first().with_context(|| format!("{how}: no alert"))?;
+        let n_seen = 2 * ROWS as u64 - 1;
+        let sum = n_seen * (n_seen + 1) / 2 - at as u64;
+        ensure!(alert.count == n_seen, "{how}: it counts {} rows of {n_seen}", alert.count);
+        ensure!(alert.labels["sum"] == sum.to_string(), "{how}: {:?}", alert.labels);
+        ensure!(alert.labels["again"] == "0", "{how}: a row came twice: {:?}", alert.labels);
+    }
+    Ok(())
+}
+
+#[test]
+fn the_breaker_opens_tells_and_closes() -> Result<()> {
+    let engine = Engine::new()?;
+    let config = json!({ "do": "trap", "every": 1, "times": 1_000_000 });
+    let limits =
+        Limits { poison_rows: 10, breaker_pause: Duration::from_millis(300), ..Limits::default() };
+    let mut chain = chain(&engine, PluginSource { limits, ..source("transform", &config)? })?;
+    let letters = settled(&judge(&mut chain, 0, ROWS)?, ROWS)?;
+    ensure!(letters.len() == ROWS, "{} of {ROWS} rows are kept aside", letters.len());
+    ensure!(letters.values().all(|(class, _)| *class == ReasonClass::PluginFault));
+    let news = chain.take_changes();
+    let opened = news.changes.iter().any(|change| change.kind == ChangeKind::BreakerOpened);
+    ensure!(opened, "nothing was recorded: {news:?}");
+    let alert = news.alerts.first().context("nobody was told")?;
+    ensure!(alert.rule == "plugin-breaker" && alert.message.contains("poison-rows-max"));
+    let letters = settled(&judge(&mut chain, ROWS as i64, 10)?, 10)?;
+    ensure!(letters.values().all(|(_, why)| why.contains("not asked")), "{letters:?}");
+    // A probe that fails costs one call, and nobody is told again.
+    thread::sleep(Duration::from_millis(350));
+    let letters = settled(&judge(&mut chain, ROWS as i64 + 10, 10)?, 10)?;
+    ensure!(letters.values().all(|(_, why)| why.contains("trapped")), "{letters:?}");
+    ensure!(told(&mut chain, "plugin-breaker").is_none());
+    Ok(())
+}
+
+#[test]
+fn a_plugin_that_recovers_closes_its_breaker() -> Result<()> {
+    let engine = Engine::new()?;
+    let poison: Vec<i64> = (0..100).collect();
+    let config = json!({ "do": "trap", "at_offset": poison });
+    let limits = Limits { poison_rows: 5, breaker_pause: Duration::ZERO, ..Limits::default() };
+    let mut chain = chain(&engine, PluginSource { limits, ..source("transform", &config)? })?;
+    ensure!(settled(&judge(&mut chain, 0, 100)?, 100)?.len() == 100);
+    chain.take_changes();
+    ensure!(settled(&judge(&mut chain, 100, 100)?, 100)?.is_empty());
+    let kinds: Vec<_> = chain.take_changes().changes.iter().map(|change| change.kind).collect();
+    ensure!(kinds == [ChangeKind::BreakerClosed], "{kinds:?}");
+    Ok(())
+}
+
+#[test]
+fn halt_ends_the_run_and_names_the_record() -> Result<()> {
+    let engine = Engine::new()?;
+    let config = json!({ "do": "trap", "at_offset": 7 });
+    let mut chain = chain(&engine, halting(source("transform", &config)?))?;
+    let error = format!("{:#}", judge(&mut chain, 0, 50).err().context("it went on")?);
+    for word in ["hostile transform", "conformance[0]@7", "on-error is \"halt\"", "trapped"] {
+        ensure!(error.contains(word), "{error}");
+    }
+    Ok(())
+}
+
+#[test]
+fn pass_is_for_plugins_that_replace_nothing() -> Result<()> {
+    let engine = Engine::new()?;
+    let config = json!({ "do": "trap", "at_offset": 7 });
+    let passing = |mode| -> Result<PluginSource> {
+        Ok(PluginSource { on_error: OnError::Pass, ..source(mode, &config)? })
+    };
+    let error = refusal(&engine, passing("transform")?)?;
+    ensure!(error.contains("on-error = \"pass\"") && error.contains("user_agent"), "{error}");
+    let mut chain = chain(&engine, passing("detector")?)?;
+    ensure!(settled(&judge(&mut chain, 0, 50)?, 50)?.is_empty(), "a row was kept aside");
+    ensure!(told(&mut chain, "plugin-fault").is_some(), "nobody was told");
+    Ok(())
+}
