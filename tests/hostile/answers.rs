@@ -43,7 +43,7 @@ const TRANSFORM: &[Case] = &[
     ("first-offset-not-zero", "the first offset is not 0"),
     ("bytes-after-last-offset", "offset"),
     ("bad-utf8", "UTF-8"),
-    ("split-character", "UTF-8"),
+    ("split-character", "answered wrongly"),
     ("validity-short", "bytes of validity"),
     ("validity-long", "bytes of validity"),
     ("duplicate-columns", "columns, not the"),
@@ -119,10 +119,13 @@ fn one_poison_row_is_kept_aside_and_says_why() -> Result<()> {
     let engine = Engine::new()?;
     let transforms = TRANSFORM.iter().map(|case| ("transform", case));
     let detectors = DETECTOR.iter().map(|case| ("detector", case));
+    let mut wrong = Vec::new();
     for (mode, (behaviour, word)) in transforms.chain(detectors) {
-        try_one(&engine, mode, behaviour, word)
-            .with_context(|| format!("{behaviour} of a {mode}"))?;
+        if let Err(error) = try_one(&engine, mode, behaviour, word) {
+            wrong.push(format!("{behaviour} of a {mode}: {error:#}"));
+        }
     }
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())
 }
 
