@@ -1,10 +1,18 @@
 //! The command line, and nothing else.
 
+mod author;
+mod plugin;
+
 use std::path::PathBuf;
 
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
+
+pub(crate) use self::author::{
+    BenchArgs, CheckArgs, GivenArgs, InspectArgs, KeyArgs, TestArgs, TryArgs,
+};
+pub(crate) use self::plugin::PluginCommand;
 
 /// Kafka audit events through WebAssembly plugins into an append-only Iceberg table, and alerts.
 ///
@@ -44,6 +52,9 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Writes synthetic audit events, with labelled attacks on request
     Generate(GenerateArgs),
+    /// Checks, shows, tests and measures plugins
+    #[command(subcommand)]
+    Plugin(PluginCommand),
 }
 
 impl Command {
@@ -52,6 +63,7 @@ impl Command {
             Self::Run(args) => &args.log,
             Self::Demo(args) => &args.log,
             Self::Generate(args) => &args.log,
+            Self::Plugin(command) => command.log(),
         }
     }
 }

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 
 pub(crate) mod demo;
 pub(crate) mod generate;
+pub(crate) mod plugin;
 pub(crate) mod run;
 
 /// Writes a command's answer. Whoever reads it may have seen enough, as `head`: that is no error.

@@ -6,4 +6,4 @@ mod resolve;
 mod secret;
 
 pub(crate) use error::Error;
-pub(crate) use resolve::{PluginEntry, Settings, parse_duration, resolve};
+pub(crate) use resolve::{PluginEntry, RECORD_BYTES_MAX, Settings, parse_duration, resolve};
