@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use audit_core::ReasonClass;
 use serde_json::Value;
 
 use super::case::{self, Case, Expected};
@@ -130,17 +131,19 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
 }
 
 /// Writes the expected files of a case anew, and says which changed. Files that mean nothing for the
-/// plugin go: they would be compared with nothing.
+/// plugin go: they would be compared with nothing. What a plugin failed with is left out, as it names
+/// places in the sources of one machine.
 pub(crate) fn update(
     folder: &Path,
     name: &str,
     outcome: &Outcome,
 ) -> Result<Vec<&'static str>, Error> {
     let dir = folder.join(name);
+    let dead_letters: Vec<Value> = outcome.dead_letters.iter().map(portable).collect();
     let wanted = [
         (ROWS, outcome.writes_columns.then_some(&outcome.rows)),
         (ALERTS, outcome.is_detector.then_some(&outcome.alerts)),
-        (DEAD_LETTERS, Some(&outcome.dead_letters)),
+        (DEAD_LETTERS, Some(&dead_letters)),
     ];
     let mut changed = Vec::new();
     for (file, list) in wanted {
@@ -162,6 +165,16 @@ pub(crate) fn update(
         changed.push(file);
     }
     Ok(changed)
+}
+
+fn portable(letter: &Value) -> Value {
+    let mut letter = letter.clone();
+    if letter["class"] == ReasonClass::PluginFault.as_str()
+        && let Value::Object(fields) = &mut letter
+    {
+        fields.remove("reason");
+    }
+    letter
 }
 
 fn lines(list: &[Value]) -> String {
@@ -243,5 +256,12 @@ mod tests {
         assert_eq!(changed(&outcome), [""; 0]);
         (outcome.is_detector, outcome.writes_columns) = (false, true);
         assert_eq!(changed(&outcome), [ROWS, ALERTS]);
+        let letter = |class| json!({"offset": 0, "class": class, "reason": "why"});
+        outcome.dead_letters = vec![letter("quarantined"), letter("plugin-fault")];
+        assert_eq!(changed(&outcome), [DEAD_LETTERS]);
+        let letters = fs::read_to_string(folder.path().join("first").join(DEAD_LETTERS)).unwrap();
+        let text = "{\"class\":\"quarantined\",\"offset\":0,\"reason\":\"why\"}\n\
+                    {\"class\":\"plugin-fault\",\"offset\":0}\n";
+        assert_eq!(letters, text);
     }
 }

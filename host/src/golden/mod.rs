@@ -17,11 +17,36 @@ mod compare;
 mod diff;
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use audit_chain::{Engine, PluginSource};
 
 pub(crate) use self::case::{Case, Expected, embedded};
 pub(crate) use self::compare::{Mismatch, compare};
 pub(crate) use self::folder::{read_folder, update};
 pub(crate) use self::run::{Outcome, run};
+
+/// Time that all cases of a component may take together, before it is refused. Limits bound each call
+/// of the plugin; this bounds how long a new version can hold up a change by being slow in every case.
+const TIME_MAX: Duration = Duration::from_secs(60);
+
+/// Runs every case that the component carries, and says how many; an error for the first that fails.
+/// For who must decide whether the component may judge.
+#[cfg_attr(not(test), expect(dead_code, reason = "for the exchange of plugins in a running chain"))]
+pub(crate) fn prove(engine: &Engine, plugin: &PluginSource) -> Result<usize, Error> {
+    let cases = embedded(&plugin.component)?;
+    let began = Instant::now();
+    for (n_done, case) in cases.iter().enumerate() {
+        if began.elapsed() > TIME_MAX {
+            return Err(Error::TooSlow { n_done, n_cases: cases.len(), max: TIME_MAX });
+        }
+        let mismatches = compare(case, &run(engine, plugin, case)?);
+        if let Some(mismatch) = mismatches.first() {
+            return Err(Error::Failed { case: case.name.clone(), mismatch: mismatch.clone() });
+        }
+    }
+    Ok(cases.len())
+}
 
 /// Why a case could not be read or run. What a case finds wrong with a plugin is a [`Mismatch`].
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +64,13 @@ pub(crate) enum Error {
         "reading the golden cases of the component: there are {n_cases}, and at most {max} are allowed"
     )]
     TooMany { n_cases: usize, max: usize },
+    #[error(
+        "running the golden cases of the component: {n_done} of {n_cases} took longer than {max:?}; make \
+         them smaller"
+    )]
+    TooSlow { n_done: usize, n_cases: usize, max: Duration },
+    #[error("the golden case {case:?} failed: {mismatch}")]
+    Failed { case: String, mismatch: Mismatch },
     #[error("reading the golden case {place}: {problem}")]
     Case { place: String, problem: String },
     #[error("{attempted} {}", path.display())]

@@ -127,3 +127,25 @@ fn limits_hold_and_what_they_stop_is_a_dead_letter() {
     assert_eq!((&letter["offset"], &letter["class"]), (&json!(1), &json!("plugin-fault")));
     assert!(letter["reason"].as_str().unwrap().contains("bytes of memory"), "{letter}");
 }
+
+#[test]
+fn a_component_proves_itself_by_the_cases_that_it_carries() {
+    let engine = Engine::new().unwrap();
+    let carrying = |cases: &Value| {
+        let mut component = builtin::component("redact_pii").unwrap().to_vec();
+        component.extend(section_of(&cases.to_string()));
+        PluginSource::new("x.wasm", component)
+    };
+    assert_eq!(prove(&engine, &plugin("redact_pii")).unwrap(), 0);
+    let config = json!({"fields": {"user_email": "drop"}, "free-text": [], "details-paths": {}});
+    let case = |name: &str, email: Value| {
+        let rows = [json!({"offset": 0, "user_email": email})];
+        json!({"name": name, "config": config, "events": [login(0)], "rows": rows})
+    };
+    let (good, bad) = (case("good", Value::Null), case("bad", json!("alice@example.com")));
+    assert_eq!(prove(&engine, &carrying(&json!([good]))).unwrap(), 1);
+    let refused = prove(&engine, &carrying(&json!([good, bad]))).unwrap_err().to_string();
+    assert!(refused.starts_with("the golden case \"bad\" failed: rows.jsonl"), "{refused}");
+    let unreadable = prove(&engine, &carrying(&json!([{"name": "x"}]))).unwrap_err();
+    assert!(matches!(unreadable, Error::Case { .. }), "{unreadable}");
+}

@@ -117,14 +117,12 @@ impl Seen {
         line("compile", &format!("{:.1} ms", millis(self.compile)));
         if let Ok((plugin, start)) = &self.loaded {
             line("start", &format!("{:.2} ms (instantiate, describe, configure)", millis(*start)));
-            line("config schema", "");
             let schema = match schema(plugin) {
                 Value::String(text) => clean(&text),
                 schema => format!("{schema:#}"),
             };
             // As JSON it holds no control characters but line breaks.
-            text.push_str(&schema);
-            text.push('\n');
+            let _ = writeln!(text, "config schema\n{schema}");
         }
         text
     }
