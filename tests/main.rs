@@ -8,4 +8,5 @@ mod flow;
 mod golden;
 mod hostile;
 mod input;
+mod reload;
 mod topics;

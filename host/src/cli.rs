@@ -1,5 +1,6 @@
 //! The command line, and nothing else.
 
+mod author;
 mod plugin;
 
 use std::path::PathBuf;
@@ -8,6 +9,9 @@ use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
+pub(crate) use self::author::{
+    BenchArgs, CheckArgs, GivenArgs, InspectArgs, KeyArgs, TestArgs, TryArgs,
+};
 pub(crate) use self::plugin::{
     BuildArgs, HistoryArgs, Kind, Lang, ListArgs, NewArgs, PickArgs, PluginCommand, PromoteArgs,
     RollbackArgs, TableArgs,
@@ -51,7 +55,7 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Writes synthetic audit events, with labelled attacks on request
     Generate(GenerateArgs),
-    /// Makes, builds and exchanges plugins
+    /// Makes, builds, tests, measures and exchanges plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
 }

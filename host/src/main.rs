@@ -6,7 +6,10 @@ mod cli;
 mod config;
 
 mod builtin;
+mod cells;
 mod commands;
+mod feed;
+mod golden;
 mod logging;
 mod plugins;
 mod progress;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::LogArgs;
+use super::author::{BenchArgs, CheckArgs, InspectArgs, TestArgs, TryArgs};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginCommand {
@@ -12,6 +13,16 @@ pub(crate) enum PluginCommand {
     New(NewArgs),
     /// Builds a project into a component, with its golden cases inside
     Build(BuildArgs),
+    /// Says everything that stands between a component and the chain
+    Check(CheckArgs),
+    /// Shows what a component is, asks for and touches
+    Inspect(InspectArgs),
+    /// Runs golden cases on the real engine with the real limits
+    Test(TestArgs),
+    /// Measures a plugin on generated events
+    Bench(BenchArgs),
+    /// Takes events of a file through plugins, and prints what comes out as JSON lines
+    Run(TryArgs),
     /// Lists the plugins that judge now, as the table remembers them
     List(ListArgs),
     /// Lists what happened to the plugins, oldest first
@@ -27,6 +38,11 @@ impl PluginCommand {
         match self {
             Self::New(args) => &args.log,
             Self::Build(args) => &args.log,
+            Self::Check(args) => &args.log,
+            Self::Inspect(args) => &args.log,
+            Self::Test(args) => &args.log,
+            Self::Bench(args) => &args.log,
+            Self::Run(args) => &args.log,
             Self::List(args) => &args.log,
             Self::History(args) => &args.log,
             Self::Rollback(args) => &args.log,

@@ -21,7 +21,7 @@ const TRIGGER_INTERVAL: Duration = Duration::from_secs(5);
 const TRIGGER_INTERVAL_MIN: Duration = Duration::from_millis(100);
 const TRIGGER_INTERVAL_MAX: Duration = Duration::from_hours(1);
 /// A record larger than this is no audit event.
-const RECORD_BYTES_MAX: u64 = 16 << 20;
+pub(crate) const RECORD_BYTES_MAX: u64 = 16 << 20;
 /// Rows of one commit: at 40 bytes a row in open files, about 100 MiB of memory.
 const EPOCH_ROWS_MAX: u64 = 2_000_000;
 /// Partitions that are written at a time: three months of days, or a few days of many actions.

@@ -21,6 +21,7 @@ use super::load::{Loader, fingerprint};
 use super::shadows;
 use super::watch::{Cause, Watch};
 use crate::config::{PluginEntry, PluginPlaces, Wanted};
+use crate::golden;
 
 /// How often candidates are reported.
 const TICK: Duration = Duration::from_secs(10);
@@ -239,6 +240,7 @@ impl Reloader {
     /// Runs the golden cases that the component carries, and lets another instance take the state of
     /// the running version.
     fn try_out(&self, source: &PluginSource, plugin: &Plugin) -> Result<()> {
+        golden::prove(&self.loader.engine, source).context("its own golden cases")?;
         let states = self.control.states_of(&plugin.id().name);
         if plugin.state_version() == 0 || states.is_empty() {
             return Ok(());

@@ -117,6 +117,11 @@ impl PluginChain {
         self.slots.iter().map(name).collect()
     }
 
+    /// The most linear memory that one instance of a plugin had so far, in bytes.
+    pub fn peak_bytes(&self) -> usize {
+        self.slots.iter().map(Slot::peak_bytes).max().unwrap_or_default()
+    }
+
     /// Takes over what the detectors of an earlier run remembered, by plugin name. A state whose plugin
     /// is not here is left alone: the plugin was taken out of the chain.
     pub fn restore(&mut self, states: &[PluginState]) -> Result<(), Error> {

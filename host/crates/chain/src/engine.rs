@@ -1,8 +1,8 @@
 //! One wasmtime engine for all plugins, and the clock that ends calls which take too long.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -25,8 +25,13 @@ pub struct Engine {
     engine: wasmtime::Engine,
     linker: Arc<Linker<Guest>>,
     cache: Option<Cache>,
+    latest: Latest,
     _ticker: Arc<Ticker>,
 }
+
+/// What was compiled last, by its digest: one file is looked at, loaded and tried out with several
+/// configurations, and compiled once. One, so that exchanged plugins do not stay in memory.
+type Latest = Arc<Mutex<Option<(String, Component)>>>;
 
 /// A component that is ready to be instantiated.
 #[derive(Clone)]
@@ -36,7 +41,7 @@ pub(crate) struct Compiled {
 }
 
 impl Engine {
-    /// An engine that compiles every component anew.
+    /// An engine that keeps no compiled code but that of the component it saw last.
     pub fn new() -> Result<Self, Error> {
         let mut config = wasmtime::Config::new();
         config
@@ -50,7 +55,8 @@ impl Engine {
             .map_err(Error::Engine)?;
         wasi::add_to_linker(&mut linker).map_err(Error::Engine)?;
         let ticker = Arc::new(Ticker::start(engine.clone())?);
-        Ok(Self { engine, linker: Arc::new(linker), cache: None, _ticker: ticker })
+        let latest = Latest::default();
+        Ok(Self { engine, linker: Arc::new(linker), cache: None, latest, _ticker: ticker })
     }
 
     /// An engine that keeps compiled code in a folder. Refuses a folder that others can write.
@@ -103,9 +109,27 @@ impl Engine {
             [] => return refuse("the file is empty"),
             _ => return refuse("it does not begin like WebAssembly"),
         }
-        if let Some(component) = self.cache.as_ref().and_then(|c| c.get(&self.engine, sha256)) {
+        if let Some(component) = self.latest(sha256) {
             return Ok(component);
         }
+        let cached = self.cache.as_ref().and_then(|cache| cache.get(&self.engine, sha256));
+        let component = match cached {
+            Some(component) => component,
+            None => self.compile_anew(plugin, bytes, sha256)?,
+        };
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        *latest = Some((sha256.to_owned(), component.clone()));
+        Ok(component)
+    }
+
+    /// The component seen last, if it is this one. Any other is let go: compiling takes memory.
+    fn latest(&self, sha256: &str) -> Option<Component> {
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        latest.take_if(|(digest, _)| digest != sha256);
+        latest.as_ref().map(|(_, component)| component.clone())
+    }
+
+    fn compile_anew(&self, plugin: &str, bytes: &[u8], sha256: &str) -> Result<Component, Error> {
         let component = Component::new(&self.engine, bytes)
             .map_err(|cause| Error::Compile { plugin: plugin.to_owned(), cause })?;
         if let Some(cache) = &self.cache {

@@ -73,6 +73,11 @@ impl Slot {
         Ok(Judged { verdict, turn, asked: true, lost })
     }
 
+    /// The most linear memory that one of its instances had so far, in bytes.
+    pub(crate) fn peak_bytes(&self) -> usize {
+        self.runners.values().map(Runner::peak_bytes).max().unwrap_or_default()
+    }
+
     fn runner(&mut self, lane: Lane) -> &mut Runner {
         let blueprint = &self.blueprint;
         self.runners.entry(lane).or_insert_with(|| Runner::idle(Arc::clone(blueprint)))

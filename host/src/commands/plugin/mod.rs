@@ -10,6 +10,17 @@ mod build;
 mod golden;
 mod project;
 
+mod given;
+
+mod check;
+mod inspect;
+
+mod test;
+
+mod bench;
+mod lines;
+mod run;
+
 mod list;
 
 mod history;
@@ -35,6 +46,11 @@ pub(crate) async fn run(command: PluginCommand) -> Result<()> {
     match command {
         PluginCommand::New(args) => new::run(&args),
         PluginCommand::Build(args) => build::run(&args),
+        PluginCommand::Check(args) => check::run(&args),
+        PluginCommand::Inspect(args) => inspect::run(&args),
+        PluginCommand::Test(args) => test::run(&args),
+        PluginCommand::Bench(args) => bench::run(&args),
+        PluginCommand::Run(args) => run::run(&args),
         PluginCommand::List(args) => list::run(args).await,
         PluginCommand::History(args) => history::run(args).await,
         PluginCommand::Rollback(args) => rollback::run(args).await,
@@ -80,4 +96,21 @@ impl Opened {
 
 fn reading(cause: audit_sink::Error) -> audit_core::Error {
     audit_core::Error::caused_by(cause.kind(), "reading the table", cause)
+}
+
+/// An error with its causes on one line, whatever a library has to say.
+fn told(error: impl Into<anyhow::Error>) -> String {
+    let text = format!("{:#}", error.into());
+    let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    lines.join("; ")
+}
+
+/// Text of a guest without what could steer a terminal.
+fn clean(text: &str) -> String {
+    text.replace(char::is_control, " ")
+}
+
+/// A count and its noun: `1 row`, `2 rows`.
+fn count(n: usize, noun: &str) -> String {
+    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
 }

@@ -1,0 +1,110 @@
+//! Arguments of the commands by which an author tries a plugin out.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::LogArgs;
+
+/// One plugin and how it is set up.
+#[derive(Debug, Args)]
+pub(crate) struct GivenArgs {
+    /// A component file, or builtin:NAME
+    #[arg(value_name = "FILE")]
+    pub(crate) file: String,
+    /// The plugin's configuration: JSON, or @FILE that holds it [default: {}]
+    #[arg(long, value_name = "JSON")]
+    pub(crate) config: Option<String>,
+    #[command(flatten)]
+    pub(crate) keys: KeyArgs,
+}
+
+#[derive(Debug, Default, Args)]
+pub(crate) struct KeyArgs {
+    /// Grant the plugin the key in this file under this name. Give it again for more
+    #[arg(long = "key", value_name = "NAME=FILE")]
+    pub(crate) keys: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+    #[command(flatten)]
+    pub(crate) given: GivenArgs,
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+    #[command(flatten)]
+    pub(crate) given: GivenArgs,
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TestArgs {
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+    /// The folder of a plugin's project; or a component file, or builtin:NAME, whose own cases are run
+    #[arg(default_value = ".")]
+    pub(crate) path: String,
+    /// The component of the project [default: target/NAME.wasm, else NAME.wasm]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) component: Option<String>,
+    /// The folder of the cases, one folder each
+    #[arg(long, value_name = "DIR")]
+    pub(crate) cases: Option<PathBuf>,
+    /// Only cases whose name holds this text
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) only: Option<String>,
+    /// Write what comes out as what is expected
+    #[arg(long)]
+    pub(crate) update: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+    #[command(flatten)]
+    pub(crate) given: GivenArgs,
+    /// How many events a round
+    #[arg(long, value_name = "N", default_value_t = 65_536,
+          value_parser = clap::value_parser!(u32).range(1..=4_000_000))]
+    pub(crate) rows: u32,
+    /// Events of one call of the plugin
+    #[arg(long, value_name = "N", default_value_t = 4096,
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) batch_rows: u32,
+    /// Fail if a row takes more nanoseconds
+    #[arg(long, value_name = "NS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) budget_ns: Option<u64>,
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `plugin run`.
+#[derive(Debug, Args)]
+pub(crate) struct TryArgs {
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+    /// Component files, or builtin:NAME; they run in this order
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<String>,
+    /// Events, one a line; - for standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) input: String,
+    /// Configuration of the first plugin: JSON, or @FILE that holds it. Give it again for the next ones
+    #[arg(long, value_name = "JSON")]
+    pub(crate) config: Vec<String>,
+    #[command(flatten)]
+    pub(crate) keys: KeyArgs,
+}

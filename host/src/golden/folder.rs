@@ -1,0 +1,267 @@
+//! Cases as folders, as an author keeps them.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use audit_core::ReasonClass;
+use serde_json::Value;
+
+use super::case::{self, Case, Expected};
+use super::{Error, Outcome, json};
+
+pub(super) const EVENTS: &str = "events.jsonl";
+const CONFIG: &str = "config.json";
+const CASE: &str = "case.json";
+pub(super) const ROWS: &str = "rows.jsonl";
+pub(super) const ALERTS: &str = "alerts.jsonl";
+pub(super) const DEAD_LETTERS: &str = "dead_letters.jsonl";
+
+/// Bytes of one file: a case is read by people, and a folder named by mistake may hold anything.
+const FILE_BYTES_MAX: u64 = 16 << 20;
+
+/// The cases of a folder, by name: each folder in it that has events. None if it does not exist.
+pub(crate) fn read_folder(folder: &Path) -> Result<Vec<Case>, Error> {
+    let mut cases = Vec::new();
+    for dir in folders(folder)? {
+        let name = dir.file_name().unwrap_or_default().to_string_lossy();
+        cases.push(read_case(&name, &dir)?);
+    }
+    Ok(cases)
+}
+
+fn folders(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let failed = |cause| Error::File {
+        attempted: "looking for golden cases in",
+        path: folder.to_owned(),
+        cause,
+    };
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(failed)?.path();
+        if path.join(EVENTS).is_file() {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn read_case(name: &str, dir: &Path) -> Result<Case, Error> {
+    let wrong = |path: &Path, problem: String| Error::Case {
+        place: format!("{}", path.display()),
+        problem,
+    };
+    let mut case = Case::new(name).map_err(|problem| wrong(dir, problem))?;
+    let events = read(&dir.join(EVENTS))?.unwrap_or_default();
+    // Blank lines are for people. An empty payload is a record all the same, but only a component's
+    // section can say so.
+    let lines = events.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    case.events = lines.filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect();
+    let path = dir.join(CONFIG);
+    if let Some(text) = read_text(&path)? {
+        case.config = case::config(&text).map_err(|problem| wrong(&path, problem))?;
+    }
+    let path = dir.join(CASE);
+    if let Some(text) = read_text(&path)? {
+        for (key, value) in json::members(&text).map_err(|problem| wrong(&path, problem))? {
+            let said = case.set(&key, value);
+            if !said.map_err(|problem| wrong(&path, format!("{key}: {problem}")))? {
+                let problem =
+                    format!("the key {key:?} is not known; there are: keys, topic, clock");
+                return Err(wrong(&path, problem));
+            }
+        }
+    }
+    case.expected = Expected {
+        rows: read_list(&dir.join(ROWS))?,
+        alerts: read_list(&dir.join(ALERTS))?,
+        dead_letters: read_list(&dir.join(DEAD_LETTERS))?,
+    };
+    Ok(case)
+}
+
+/// One object a line; `None` if there is no such file.
+fn read_list(path: &Path) -> Result<Option<Vec<Value>>, Error> {
+    let Some(text) = read_text(path)? else { return Ok(None) };
+    let mut list = Vec::new();
+    for (line_idx, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let wrong = |problem| {
+            let place = format!("{}, line {}", path.display(), line_idx + 1);
+            Error::Case { place, problem }
+        };
+        list.push(case::object(line).map_err(wrong)?);
+    }
+    Ok(Some(list))
+}
+
+fn read_text(path: &Path) -> Result<Option<String>, Error> {
+    let Some(bytes) = read(path)? else { return Ok(None) };
+    let text = String::from_utf8(bytes).map_err(|error| Error::Case {
+        place: format!("{}", path.display()),
+        problem: error.to_string(),
+    })?;
+    Ok(Some(text))
+}
+
+/// `None` if there is no such file.
+fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+    let read = || {
+        let mut bytes = Vec::new();
+        File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > FILE_BYTES_MAX {
+            let problem = format!("it has more than {FILE_BYTES_MAX} bytes: make the case smaller");
+            return Err(io::Error::other(problem));
+        }
+        Ok(bytes)
+    };
+    match read() {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(cause) => {
+            let path = path.to_owned();
+            Err(Error::File { attempted: "reading a file of a golden case,", path, cause })
+        }
+    }
+}
+
+/// Writes the expected files of a case anew, and says which changed. Files that mean nothing for the
+/// plugin go: they would be compared with nothing. What a plugin failed with is left out, as it names
+/// places in the sources of one machine.
+pub(crate) fn update(
+    folder: &Path,
+    name: &str,
+    outcome: &Outcome,
+) -> Result<Vec<&'static str>, Error> {
+    let dir = folder.join(name);
+    let dead_letters: Vec<Value> = outcome.dead_letters.iter().map(portable).collect();
+    let wanted = [
+        (ROWS, outcome.writes_columns.then_some(&outcome.rows)),
+        (ALERTS, outcome.is_detector.then_some(&outcome.alerts)),
+        (DEAD_LETTERS, Some(&dead_letters)),
+    ];
+    let mut changed = Vec::new();
+    for (file, list) in wanted {
+        let path = dir.join(file);
+        let before = read(&path)?;
+        let after = list.map(|list| lines(list).into_bytes());
+        if before == after {
+            continue;
+        }
+        let written = match &after {
+            Some(bytes) => fs::write(&path, bytes),
+            None => fs::remove_file(&path),
+        };
+        written.map_err(|cause| Error::File {
+            attempted: "writing a file of a golden case,",
+            path,
+            cause,
+        })?;
+        changed.push(file);
+    }
+    Ok(changed)
+}
+
+fn portable(letter: &Value) -> Value {
+    let mut letter = letter.clone();
+    if letter["class"] == ReasonClass::PluginFault.as_str()
+        && let Value::Object(fields) = &mut letter
+    {
+        fields.remove("reason");
+    }
+    letter
+}
+
+fn lines(list: &[Value]) -> String {
+    list.iter().map(|value| format!("{value}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("first")).unwrap();
+        fs::create_dir(folder.path().join("no-case")).unwrap();
+        for (name, bytes) in files {
+            fs::write(folder.path().join("first").join(name), bytes).unwrap();
+        }
+        folder
+    }
+
+    #[test]
+    fn a_folder_is_read() {
+        let files: [(&str, &[u8]); 5] = [
+            (EVENTS, b"{\"b\": 1, \"a\": 1}\r\n\nno json\xff\n"),
+            (CONFIG, b"{ \"keep\": 2 }\n"),
+            (CASE, br#"{"keys": {"k": "secret"}, "topic": "t", "clock": 5}"#),
+            (ROWS, b"{\"offset\":0}\n\n{\"offset\":1}\n"),
+            (ALERTS, b""),
+        ];
+        let folder = folder(&files);
+        let cases = read_folder(folder.path()).unwrap();
+        assert_eq!(cases.len(), 1);
+        let case = &cases[0];
+        assert_eq!((case.name.as_str(), case.config.as_str()), ("first", "{ \"keep\": 2 }"));
+        assert_eq!(case.events, [b"{\"b\": 1, \"a\": 1}".as_slice(), b"no json\xff"]);
+        assert_eq!((case.topic.as_str(), case.clock, case.keys.len()), ("t", Some(5), 1));
+        let expected = Expected {
+            rows: Some(vec![json!({"offset": 0}), json!({"offset": 1})]),
+            alerts: Some(Vec::new()),
+            dead_letters: None,
+        };
+        assert_eq!(case.expected, expected);
+        assert_eq!(read_folder(&folder.path().join("absent")).unwrap().len(), 0);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        let cases: [(&str, &[u8], &str); 6] = [
+            (CONFIG, b"[]", "config.json: an object is expected"),
+            (CASE, b"{\"key\": {}}", "case.json: the key \"key\" is not known"),
+            (CASE, b"{\"topic\": 1}", "case.json: topic: text is expected"),
+            (ROWS, b"{}\n{\n", "rows.jsonl, line 2: not JSON"),
+            (ALERTS, b"[1]\n", "alerts.jsonl, line 1: a JSON object is expected"),
+            (DEAD_LETTERS, b"\xff", "dead_letters.jsonl: invalid utf-8"),
+        ];
+        for (file, bytes, says) in cases {
+            let folder = folder(&[(EVENTS, b"{}"), (file, bytes)]);
+            let said = read_folder(folder.path()).unwrap_err().to_string();
+            assert!(said.contains(says), "{said}");
+        }
+    }
+
+    #[test]
+    fn expected_files_are_written_for_what_the_plugin_does() {
+        let folder = folder(&[(EVENTS, b"{}"), (ROWS, b"{}\n"), (DEAD_LETTERS, b"")]);
+        let mut outcome = Outcome {
+            rows: vec![json!({"offset": 0})],
+            alerts: vec![json!({"z": 1, "a": 2})],
+            is_detector: true,
+            ..Outcome::default()
+        };
+        let changed = |outcome: &Outcome| update(folder.path(), "first", outcome).unwrap();
+        assert_eq!(changed(&outcome), [ROWS, ALERTS]);
+        let alerts = fs::read_to_string(folder.path().join("first").join(ALERTS)).unwrap();
+        assert_eq!(alerts, "{\"a\":2,\"z\":1}\n");
+        assert!(!folder.path().join("first").join(ROWS).exists());
+        assert_eq!(changed(&outcome), [""; 0]);
+        (outcome.is_detector, outcome.writes_columns) = (false, true);
+        assert_eq!(changed(&outcome), [ROWS, ALERTS]);
+        let letter = |class| json!({"offset": 0, "class": class, "reason": "why"});
+        outcome.dead_letters = vec![letter("quarantined"), letter("plugin-fault")];
+        assert_eq!(changed(&outcome), [DEAD_LETTERS]);
+        let letters = fs::read_to_string(folder.path().join("first").join(DEAD_LETTERS)).unwrap();
+        let text = "{\"class\":\"quarantined\",\"offset\":0,\"reason\":\"why\"}\n\
+                    {\"class\":\"plugin-fault\",\"offset\":0}\n";
+        assert_eq!(letters, text);
+    }
+}

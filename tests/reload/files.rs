@@ -1,0 +1,172 @@
+//! Every way in which a file is exchanged, and every file that is not taken.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use anyhow::{Context, Result, ensure};
+use audit_tests::case::{Case, TABLE, json_lines};
+use audit_tests::program::{LIMIT, Program, wait_until};
+use audit_tests::{env, hostile};
+use serde_json::Value;
+
+use super::{hang_up, host, plugin_folder, put, sha256, versions, wait_for};
+
+const TAKEN: &str = "took a plugin into the chain";
+const REFUSED: &str = "a plugin was not taken";
+
+/// `audit-host plugin VERB …` on the table of the case.
+fn plugin_command(case: &Case, args: &[&str]) -> Program {
+    let catalog = format!("sqlite:{}", case.path("catalog.db"));
+    Program::new(&case.dir, &["plugin"]).args(args).args(&[
+        "--catalog",
+        &catalog,
+        "--warehouse",
+        &case.path("warehouse"),
+        "--table",
+        TABLE,
+    ])
+}
+
+#[test]
+fn a_file_is_exchanged_however_it_is_written() -> Result<()> {
+    let case = Case::new("reload-files", 1)?;
+    case.generate(500, 1)?.succeed()?;
+    let versions = versions()?;
+    // As Kubernetes mounts a ConfigMap: the file is a link through a link that is exchanged.
+    let folder = plugin_folder(&case)?;
+    for (name, bytes) in [("..1", &versions[0]), ("..2", &versions[1])] {
+        fs::create_dir(folder.join(name))?;
+        fs::write(folder.join(name).join("plugin.wasm"), bytes)?;
+    }
+    symlink("..1", folder.join("..data"))?;
+    let plugin = folder.join("plugin.wasm");
+    symlink("..data/plugin.wasm", &plugin)?;
+    let running = host(&case, &plugin)?.start()?;
+    wait_for(&running, "running", 1)?;
+
+    symlink("..2", folder.join("..data_tmp"))?;
+    fs::rename(folder.join("..data_tmp"), folder.join("..data"))?;
+    wait_for(&running, TAKEN, 1)?;
+    // A rename over the link itself.
+    put(&plugin, &versions[0])?;
+    wait_for(&running, TAKEN, 2)?;
+    // Truncated and written in place.
+    fs::write(&plugin, &versions[1])?;
+    wait_for(&running, TAKEN, 3)?;
+    // Gone, and back as another.
+    fs::remove_file(&plugin)?;
+    wait_for(&running, REFUSED, 1)?;
+    put(&plugin, &versions[0])?;
+    wait_for(&running, TAKEN, 4)?;
+    // The configuration of a plugin, with the file as it is.
+    let config = case.dir.join("audit-host.toml");
+    let text = fs::read_to_string(&config)?;
+    put(&config, text.replace("\"nothing\"", "\"preopens\"").as_bytes())?;
+    wait_for(&running, TAKEN, 5)?;
+    running.terminate()?;
+    running.wait(LIMIT)?.success()?;
+
+    let history = plugin_command(&case, &["history", "--json"]).succeed()?;
+    let history: Vec<Value> =
+        history.stdout.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let kinds: Vec<&str> = history.iter().filter_map(|change| change["kind"].as_str()).collect();
+    let expected = ["replaced", "replaced", "replaced", "refused", "replaced", "replaced"];
+    ensure!(kinds == expected, "{kinds:?}");
+    let listed = plugin_command(&case, &["list", "--json"]).succeed()?;
+    ensure!(listed.stdout.contains(&sha256(&versions[0])), "{}", listed.stdout);
+    Ok(())
+}
+
+#[test]
+fn a_bad_file_never_replaces_a_good_one() -> Result<()> {
+    let case = Case::new("reload-bad", 1)?;
+    case.generate(500, 2)?.succeed()?;
+    let versions = versions()?;
+    let plugin = plugin_folder(&case)?.join("plugin.wasm");
+    put(&plugin, &versions[0])?;
+    let running = host(&case, &plugin)?.start()?;
+    wait_for(&running, "running", 1)?;
+    let other_plugin = fs::read(env::plugin("detect_failed_logins")?)?;
+    let bad: &[(Vec<u8>, &str)] = &[
+        (hostile::truncated(&versions[1], 5000)?, "compiling"),
+        (hostile::core_module(&versions[1])?, "core module"),
+        (hostile::with_abi(&versions[1], "0.9.0")?, "0.9.0"),
+        (b"no wasm".to_vec(), "does not begin like WebAssembly"),
+        (other_plugin, "a file keeps its plugin"),
+    ];
+    for (n, (bytes, word)) in bad.iter().enumerate() {
+        put(&plugin, bytes)?;
+        wait_for(&running, REFUSED, n + 1)?;
+        let said = running.said()?;
+        let line = said.lines().filter(|line| line.contains(REFUSED)).next_back();
+        ensure!(line.is_some_and(|line| line.contains(word)), "{word}: {line:?}");
+    }
+    // Asked for by hand it is tried again, and told again.
+    hang_up(&running)?;
+    wait_for(&running, REFUSED, bad.len() + 1)?;
+    // The good version was never gone, and its successor is taken.
+    put(&plugin, &versions[1])?;
+    wait_for(&running, TAKEN, 1)?;
+    let alerts = || -> Result<Vec<Value>> {
+        Ok(json_lines(&case.dir.join("alerts.jsonl")).unwrap_or_default())
+    };
+    wait_until("an alert for every refusal", LIMIT, || {
+        Ok(alerts()?.iter().filter(|alert| alert["rule"] == "plugin-refused").count() > bad.len())
+    })
+    .with_context(|| format!("{:?}", alerts().map(|alerts| alerts.len())))?;
+    running.terminate()?;
+    running.wait(LIMIT)?.success()?;
+    Ok(())
+}
+
+#[test]
+fn a_plugin_folder_grows_and_a_deleted_file_leaves_its_plugin() -> Result<()> {
+    let case = Case::new("reload-folder", 1)?;
+    case.generate(500, 3)?.succeed()?;
+    let folder = plugin_folder(&case)?;
+    put(&folder.join("20-redact.wasm"), &fs::read(env::plugin("redact_pii")?)?)?;
+    fs::write(folder.join("notes.txt"), "no plugin")?;
+    let folder_arg = folder.display().to_string();
+    let running = case
+        .host()?
+        .args(&["--plugin-dir", &folder_arg, "--plugin-cache", &case.path("compiled")])
+        .args(&["--trigger-interval", "500ms"])
+        .start()?;
+    wait_for(&running, "running", 1)?;
+    put(&folder.join("10-detect.wasm"), &fs::read(env::plugin("detect_failed_logins")?)?)?;
+    wait_for(&running, TAKEN, 1)?;
+    fs::remove_file(folder.join("20-redact.wasm"))?;
+    wait_for(&running, "the file is gone; the plugin goes on", 1)?;
+    running.terminate()?;
+    running.wait(LIMIT)?.success()?;
+    let listed = plugin_command(&case, &["list", "--json"]).succeed()?.stdout;
+    ensure!(listed.contains("redact_pii") && listed.contains("detect_failed_logins"), "{listed}");
+    Ok(())
+}
+
+#[test]
+fn a_rollback_is_one_command_beside_a_running_host() -> Result<()> {
+    let case = Case::new("reload-rollback", 1)?;
+    case.generate(500, 4)?.succeed()?;
+    let versions = versions()?;
+    let plugin = plugin_folder(&case)?.join("plugin.wasm");
+    put(&plugin, &versions[0])?;
+    let running = host(&case, &plugin)?.start()?;
+    wait_for(&running, "running", 1)?;
+    put(&plugin, &versions[1])?;
+    wait_for(&running, TAKEN, 1)?;
+    let listed =
+        || -> Result<String> { Ok(plugin_command(&case, &["list", "--json"]).run()?.stdout) };
+    let runs = |version: usize| -> Result<()> {
+        let digest = sha256(&versions[version]);
+        wait_until("the table to say what runs", LIMIT, || Ok(listed()?.contains(&digest)))
+    };
+    runs(1)?;
+    plugin_command(&case, &["rollback", "files_and_sockets"]).succeed()?;
+    wait_for(&running, TAKEN, 2)?;
+    ensure!(fs::read(&plugin)? == versions[0], "another file was put back");
+    runs(0)?;
+    running.terminate()?;
+    running.wait(LIMIT)?.success()?;
+    Ok(())
+}
