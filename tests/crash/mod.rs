@@ -1,6 +1,8 @@
 //! Crash: killed at any moment, or run twice at once, every record ends exactly once as a row or as a
 //! dead letter.
 
+mod straddle;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;

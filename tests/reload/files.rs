@@ -86,7 +86,7 @@ fn a_bad_file_never_replaces_a_good_one() -> Result<()> {
     put(&plugin, &versions[0])?;
     let running = host(&case, &plugin)?.start()?;
     wait_for(&running, "running", 1)?;
-    let other_plugin = fs::read(env::plugin("detect_failed_logins")?)?;
+    let other_plugin = hostile::patched(&versions[1], "files_and_sockets", "files_and_sackets")?;
     let bad: &[(Vec<u8>, &str)] = &[
         (hostile::truncated(&versions[1], 5000)?, "compiling"),
         (hostile::core_module(&versions[1])?, "core module"),

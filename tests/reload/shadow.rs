@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::{Context, Result, ensure};
 use audit_tests::case::{Case, TABLE};
-use audit_tests::program::LIMIT;
+use audit_tests::program::{LIMIT, Program, wait_until};
 use audit_tests::{env, hostile};
 use serde_json::Value;
 
@@ -36,15 +36,18 @@ fn a_candidate_is_compared_on_every_row_and_leaves_no_trace() -> Result<()> {
     case.generate(N_EVENTS, 22)?.succeed()?;
     let all = format!("{} rows committed", 2 * N_EVENTS + 1);
     wait_for(&running, &all, 1)?;
+    // It is written every ten seconds.
+    wait_until("the shadow report", LIMIT, || {
+        let differing = report(&case).map(|reports| reports[0]["columns"]["user_agent"].clone());
+        Ok(differing.is_ok_and(|differing| {
+            differing["rows"].as_u64() > Some(0) && differing["samples"][0]["offset"].is_i64()
+        }))
+    })?;
     // Promoted while it runs: the same bytes take the plugin's place, and the shadow ends.
     let catalog = format!("sqlite:{}", case.path("catalog.db"));
-    let promoted = audit_tests::program::Program::new(&case.dir, &["plugin", "promote"])
-        .args(&["files_and_sockets", "--catalog", &catalog, "--table", TABLE])
+    let promoted = Program::new(&case.dir, &["plugin", "promote", "files_and_sockets"])
+        .args(&["--catalog", &catalog, "--table", TABLE])
         .args(&["--warehouse", &case.path("warehouse")]);
-    let reports = report(&case)?;
-    let differing = &reports.first().context("no report")?["columns"]["user_agent"];
-    ensure!(differing["rows"].as_u64() > Some(0), "{reports:?}");
-    ensure!(differing["samples"][0]["offset"].is_i64(), "{reports:?}");
     let before = super::marks_of(&case)?;
     ensure!(before.iter().all(|mark| mark == MARK), "the candidate wrote into the table");
     promoted.succeed()?;

@@ -32,7 +32,6 @@ const TIME_MAX: Duration = Duration::from_secs(60);
 
 /// Runs every case that the component carries, and says how many; an error for the first that fails.
 /// For who must decide whether the component may judge.
-#[cfg_attr(not(test), expect(dead_code, reason = "for the exchange of plugins in a running chain"))]
 pub(crate) fn prove(engine: &Engine, plugin: &PluginSource) -> Result<usize, Error> {
     let cases = embedded(&plugin.component)?;
     let began = Instant::now();

@@ -1,0 +1,70 @@
+//! An attack that begins before a kill and ends after it is found as if nothing had happened.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use audit_tests::case::{Case, TABLE, text};
+use audit_tests::program::{LIMIT, Running, wait_until};
+
+use super::{host, stream};
+
+/// Attacks lie close together in these events: whenever it is killed, one is under way.
+const N_EVENTS: u64 = 30_000;
+const RATE: &str = "2500";
+const KILLS: usize = 5;
+
+fn alert_ids(case: &Case) -> Result<Vec<String>> {
+    Ok(case.alerts()?.iter().map(|alert| text(&alert["id"])).collect())
+}
+
+/// Alerts that the table's commits put into outboxes, repeated deliveries not counted.
+fn alerts_committed(case: &Case) -> Result<u64> {
+    let table = case.reader().read(TABLE)?;
+    let of_epoch = |summary: &serde_json::Value| {
+        text(&summary["audit-host.alerts"]).parse::<u64>().unwrap_or_default()
+    };
+    Ok(table.summaries().iter().map(of_epoch).sum())
+}
+
+#[test]
+fn an_attack_across_a_kill_gives_the_alerts_of_an_unbroken_run() -> Result<()> {
+    // One partition: its order is the same in every run, so that the alerts must be.
+    let killed = Case::new("straddle", 1)?;
+    let mut producer = killed.generate(N_EVENTS, 31)?.args(&["--rate", RATE]).start()?;
+    for kill in 0..KILLS {
+        let running = stream(&killed)?.start()?;
+        wait_for_commits(&running, &killed, kill)?;
+        // Not a wait for anything: somewhere within the next epochs.
+        std::thread::sleep(Duration::from_millis(137 * (kill as u64 + 1)));
+        ensure!(running.kill()?.was_killed());
+    }
+    ensure!(!producer.has_ended()?, "all events were there before the last kill");
+    producer.wait(LIMIT)?.success()?;
+    host(&killed)?.args(&["--until-end"]).succeed()?;
+
+    let unbroken = killed.beside("straddle-unbroken")?;
+    host(&unbroken)?.args(&["--until-end"]).succeed()?;
+
+    let (ids, expected) = (alert_ids(&killed)?, alert_ids(&unbroken)?);
+    let distinct: BTreeSet<&String> = ids.iter().collect();
+    let expected_ids: BTreeSet<&String> = expected.iter().collect();
+    ensure!(expected.len() > 5, "{} alerts prove nothing", expected.len());
+    ensure!(expected.len() == expected_ids.len(), "an unbroken run delivers an alert twice");
+    let missing: Vec<_> = expected_ids.difference(&distinct).collect();
+    let wrong: Vec<_> = distinct.difference(&expected_ids).collect();
+    ensure!(missing.is_empty() && wrong.is_empty(), "missing {missing:?}, wrong {wrong:?}");
+    let n_committed = alerts_committed(&killed)?;
+    ensure!(n_committed == expected.len() as u64, "{n_committed} alerts in all outboxes");
+    Ok(())
+}
+
+/// Waits until this run has committed something of its own.
+fn wait_for_commits(running: &Running, case: &Case, kill: usize) -> Result<()> {
+    let before = super::files(case).len();
+    let what = format!("a commit before kill {kill}");
+    wait_until(&what, LIMIT, || {
+        ensure!(running.said()?.find("audit-host: ").is_none(), "{}", running.said()?);
+        Ok(super::files(case).len() > before + 3)
+    })
+}
