@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use audit_chain::{ChainControl, Place, Plugin, PluginSource, Running};
@@ -62,8 +62,9 @@ impl Reloader {
     pub(crate) fn run(mut self, mut watch: Watch) {
         watch.set_files(self.files().iter().map(PathBuf::as_path));
         self.look_at_shadows();
+        let mut told = Instant::now();
         loop {
-            let cause = watch.next(TICK);
+            let cause = watch.next(TICK.saturating_sub(told.elapsed()));
             match cause {
                 Cause::End => return,
                 Cause::Tick => {}
@@ -77,7 +78,8 @@ impl Reloader {
                     watch.set_files(self.files().iter().map(PathBuf::as_path));
                 }
             }
-            if cause == Cause::Tick {
+            if told.elapsed() >= TICK {
+                told = Instant::now();
                 shadows::report(&self.control, self.shadow_report.as_deref());
             }
         }

@@ -1,8 +1,10 @@
 //! Says when to look at the plugin files again.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -36,50 +38,66 @@ impl Cause {
     }
 }
 
+/// What in the watched folders means something. The alerts and the table may lie beside the plugins.
+#[derive(Default)]
+struct Interest {
+    names: BTreeSet<OsString>,
+    /// Folders of which every file counts.
+    whole: BTreeSet<PathBuf>,
+}
+
+impl Interest {
+    fn covers(&self, path: &Path) -> bool {
+        let Some(name) = path.file_name() else { return true };
+        // Kubernetes exchanges `..data` when a ConfigMap changes.
+        self.names.contains(name)
+            || name.as_encoded_bytes().starts_with(b"..")
+            || path.parent().is_some_and(|folder| self.whole.contains(folder))
+    }
+}
+
 /// Events of files and signals, settled.
 pub(crate) struct Watch {
     causes: Receiver<Cause>,
     watcher: Option<RecommendedWatcher>,
     folders: BTreeSet<PathBuf>,
+    interest: Arc<Mutex<Interest>>,
 }
 
 impl Watch {
     /// Watches nothing yet. The sender is for signals and for the end; without `files` it is all.
     pub(crate) fn new(files: bool) -> Result<(Self, Sender<Cause>)> {
         let (sender, causes) = channel();
-        let events = sender.clone();
-        let watcher = if files {
-            Some(notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-                // Being read is no change; our own look would wake us for ever.
-                let is_change =
-                    !event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_)));
-                if is_change {
-                    let _ = events.send(Cause::File);
-                }
-            })?)
-        } else {
-            None
-        };
-        Ok((Self { causes, watcher, folders: BTreeSet::new() }, sender))
+        let interest = Arc::new(Mutex::new(Interest::default()));
+        let watcher =
+            if files { Some(watcher(sender.clone(), Arc::clone(&interest))?) } else { None };
+        Ok((Self { causes, watcher, folders: BTreeSet::new(), interest }, sender))
     }
 
     /// Watches the folders of these files and nothing else. A folder and not its file: files are
-    /// replaced by a rename, and a link to them as well.
+    /// replaced by a rename, and links on the way to them as well.
     pub(crate) fn set_files<'a>(&mut self, files: impl IntoIterator<Item = &'a Path>) {
         let Some(watcher) = &mut self.watcher else { return };
         let mut wanted = BTreeSet::new();
+        let mut interest = Interest::default();
         for file in files {
             let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
             if absolute.is_dir() {
+                interest.whole.insert(absolute.clone());
                 wanted.insert(absolute.clone());
             }
-            wanted.extend(absolute.parent().map(Path::to_owned));
             // What a link leads to may be written in place.
             let target = absolute.canonicalize().ok();
-            wanted.extend(target.and_then(|target| Some(target.parent()?.to_owned())));
+            let links = absolute.ancestors().skip(1).filter(|path| path.is_symlink());
+            for path in links.chain([absolute.as_path()]).chain(target.as_deref()) {
+                interest.names.extend(path.file_name().map(ToOwned::to_owned));
+                wanted.extend(path.parent().map(Path::to_owned));
+            }
         }
+        *self.interest.lock().unwrap_or_else(PoisonError::into_inner) = interest;
         for gone in self.folders.difference(&wanted) {
-            drop(watcher.unwatch(gone));
+            // An error says that it is not watched any more.
+            let _ = watcher.unwatch(gone);
         }
         let mut watched = BTreeSet::new();
         for folder in wanted {
@@ -113,6 +131,21 @@ impl Watch {
         }
         cause
     }
+}
+
+fn watcher(causes: Sender<Cause>, interest: Arc<Mutex<Interest>>) -> Result<RecommendedWatcher> {
+    Ok(notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        let means_something = event.is_ok_and(|event| {
+            // Being read is no change; our own look would wake us for ever.
+            let interest = interest.lock().unwrap_or_else(PoisonError::into_inner);
+            !matches!(event.kind, EventKind::Access(_))
+                && (event.paths.is_empty() || event.paths.iter().any(|path| interest.covers(path)))
+        });
+        if means_something {
+            // The run may have ended.
+            let _ = causes.send(Cause::File);
+        }
+    })?)
 }
 
 /// Looks again at every SIGHUP, for file systems that tell nobody of changes.
