@@ -82,23 +82,38 @@ pub(crate) fn embedded(component: &[u8]) -> Result<Vec<Case>, Error> {
         Problem::Damaged { at } => Error::Damaged { at },
         Problem::TooLarge { n_bytes } => Error::TooLarge { n_bytes, max: section::BYTES_MAX },
     })?;
-    let mut cases: Vec<Case> = Vec::new();
+    let mut cases = Vec::new();
     for content in sections {
-        let wrong = |problem| Error::Case { place: "section of the component".to_owned(), problem };
-        let text = std::str::from_utf8(content).map_err(|error| wrong(error.to_string()))?;
-        for object in json::elements(text).map_err(wrong)? {
-            if cases.len() == CASES_MAX {
-                return Err(Error::TooMany { n_cases: cases.len() + 1, max: CASES_MAX });
-            }
-            let place = format!("number {} of the component", cases.len() + 1);
-            let case = of_object(object).map_err(|problem| Error::Case { place, problem })?;
-            if cases.iter().any(|known| known.name == case.name) {
-                return Err(wrong(format!("the name {:?} stands twice", case.name)));
-            }
-            cases.push(case);
-        }
+        let text = std::str::from_utf8(content).map_err(|error| of_section(error.to_string()))?;
+        add(&mut cases, text)?;
     }
     Ok(cases)
+}
+
+/// The cases of one section's text.
+pub(crate) fn parse(text: &str) -> Result<Vec<Case>, Error> {
+    let mut cases = Vec::new();
+    add(&mut cases, text)?;
+    Ok(cases)
+}
+
+fn add(cases: &mut Vec<Case>, text: &str) -> Result<(), Error> {
+    for object in json::elements(text).map_err(of_section)? {
+        if cases.len() == CASES_MAX {
+            return Err(Error::TooMany { n_cases: cases.len() + 1, max: CASES_MAX });
+        }
+        let place = format!("number {} of the component", cases.len() + 1);
+        let case = of_object(object).map_err(|problem| Error::Case { place, problem })?;
+        if cases.iter().any(|known| known.name == case.name) {
+            return Err(of_section(format!("the name {:?} stands twice", case.name)));
+        }
+        cases.push(case);
+    }
+    Ok(())
+}
+
+fn of_section(problem: String) -> Error {
+    Error::Case { place: "section of the component".to_owned(), problem }
 }
 
 fn of_object(object: &str) -> Result<Case, String> {

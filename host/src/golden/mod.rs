@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use audit_chain::{Engine, PluginSource};
 
-pub(crate) use self::case::{Case, Expected, embedded};
+pub(crate) use self::case::{Case, Expected, embedded, parse};
 pub(crate) use self::compare::{Mismatch, compare};
 pub(crate) use self::folder::{read_folder, update};
 pub(crate) use self::run::{Outcome, run};

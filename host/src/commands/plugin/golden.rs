@@ -11,6 +11,7 @@ use audit_toolchain::append_custom;
 use serde_json::Value;
 
 use crate::config::Error;
+use crate::golden::parse;
 
 /// The custom section: a JSON array of cases.
 pub(crate) const SECTION: &str = "audit-host:golden";
@@ -19,6 +20,8 @@ pub(crate) const BYTES_MAX: usize = 1 << 20;
 
 const EVENTS: &str = "events.jsonl";
 const CONFIG: &str = "config.json";
+/// Keys, topic and clock of the case.
+const CASE: &str = "case.json";
 /// The files of what is expected, and their keys in the section.
 const EXPECTED: [(&str, &str); 3] =
     [("rows", "rows.jsonl"), ("alerts", "alerts.jsonl"), ("dead_letters", "dead_letters.jsonl")];
@@ -50,6 +53,11 @@ impl Golden {
             let (path, n_bytes) = (folder.to_owned(), json.len());
             return Err(Error::GoldenTooLarge { path, n_bytes, max: BYTES_MAX });
         }
+        // The host reads them before it lets the component judge: what it would refuse shows here.
+        parse(&json).map_err(|error| {
+            let (path, message) = (folder.to_owned(), error.to_string());
+            Error::Parse { path, message }
+        })?;
         Ok(Self { n_cases: cases.len(), unfinished, json })
     }
 
@@ -86,7 +94,7 @@ fn case(name: &str, dir: &Path) -> Result<String, Error> {
     json.push_str(",\"config\":");
     json.push_str(object(&config, None, &text)?);
     json.push_str(",\"events\":");
-    json.push_str(&lines(&dir.join(EVENTS))?);
+    json.push_str(&events(&read(&dir.join(EVENTS))?));
     for (key, file) in EXPECTED {
         let path = dir.join(file);
         let list = if path.is_file() { lines(&path)? } else { "[]".to_owned() };
@@ -95,8 +103,29 @@ fn case(name: &str, dir: &Path) -> Result<String, Error> {
         json.push_str("\":");
         json.push_str(&list);
     }
+    let path = dir.join(CASE);
+    if path.is_file() {
+        let text = read(&path)?;
+        let object = object(&path, None, &text)?;
+        let members = object.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+        let members = members.unwrap_or_default().trim();
+        if !members.is_empty() {
+            json.push(',');
+            json.push_str(members);
+        }
+    }
     json.push('}');
     Ok(json)
+}
+
+/// The lines of a file as a JSON array of payloads: an object as it stands, anything else as text.
+fn events(text: &str) -> String {
+    let event = |line: &str| match serde_json::from_str::<Value>(line) {
+        Ok(Value::Object(_)) => line.to_owned(),
+        _ => Value::from(line).to_string(),
+    };
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    format!("[{}]", lines.map(event).collect::<Vec<_>>().join(","))
 }
 
 /// The lines of a file as a JSON array.
@@ -145,12 +174,13 @@ mod tests {
     #[test]
     fn a_case_keeps_its_text() {
         let files = [
-            ("events.jsonl", "{\"n\": 1.10}\n\n{\"n\": 2}\n"),
+            ("events.jsonl", "{\"n\": 1.10}\n\nno \"event\"\n"),
+            ("case.json", "{ \"keys\": {\"k\": \"x\"}}\n"),
             ("config.json", "{ \"keep\": 2 }\n"),
             ("rows.jsonl", "{\"n\":12345678901234567890123}\n"),
         ];
         let golden = golden(&files).expect("a case");
-        let expected = r#"[{"name":"first","config":{ "keep": 2 },"events":[{"n": 1.10},{"n": 2}],"rows":[{"n":12345678901234567890123}],"alerts":[],"dead_letters":[]}]"#;
+        let expected = r#"[{"name":"first","config":{ "keep": 2 },"events":[{"n": 1.10},"no \"event\""],"rows":[{"n":12345678901234567890123}],"alerts":[],"dead_letters":[],"keys": {"k": "x"}}]"#;
         assert_eq!(golden.json, expected);
         let mut component = b"\0asm\x0d\0\x01\0".to_vec();
         golden.embed(&mut component);
@@ -170,7 +200,10 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_with_its_line() {
         let cases: [(&[(&str, &str)], &str); 3] = [
-            (&[("events.jsonl", "{}\n{\n"), ("rows.jsonl", "")], "events.jsonl: line 2: not JSON"),
+            (
+                &[("events.jsonl", ""), ("rows.jsonl", ""), ("case.json", "{\"key\": 1}")],
+                "\"first\": the key \"key\" is not known",
+            ),
             (
                 &[("events.jsonl", ""), ("rows.jsonl", "[1]\n")],
                 "rows.jsonl: line 1: not a JSON object",
