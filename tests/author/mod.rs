@@ -1,5 +1,7 @@
 //! The author's loop: a project made from nothing becomes a component, in each language.
 
+mod tutorial;
+
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
