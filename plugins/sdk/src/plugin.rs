@@ -13,8 +13,8 @@ pub trait Transform: Sized {
     /// its start and names the key.
     fn configure(config: &Config) -> Result<(Self, Binding), ConfigError>;
 
-    /// Writes every column that the binding declares, every row in each. A fault ends the
-    /// run before anything of the batch is committed.
+    /// Writes every column that the binding declares, every row in each. On a fault the host asks again
+    /// with halves of the batch, until it has found the rows; they become dead letters.
     fn process(&self, ctx: &Context, batch: &Batch, out: &mut Judgement) -> Result<(), Fault>;
 }
 
@@ -28,14 +28,16 @@ pub trait Detector: Sized {
     fn configure(config: &Config) -> Result<(Self, Binding), ConfigError>;
 
     /// Looks at a batch. The same batches in the same order must give the same alerts. On a fault the
-    /// state must be as it was: take the columns first (`?`), change state afterwards.
+    /// state must be as it was: take the columns first (`?`), change state afterwards. The host then asks
+    /// again with halves of the batch.
     fn process(&mut self, ctx: &Context, batch: &Batch, out: &mut Judgement) -> Result<(), Fault>;
 
     /// The whole state in the format of [`Description::state_version`]. Equal states give equal bytes.
     fn snapshot(&self) -> Vec<u8>;
 
     /// Takes over what `snapshot` of that version wrote. The bytes may be damaged or hostile: refuse,
-    /// never panic, and leave the state as it was. The host then does not start.
+    /// never panic, and leave the state as it was. The host then does not start, or goes on with the
+    /// version that runs.
     fn restore(&mut self, version: u32, bytes: &[u8]) -> Result<(), RestoreError>;
 }
 
