@@ -1,5 +1,7 @@
 //! The ABI: every item is documented, and what was released never changes.
 
+use std::path::Path;
+
 use anyhow::{Result, anyhow};
 use wit_component::semver_check;
 use wit_parser::Resolve;
@@ -152,7 +154,7 @@ fn is_same(tree: &Tree, release: &str) -> Result<bool> {
     let folder = format!("{RELEASED}{release}/");
     let names = |prefix: &str| -> Vec<String> {
         let files = tree.files.iter().filter_map(|path| path.strip_prefix(prefix));
-        files.filter(|name| name.ends_with(".wit") && !name.contains('/')).map(Into::into).collect()
+        files.filter(|name| is_wit(name) && !name.contains('/')).map(Into::into).collect()
     };
     let of_release = names(&folder);
     if of_release != names("wit/") {
@@ -164,6 +166,10 @@ fn is_same(tree: &Tree, release: &str) -> Result<bool> {
         }
     }
     Ok(true)
+}
+
+fn is_wit(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|extension| extension == "wit")
 }
 
 /// Whether what is a plugin by the release is one by `wit/`.

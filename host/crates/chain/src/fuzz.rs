@@ -16,16 +16,16 @@ pub fn lift_column(data: &[u8]) {
     let n_rows = bytes.small() % ROWS_MAX;
     let column = types::ColumnResult {
         name: "c".to_owned(),
-        validity: (bytes.small() % 2 == 1).then(|| bytes.list(|bytes| bytes.byte())),
+        validity: (bytes.small() % 2 == 1).then(|| bytes.list(Bytes::byte)),
         values: match bytes.small() % 6 {
             0 => types::ColumnValuesResult::Utf8(types::Utf8ValuesResult {
                 offsets: bytes.list(Bytes::offset),
-                values: bytes.list(|bytes| bytes.byte()),
+                values: bytes.list(Bytes::byte),
             }),
             1 => types::ColumnValuesResult::Int32(bytes.list(Bytes::offset)),
             2 => types::ColumnValuesResult::Int64(bytes.list(|bytes| i64::from(bytes.offset()))),
             3 => types::ColumnValuesResult::Float64(bytes.list(|bytes| f64::from(bytes.offset()))),
-            4 => types::ColumnValuesResult::Boolean(bytes.list(|bytes| bytes.byte())),
+            4 => types::ColumnValuesResult::Boolean(bytes.list(Bytes::byte)),
             _ => types::ColumnValuesResult::TimestampUs(
                 bytes.list(|bytes| i64::from(bytes.offset()) << 32),
             ),
