@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use audit_alert::AlertLines;
-use audit_chain::{Plugin, PluginChain};
+use audit_chain::{Engine, Plugin, PluginChain};
 use audit_core::pipeline::Stages;
 use audit_core::{Budget, Counters};
 use audit_decode::JsonDecoder;
@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 
 use crate::cli::{OnGap, StartAt};
 use crate::config::{self, Settings};
-use crate::plugins::{self, Loader, Reloader};
+use crate::plugins::{self, Reloader};
 
 /// The stages of a run, and what is worth saying about them.
 pub(crate) struct Wired {
@@ -30,7 +30,7 @@ pub(crate) struct Wired {
 /// Opens everything that a run needs. What is quick to find wrong comes first: plugins, then the
 /// table, then the broker.
 pub(crate) async fn wire(settings: &Settings, counters: &Arc<Counters>) -> Result<Wired> {
-    let Loaded { loader, mut chain, components, active } = load_chain(settings, counters)?;
+    let Loaded { engine, mut chain, components, active } = load_chain(settings, counters)?;
     let alerts =
         AlertLines::open(settings.alerts.clone()).await.map_err(audit_core::Error::from)?;
     let vault = match &settings.key_file {
@@ -60,7 +60,7 @@ pub(crate) async fn wire(settings: &Settings, counters: &Arc<Counters>) -> Resul
         chain.note_earlier(earlier);
     }
     let reloader = Reloader {
-        loader,
+        engine,
         control: chain.control(),
         places: settings.places.clone(),
         components: table.components(),
@@ -93,7 +93,7 @@ pub(crate) async fn wire(settings: &Settings, counters: &Arc<Counters>) -> Resul
 
 /// The plugins as configured, ready; and what is needed to exchange them later.
 struct Loaded {
-    loader: Loader,
+    engine: Engine,
     chain: PluginChain,
     /// Their bytes, to be kept beside the table.
     components: Vec<(String, Arc<[u8]>)>,
@@ -102,28 +102,27 @@ struct Loaded {
 
 fn load_chain(settings: &Settings, counters: &Arc<Counters>) -> Result<Loaded> {
     let engine = plugins::engine(settings).map_err(audit_core::Error::from)?;
-    let loader = Loader { engine };
     let wanted = &settings.wanted;
-    let (mut loaded, mut components) = (Vec::new(), Vec::new());
+    let (mut ready, mut components) = (Vec::new(), Vec::new());
     let mut active = BTreeMap::new();
     for entry in &wanted.plugins {
-        let source = loader.read(entry, &wanted.keys)?;
+        let source = plugins::read(entry, &wanted.keys)?;
         active.insert(entry.origin(), plugins::fingerprint(entry, &source));
         let component = Arc::clone(&source.component);
-        let plugin = Plugin::load(&loader.engine, source).map_err(audit_core::Error::from)?;
+        let plugin = Plugin::load(&engine, source).map_err(audit_core::Error::from)?;
         components.push((plugin.id().sha256.clone(), component));
-        loaded.push(plugin);
+        ready.push(plugin);
     }
     for plugin in wanted.shadows.keys() {
-        if !loaded.iter().any(|known| known.id().name == *plugin) {
-            let known: Vec<_> = loaded.iter().map(|p| p.id().name.as_str()).collect();
+        if !ready.iter().any(|known| known.id().name == *plugin) {
+            let known: Vec<_> = ready.iter().map(|p| p.id().name.as_str()).collect();
             let problem = format!("is no plugin of the chain; there are: {}", known.join(", "));
             let (key, value) = ("--shadow".to_owned(), plugin.clone());
             return Err(config::Error::Value { key, value, problem }.into());
         }
     }
-    let chain = PluginChain::new(loaded).map_err(audit_core::Error::from)?;
-    Ok(Loaded { loader, chain: chain.counting(Arc::clone(counters)), components, active })
+    let chain = PluginChain::new(ready).map_err(audit_core::Error::from)?;
+    Ok(Loaded { engine, chain: chain.counting(Arc::clone(counters)), components, active })
 }
 
 async fn open_table(

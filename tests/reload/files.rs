@@ -98,7 +98,7 @@ fn a_bad_file_never_replaces_a_good_one() -> Result<()> {
         put(&plugin, bytes)?;
         wait_for(&running, REFUSED, n + 1)?;
         let said = running.said()?;
-        let line = said.lines().filter(|line| line.contains(REFUSED)).next_back();
+        let line = said.lines().rfind(|line| line.contains(REFUSED));
         ensure!(line.is_some_and(|line| line.contains(word)), "{word}: {line:?}");
     }
     // Asked for by hand it is tried again, and told again.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -53,7 +53,8 @@ pub(crate) async fn flow(settings: &Settings, stop: Stop, counters: &Arc<Counter
     let causes = watch_plugins(wired.reloader, settings.watch_plugins)?;
     let ended = pipeline::run(wired.stages, wired.budget, stop, Arc::clone(counters)).await;
     reports.abort();
-    let _ = causes.send(Cause::End);
+    // Where too much waits already the thread ends with the process.
+    let _ = causes.try_send(Cause::End);
     report_at_end(&control, settings.shadow_report.as_deref());
     ended?;
     let now = Progress::of(counters);
@@ -62,7 +63,7 @@ pub(crate) async fn flow(settings: &Settings, stop: Stop, counters: &Arc<Counter
 }
 
 /// Exchanges plugins beside the stream until it is told that the run ends.
-fn watch_plugins(reloader: Reloader, files: bool) -> Result<Sender<Cause>> {
+fn watch_plugins(reloader: Reloader, files: bool) -> Result<SyncSender<Cause>> {
     let (watch, causes) = Watch::new(files)?;
     on_hangup(causes.clone())?;
     std::thread::Builder::new()

@@ -32,6 +32,7 @@ const TABLE_NAMES: &str = "must be NAMESPACE.TABLE, of letters, digits, _ and -"
 
 /// Everything a run needs to know.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub(crate) struct Settings {
     pub(crate) brokers: String,
     pub(crate) topics: Vec<String>,
@@ -116,7 +117,7 @@ pub(crate) fn resolve(args: RunArgs) -> Result<Settings, Error> {
         )?,
         places,
         wanted,
-        plugin_cache: plugin_cache(args.plugin_cache.or(plugins_place.cache))?,
+        plugin_cache: plugin_cache(args.plugin_cache.or(plugins_place.cache).as_deref())?,
         watch_plugins: args.watch_plugins.or(plugins_place.watch).unwrap_or(true),
         shadow_report: args.shadow_report.or(plugins_place.shadow_report),
     })
@@ -145,8 +146,8 @@ fn shadows(flags: &[String]) -> Result<Vec<(String, String)>, Error> {
 }
 
 /// By default a folder in the user's cache; without a home there is none.
-fn plugin_cache(given: Option<String>) -> Result<Option<PathBuf>, Error> {
-    match given.as_deref() {
+fn plugin_cache(given: Option<&str>) -> Result<Option<PathBuf>, Error> {
+    match given {
         Some("off") => Ok(None),
         Some("") => Err(value("--plugin-cache", "", "is empty: name a folder, or write off")),
         Some(folder) => Ok(Some(PathBuf::from(folder))),

@@ -178,7 +178,7 @@ fn portable(letter: &Value) -> Value {
 }
 
 fn lines(list: &[Value]) -> String {
-    list.iter().map(|value| format!("{value}\n")).collect()
+    list.iter().fold(String::new(), |text, value| text + &value.to_string() + "\n")
 }
 
 #[cfg(test)]

@@ -24,35 +24,26 @@ pub(crate) fn engine(settings: &Settings) -> Result<Engine, audit_chain::Error> 
     }
 }
 
-/// Loads plugins.
-#[derive(Clone)]
-pub(crate) struct Loader {
-    pub(crate) engine: Engine,
-}
-
-impl Loader {
-    /// Reads a plugin and what it may use. Nothing of it runs.
-    pub(crate) fn read(
-        &self,
-        entry: &PluginEntry,
-        keys: &BTreeMap<String, PathBuf>,
-    ) -> Result<PluginSource, Error> {
-        let component: Arc<[u8]> = match entry.builtin() {
-            Some(name) => builtin::component(name)?.into(),
-            None => read_stable(Path::new(&entry.path), entry.limits.file_bytes)?.into(),
-        };
-        Ok(PluginSource {
-            name: entry.path.clone(),
-            origin: entry.origin(),
-            component,
-            config: entry.config.clone(),
-            keys: keys_of(entry, keys)?,
-            limits: entry.limits,
-            on_error: entry.on_error,
-            scope: entry.scope,
-            keyed_by: entry.keyed_by.clone(),
-        })
-    }
+/// Reads a plugin and what it may use. Nothing of it runs.
+pub(crate) fn read(
+    entry: &PluginEntry,
+    keys: &BTreeMap<String, PathBuf>,
+) -> Result<PluginSource, Error> {
+    let component: Arc<[u8]> = match entry.builtin() {
+        Some(name) => builtin::component(name)?.into(),
+        None => read_stable(Path::new(&entry.path), entry.limits.file_bytes)?.into(),
+    };
+    Ok(PluginSource {
+        name: entry.path.clone(),
+        origin: entry.origin(),
+        component,
+        config: entry.config.clone(),
+        keys: keys_of(entry, keys)?,
+        limits: entry.limits,
+        on_error: entry.on_error,
+        scope: entry.scope,
+        keyed_by: entry.keyed_by.clone(),
+    })
 }
 
 /// The bytes of a file that is a file, is not too large, and does not change while it is read.

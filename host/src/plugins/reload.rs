@@ -11,13 +11,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
-use audit_chain::{ChainControl, Place, Plugin, PluginSource, Running};
+use audit_chain::{ChainControl, Engine, Place, Plugin, PluginSource, Running};
 use audit_core::{ChangeKind, PluginChange};
 use audit_sink::ComponentStore;
 use jiff::Timestamp;
 use tokio::runtime::Handle;
 
-use super::load::{Loader, fingerprint};
+use super::load::{fingerprint, read};
 use super::shadows;
 use super::watch::{Cause, Watch};
 use crate::config::{PluginEntry, PluginPlaces, Wanted};
@@ -28,7 +28,7 @@ const TICK: Duration = Duration::from_secs(10);
 
 /// Keeps the chain as it is wanted.
 pub(crate) struct Reloader {
-    pub(crate) loader: Loader,
+    pub(crate) engine: Engine,
     pub(crate) control: ChainControl,
     pub(crate) places: PluginPlaces,
     pub(crate) components: ComponentStore,
@@ -185,7 +185,7 @@ impl Reloader {
         let current = running.iter().find(|plugin| plugin.origin == origin);
         let name = current.map(|plugin| plugin.id.name.clone());
         let stay = || name.clone().map_or(Step::Skip, Step::Keep);
-        let source = match self.loader.read(entry, &self.wanted.keys) {
+        let source = match read(entry, &self.wanted.keys) {
             Ok(source) => source,
             Err(error) => {
                 let shown = name.clone().unwrap_or_else(|| entry.path.clone());
@@ -202,7 +202,7 @@ impl Reloader {
         if self.refused.get(&origin) == Some(&print) {
             return stay();
         }
-        match self.prepare(source, current) {
+        match self.prepare(&source, current) {
             Ok(plugin) => {
                 let prepared = Prepared { plugin, fingerprint: print };
                 self.refused.remove(&origin);
@@ -217,10 +217,9 @@ impl Reloader {
     }
 
     /// Everything slow, and everything that can be known before the exchange.
-    fn prepare(&self, source: PluginSource, current: Option<&Running>) -> Result<Plugin> {
+    fn prepare(&self, source: &PluginSource, current: Option<&Running>) -> Result<Plugin> {
         let component = Arc::clone(&source.component);
-        let plugin =
-            Plugin::load(&self.loader.engine, source.clone()).map_err(audit_core::Error::from)?;
+        let plugin = Plugin::load(&self.engine, source.clone()).map_err(audit_core::Error::from)?;
         if let Some(current) = current
             && current.id.name != plugin.id().name
         {
@@ -231,7 +230,7 @@ impl Reloader {
                 current.id.name
             );
         }
-        self.try_out(&source, &plugin)?;
+        self.try_out(source, &plugin)?;
         self.runtime
             .block_on(self.components.put(&plugin.id().sha256, &component))
             .map_err(audit_core::Error::from)
@@ -242,13 +241,13 @@ impl Reloader {
     /// Runs the golden cases that the component carries, and lets another instance take the state of
     /// the running version.
     fn try_out(&self, source: &PluginSource, plugin: &Plugin) -> Result<()> {
-        golden::prove(&self.loader.engine, source).context("its own golden cases")?;
+        golden::prove(&self.engine, source).context("its own golden cases")?;
         let states = self.control.states_of(&plugin.id().name);
         if plugin.state_version() == 0 || states.is_empty() {
             return Ok(());
         }
         let mut trial =
-            Plugin::load(&self.loader.engine, source.clone()).map_err(audit_core::Error::from)?;
+            Plugin::load(&self.engine, source.clone()).map_err(audit_core::Error::from)?;
         for state in &states {
             trial.restore(state).map_err(audit_core::Error::from)?;
         }
@@ -323,7 +322,7 @@ impl Reloader {
             if is_known || self.refused.get(&tag) == Some(&print) {
                 continue;
             }
-            match self.start_shadow(&plugin, &file, source) {
+            match self.start_shadow(&plugin, &file, &source) {
                 Ok(()) => {
                     tracing::info!(plugin, file, "a candidate runs beside the plugin");
                     self.refused.remove(&tag);
@@ -355,11 +354,11 @@ impl Reloader {
         let entry = self.wanted.plugins.iter().find(|entry| entry.origin() == live.origin);
         let entry = entry.cloned().unwrap_or_else(|| PluginEntry::plain(file));
         let entry = PluginEntry { path: file.to_owned(), ..entry };
-        let source = self.loader.read(&entry, &self.wanted.keys)?;
+        let source = read(&entry, &self.wanted.keys)?;
         Ok((fingerprint(&entry, &source), source))
     }
 
-    fn start_shadow(&self, plugin: &str, file: &str, source: PluginSource) -> Result<()> {
+    fn start_shadow(&self, plugin: &str, file: &str, source: &PluginSource) -> Result<()> {
         let current = self.control.running().into_iter().find(|r| r.id.name == plugin);
         if current.as_ref().is_some_and(|current| current.id.sha256 == source.sha256()) {
             // It was promoted, or never differed.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,9 @@ use tokio::signal::unix::{SignalKind, signal};
 const SETTLE: Duration = Duration::from_millis(200);
 /// A file that is written without a pause is looked at nevertheless.
 const SETTLE_MAX: Duration = Duration::from_secs(5);
+
+/// Causes that wait to be looked at; more say nothing new.
+const CAUSES_WAITING_MAX: usize = 256;
 
 /// Why to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,8 +69,8 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// Watches nothing yet. The sender is for signals and for the end; without `files` it is all.
-    pub(crate) fn new(files: bool) -> Result<(Self, Sender<Cause>)> {
-        let (sender, causes) = channel();
+    pub(crate) fn new(files: bool) -> Result<(Self, SyncSender<Cause>)> {
+        let (sender, causes) = sync_channel(CAUSES_WAITING_MAX);
         let interest = Arc::new(Mutex::new(Interest::default()));
         let watcher =
             if files { Some(watcher(sender.clone(), Arc::clone(&interest))?) } else { None };
@@ -99,12 +102,12 @@ impl Watch {
             // An error says that it is not watched any more.
             let _ = watcher.unwatch(gone);
         }
-        let mut watched = BTreeSet::new();
+        let mut seen = BTreeSet::new();
         for folder in wanted {
             // Watched anew each time: a folder that was replaced has the same name.
             match watcher.watch(&folder, RecursiveMode::NonRecursive) {
                 Ok(()) => {
-                    watched.insert(folder);
+                    seen.insert(folder);
                 }
                 Err(error) => {
                     let folder = folder.display();
@@ -112,7 +115,7 @@ impl Watch {
                 }
             }
         }
-        self.folders = watched;
+        self.folders = seen;
     }
 
     /// Waits for a reason to look, or for `tick` to pass.
@@ -133,7 +136,10 @@ impl Watch {
     }
 }
 
-fn watcher(causes: Sender<Cause>, interest: Arc<Mutex<Interest>>) -> Result<RecommendedWatcher> {
+fn watcher(
+    causes: SyncSender<Cause>,
+    interest: Arc<Mutex<Interest>>,
+) -> Result<RecommendedWatcher> {
     Ok(notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         let means_something = event.is_ok_and(|event| {
             // Being read is no change; our own look would wake us for ever.
@@ -142,19 +148,19 @@ fn watcher(causes: Sender<Cause>, interest: Arc<Mutex<Interest>>) -> Result<Reco
                 && (event.paths.is_empty() || event.paths.iter().any(|path| interest.covers(path)))
         });
         if means_something {
-            // The run may have ended.
-            let _ = causes.send(Cause::File);
+            // One that does not fit changes nothing: others wait already.
+            let _ = causes.try_send(Cause::File);
         }
     })?)
 }
 
 /// Looks again at every SIGHUP, for file systems that tell nobody of changes.
-pub(crate) fn on_hangup(causes: Sender<Cause>) -> Result<()> {
+pub(crate) fn on_hangup(causes: SyncSender<Cause>) -> Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
             tracing::info!("SIGHUP: looking at the plugins");
-            if causes.send(Cause::Hangup).is_err() {
+            if let Err(TrySendError::Disconnected(_)) = causes.try_send(Cause::Hangup) {
                 return;
             }
         }

@@ -1,6 +1,10 @@
 //! The ABI: every item is documented, and what was released never changes.
 
-use anyhow::Result;
+use std::path::Path;
+
+use anyhow::{Result, anyhow};
+use wit_component::semver_check;
+use wit_parser::Resolve;
 
 use super::{Failure, Source, Tree};
 use crate::plugins::stamp::hash_file;
@@ -11,6 +15,7 @@ const HASHES: &str = "wit/released/HASHES";
 
 pub(super) fn check(tree: &Tree) -> Result<Vec<Failure>> {
     let mut failures = released(tree)?;
+    failures.extend(compatible(tree)?);
     for source in tree.sources(".wit")? {
         if source.path.starts_with("wit/") && !source.path.starts_with(RELEASED) {
             failures.extend(undocumented(&source));
@@ -98,6 +103,85 @@ fn released(tree: &Tree) -> Result<Vec<Failure>> {
         fail(name, "was released and is gone", "restore it: old plugins were built against it");
     }
     Ok(failures)
+}
+
+/// A plugin that was built for a release must go on to load: as long as the minor version is the same, the
+/// contract may only grow, and not under a version that is out already.
+fn compatible(tree: &Tree) -> Result<Vec<Failure>> {
+    let package = tree.text("wit/types.wit")?;
+    let Some(version) = version_of(&package) else { return Ok(Vec::new()) };
+    let mut releases: Vec<&str> = tree
+        .files
+        .iter()
+        .filter_map(|path| path.strip_prefix(RELEASED)?.split_once('/'))
+        .map(|(release, _)| release)
+        .collect();
+    releases.dedup();
+    let mut failures = Vec::new();
+    for release in releases {
+        let what = if release == version {
+            let same = is_same(tree, release)?;
+            (!same).then(|| format!("wit/ is not what was released as {release}"))
+        } else if minor_of(release) == minor_of(version) {
+            let checked = check_grown(tree, release);
+            checked.err().map(|error| format!("plugins of {release} would not load: {error:#}"))
+        } else {
+            None
+        };
+        failures.extend(what.map(|what| Failure {
+            rule: "wit-compatible",
+            file: "wit/types.wit".to_owned(),
+            line: 1,
+            what,
+            todo: "give the package another version; a change that breaks plugins needs a new minor",
+        }));
+    }
+    Ok(failures)
+}
+
+/// The version of the line `package name:space@1.2.3;`.
+fn version_of(text: &str) -> Option<&str> {
+    let line = text.lines().find(|line| line.starts_with("package "))?;
+    line.split_once('@')?.1.strip_suffix(';')
+}
+
+fn minor_of(version: &str) -> Option<(&str, &str)> {
+    let mut parts = version.split('.');
+    Some((parts.next()?, parts.next()?))
+}
+
+fn is_same(tree: &Tree, release: &str) -> Result<bool> {
+    let folder = format!("{RELEASED}{release}/");
+    let names = |prefix: &str| -> Vec<String> {
+        let files = tree.files.iter().filter_map(|path| path.strip_prefix(prefix));
+        files.filter(|name| is_wit(name) && !name.contains('/')).map(Into::into).collect()
+    };
+    let of_release = names(&folder);
+    if of_release != names("wit/") {
+        return Ok(false);
+    }
+    for name in of_release {
+        if tree.text(&format!("{folder}{name}"))? != tree.text(&format!("wit/{name}"))? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn is_wit(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|extension| extension == "wit")
+}
+
+/// Whether what is a plugin by the release is one by `wit/`.
+fn check_grown(tree: &Tree, release: &str) -> Result<()> {
+    let mut resolve = Resolve::default();
+    let mut world = |folder: &str| {
+        let (package, _) = resolve.push_dir(tree.root.join(folder))?;
+        resolve.select_world(&[package], Some("plugin"))
+    };
+    let before = world(&format!("{RELEASED}{release}")).map_err(|error| anyhow!("{error:#}"))?;
+    let now = world("wit").map_err(|error| anyhow!("{error:#}"))?;
+    semver_check(resolve, before, now).map_err(|error| anyhow!("{error:#}"))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! the states over and exchanges instances.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +15,9 @@ use crate::error::Error;
 use crate::plugin::Plugin;
 use crate::shadow::{ShadowReport, SharedReport, lock};
 use crate::slot::Slot;
+
+/// Requests that wait for the end of a batch: each comes of a thread that waits for its answer.
+const REQUESTS_WAITING_MAX: usize = 16;
 
 /// A place in the new chain.
 pub enum Place {
@@ -72,13 +75,13 @@ pub(crate) struct View {
 /// The other end of a chain. Cheap to clone.
 #[derive(Clone)]
 pub struct ChainControl {
-    requests: Sender<Request>,
+    requests: SyncSender<Request>,
     view: Arc<Mutex<View>>,
 }
 
 impl ChainControl {
     pub(crate) fn new() -> (Self, Receiver<Request>, Arc<Mutex<View>>) {
-        let (requests, receiver) = channel();
+        let (requests, receiver) = sync_channel(REQUESTS_WAITING_MAX);
         let view = Arc::new(Mutex::new(View::default()));
         (Self { requests, view: Arc::clone(&view) }, receiver, view)
     }

@@ -91,10 +91,10 @@ impl Engine {
             return Err(other_world(interfaces.problems.join("; ")));
         }
         let mut linker = Linker::clone(&self.linker);
-        let linked = wasi::deny_the_rest(&mut linker, &component)
+        let ready = wasi::deny_the_rest(&mut linker, &component)
             .and_then(|()| linker.instantiate_pre(&component))
             .and_then(PluginPre::new);
-        let pre = linked.map_err(|error| other_world(format!("{error:#}")))?;
+        let pre = ready.map_err(|error| other_world(format!("{error:#}")))?;
         Ok(Compiled { pre, interfaces: Arc::new(interfaces) })
     }
 

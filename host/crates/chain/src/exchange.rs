@@ -160,7 +160,7 @@ impl PluginChain {
                 "A new version of the plugin {} ({}) was not taken, the old one goes on: {}",
                 change.plugin, change.source, change.reason
             );
-            self.alert(&blueprint, "plugin-refused", Severity::High, message);
+            self.alert(&blueprint, "plugin-refused", Severity::High, &message);
         }
         self.news.changes.push(change);
     }

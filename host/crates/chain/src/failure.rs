@@ -11,10 +11,11 @@ use crate::imports::Guest;
 /// Frames of a guest's backtrace that are kept.
 const FRAMES_MAX: usize = 6;
 /// Frames of the machinery that ends a panic: they say nothing about where it came from.
-const MACHINERY: [&str; 8] = [
+const MACHINERY: [&str; 9] = [
     "core::panicking",
     "std::panicking",
     "std::sys",
+    "std::process::abort",
     "rust_begin_unwind",
     "__rust",
     "__rustc",

@@ -33,6 +33,9 @@ mod failure;
 mod imports;
 mod wasi;
 
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
+
 pub use chain::PluginChain;
 pub use component::{ABI_VERSION, Answer, Interfaces};
 pub use control::{ChainControl, Done, Place, Running};

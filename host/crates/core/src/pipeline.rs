@@ -245,10 +245,10 @@ fn write(
                     full.store(true, Ordering::Relaxed);
                 }
             }
-            Step::Changed(changed) => {
-                writer.write_changes(&changed.changes)?;
-                changes.extend(changed.changes);
-                alerts.extend(changed.alerts);
+            Step::Changed(news) => {
+                writer.write_changes(&news.changes)?;
+                changes.extend(news.changes);
+                alerts.extend(news.alerts);
             }
             Step::Cut { plugins, states } => {
                 said_full = false;

@@ -14,19 +14,16 @@ use crate::golden;
 pub(super) fn run(args: &CheckArgs) -> Result<()> {
     let file = &args.given.file;
     let bytes = given::read(file)?;
-    let report = match given::too_large(file, &bytes) {
+    let report = if let Some(problem) = given::too_large(file, &bytes) {
         // Only a part of it was read.
-        Some(problem) => {
-            Report { problems: vec![format!("the file {problem}")], ..Report::default() }
-        }
-        None => {
-            let source = PluginSource {
-                config: given::config(args.given.config.as_deref())?,
-                keys: given::keys(&args.given.keys)?,
-                ..PluginSource::new(file, bytes)
-            };
-            Report::of(&Engine::new()?, &source)
-        }
+        Report { problems: vec![format!("the file {problem}")], ..Report::default() }
+    } else {
+        let source = PluginSource {
+            config: given::config(args.given.config.as_deref())?,
+            keys: given::keys(&args.given.keys)?,
+            ..PluginSource::new(file, bytes)
+        };
+        Report::of(&Engine::new()?, &source)
     };
     print(&if args.json { report.as_json(file) } else { report.as_text(file) })?;
     match report.problems.len() {

@@ -161,14 +161,16 @@ mod tests {
     /// A burst of failed logins, and a line that is no event.
     fn events() -> tempfile::NamedTempFile {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let mut text = String::from("no json\n");
-        for minute in 10..18 {
-            text.push_str(&format!(
+        let event = |minute: u32| {
+            format!(
                 "{{\"audit_id\":\"e{minute}\",\"event_timestamp\":\"2025-01-16T08:{minute}:00Z\",\
                  \"action_type\":\"user_login\",\"action_result\":\"failure\",\
-                 \"ip_address\":\"192.0.2.1\",\"user_email\":\"alice@example.com\"}}\n"
-            ));
-        }
+                 \"ip_address\":\"192.0.2.1\",\"user_email\":\"alice@example.com\"}}"
+            )
+        };
+        let lines: Vec<String> =
+            std::iter::once("no json".to_owned()).chain((10..18).map(event)).collect();
+        let text = lines.join("\n") + "\n";
         std::fs::write(file.path(), text).unwrap();
         file
     }
