@@ -15,6 +15,7 @@ use tokio::runtime::Handle;
 
 use crate::cli::{OnGap, StartAt};
 use crate::config::{self, Settings};
+use crate::golden;
 use crate::plugins::{self, Reloader};
 
 /// The stages of a run, and what is worth saying about them.
@@ -109,6 +110,11 @@ fn load_chain(settings: &Settings, counters: &Arc<Counters>) -> Result<Loaded> {
         let source = plugins::read(entry, &wanted.keys)?;
         active.insert(entry.origin(), plugins::fingerprint(entry, &source));
         let component = Arc::clone(&source.component);
+        // What a running host would refuse is not taken by a restart either.
+        golden::prove(&engine, &source).map_err(|cause| {
+            let attempted = format!("running the golden cases of {}", entry.path);
+            audit_core::Error::caused_by(audit_core::Kind::Config, attempted, cause)
+        })?;
         let plugin = Plugin::load(&engine, source).map_err(audit_core::Error::from)?;
         components.push((plugin.id().sha256.clone(), component));
         ready.push(plugin);

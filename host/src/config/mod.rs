@@ -10,4 +10,4 @@ mod secret;
 pub(crate) use error::Error;
 pub(crate) use place::{TablePlace, resolve_table};
 pub(crate) use plugins::{PluginEntry, PluginPlaces, Wanted};
-pub(crate) use resolve::{RECORD_BYTES_MAX, Settings, parse_duration, resolve};
+pub(crate) use resolve::{PluginCache, RECORD_BYTES_MAX, Settings, parse_duration, resolve};

@@ -55,8 +55,7 @@ pub(crate) struct Settings {
     /// Where plugins come from, to look there again.
     pub(crate) places: PluginPlaces,
     pub(crate) wanted: Wanted,
-    /// The folder of compiled code; `None`: every start compiles.
-    pub(crate) plugin_cache: Option<PathBuf>,
+    pub(crate) plugin_cache: PluginCache,
     pub(crate) watch_plugins: bool,
     pub(crate) shadow_report: Option<PathBuf>,
 }
@@ -117,7 +116,7 @@ pub(crate) fn resolve(args: RunArgs) -> Result<Settings, Error> {
         )?,
         places,
         wanted,
-        plugin_cache: plugin_cache(args.plugin_cache.or(plugins_place.cache).as_deref())?,
+        plugin_cache: PluginCache::resolve(args.plugin_cache.or(plugins_place.cache).as_deref())?,
         watch_plugins: args.watch_plugins.or(plugins_place.watch).unwrap_or(true),
         shadow_report: args.shadow_report.or(plugins_place.shadow_report),
     })
@@ -145,18 +144,40 @@ fn shadows(flags: &[String]) -> Result<Vec<(String, String)>, Error> {
     Ok(shadows)
 }
 
-/// By default a folder in the user's cache; without a home there is none.
-fn plugin_cache(given: Option<&str>) -> Result<Option<PathBuf>, Error> {
-    match given {
-        Some("off") => Ok(None),
-        Some("") => Err(value("--plugin-cache", "", "is empty: name a folder, or write off")),
-        Some(folder) => Ok(Some(PathBuf::from(folder))),
-        None => {
-            let given = |name| std::env::var_os(name).filter(|dir| !dir.is_empty());
-            let base = given("XDG_CACHE_HOME")
-                .map(PathBuf::from)
-                .or_else(|| Some(PathBuf::from(given("HOME")?).join(".cache")));
-            Ok(base.map(|base| base.join("audit-host/compiled")))
+/// Where compiled plugins are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum PluginCache {
+    Off,
+    /// Nobody named it: a start goes on without it.
+    Default(PathBuf),
+    /// A start insists on it.
+    Named(PathBuf),
+}
+
+impl PluginCache {
+    /// By default a folder in the user's cache; without a home there is none.
+    fn resolve(given: Option<&str>) -> Result<Self, Error> {
+        match given {
+            Some("off") => Ok(Self::Off),
+            Some("") => Err(value("--plugin-cache", "", "is empty: name a folder, or write off")),
+            Some(folder) => Ok(Self::Named(PathBuf::from(folder))),
+            None => {
+                let variable = |name| std::env::var_os(name).filter(|dir| !dir.is_empty());
+                let base = variable("XDG_CACHE_HOME")
+                    .map(PathBuf::from)
+                    .or_else(|| Some(PathBuf::from(variable("HOME")?).join(".cache")));
+                let folder = base.map(|base| base.join("audit-host/compiled"));
+                Ok(folder.map_or(Self::Off, Self::Default))
+            }
+        }
+    }
+
+    /// As the configuration file has it; the default is left out.
+    fn shown(&self) -> Option<String> {
+        match self {
+            Self::Off => Some("off".to_owned()),
+            Self::Default(_) => None,
+            Self::Named(folder) => Some(folder.display().to_string()),
         }
     }
 }
@@ -298,7 +319,7 @@ impl Settings {
             },
             "plugins": {
                 "dir": self.wanted.folder, "watch": self.watch_plugins,
-                "cache": self.plugin_cache.as_ref().map_or("off".to_owned(), |f| f.display().to_string()),
+                "cache": self.plugin_cache.shown(),
                 "shadow": self.wanted.shadows, "shadow-report": self.shadow_report,
             },
             "plugin": plugins.collect::<Vec<_>>(),

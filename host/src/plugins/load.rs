@@ -10,7 +10,7 @@ use std::sync::Arc;
 use audit_chain::{Engine, Key, Keys, PluginSource};
 
 use crate::builtin;
-use crate::config::{Error, PluginEntry, Settings};
+use crate::config::{Error, PluginCache, PluginEntry, Settings};
 
 /// A key shorter than this could be guessed.
 const KEY_BYTES_MIN: usize = 16;
@@ -19,8 +19,12 @@ const KEY_BYTES_MIN: usize = 16;
 /// a failure unless somebody named it.
 pub(crate) fn engine(settings: &Settings) -> Result<Engine, audit_chain::Error> {
     match &settings.plugin_cache {
-        Some(folder) => Engine::with_cache(folder),
-        None => Engine::new(),
+        PluginCache::Off => Engine::new(),
+        PluginCache::Named(folder) => Engine::with_cache(folder),
+        PluginCache::Default(folder) => Engine::with_cache(folder).or_else(|error| {
+            tracing::warn!(%error, "every start compiles the plugins");
+            Engine::new()
+        }),
     }
 }
 
@@ -99,8 +103,10 @@ fn keys_of(entry: &PluginEntry, files: &BTreeMap<String, PathBuf>) -> Result<Key
 
 /// Everything by which a plugin is the same as before: bytes, configuration, limits, keys.
 pub(crate) fn fingerprint(entry: &PluginEntry, source: &PluginSource) -> String {
-    let PluginEntry { config, keys, on_error, scope, keyed_by, limits, .. } = entry;
-    format!("{} {config} {keys:?} {on_error:?} {scope:?} {keyed_by:?} {limits:?}", source.sha256())
+    let PluginEntry { config, on_error, scope, keyed_by, limits, .. } = entry;
+    let keys: Vec<_> = source.keys.iter().map(|(name, key)| (name, key.fingerprint())).collect();
+    let sha256 = source.sha256();
+    format!("{sha256} {config} {keys:?} {on_error:?} {scope:?} {keyed_by:?} {limits:?}")
 }
 
 #[cfg(test)]

@@ -120,7 +120,7 @@ impl Reloader {
         for entry in self.wanted.plugins.clone() {
             steps.push((entry.clone(), self.step(&entry, &running)));
         }
-        self.keep_vanished(&running, &mut steps);
+        self.keep_unwanted(&running, &mut steps);
         let names: Vec<&String> = steps
             .iter()
             .filter_map(|(_, step)| match step {
@@ -254,22 +254,21 @@ impl Reloader {
         Ok(())
     }
 
-    /// A file that is gone from the plugin folder does not take its plugin with it: whoever deletes a
-    /// redactor's file by mistake must not have data stored as it came.
-    fn keep_vanished(&mut self, running: &[Running], steps: &mut Vec<(PluginEntry, Step)>) {
-        let Some(folder) = self.wanted.folder.clone() else { return };
-        let folder = std::path::absolute(&folder).unwrap_or(folder);
+    /// Nothing leaves the chain while it runs, whatever became of its file or of the configuration: a file
+    /// that was deleted, or a configuration that was cut off, must not have data stored as it came.
+    fn keep_unwanted(&mut self, running: &[Running], steps: &mut Vec<(PluginEntry, Step)>) {
         let origins: BTreeSet<String> = steps.iter().map(|(entry, _)| entry.origin()).collect();
         for (idx, plugin) in running.iter().enumerate() {
-            let path = Path::new(&plugin.origin);
-            if origins.contains(&plugin.origin) || path.parent() != Some(&folder) {
+            if origins.contains(&plugin.origin) {
                 continue;
             }
             let name = plugin.id.name.clone();
             let problem = anyhow!(
-                "the file is gone; the plugin goes on, and only a start without the file ends it"
+                "neither the configuration nor the plugin folder names {} any more (the file is gone, or \
+                 the list was changed); the plugin goes on, and only a restart ends it",
+                plugin.origin
             );
-            self.refuse(&plugin.origin, &name, &plugin.origin, "gone", &problem);
+            self.refuse(&plugin.origin, &name, &plugin.origin, "not wanted", &problem);
             let at = idx.min(steps.len());
             steps.insert(at, (PluginEntry::plain(&plugin.origin), Step::Keep(name)));
         }

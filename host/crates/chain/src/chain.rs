@@ -203,7 +203,7 @@ impl PluginChain {
                         "dead letters"
                     }
                 );
-                self.alert(&blueprint, "plugin-breaker", Severity::Critical, &message);
+                self.alert(&blueprint.id, "plugin-breaker", Severity::Critical, &message);
                 let id = Some(blueprint.id.clone());
                 self.record(ChangeKind::BreakerOpened, &blueprint, id, why);
             }
@@ -231,7 +231,7 @@ impl PluginChain {
                  configuration says (on-error).",
                 verdict.poison.len()
             );
-            self.alert(&blueprint, "plugin-fault", Severity::High, &message);
+            self.alert(&blueprint.id, "plugin-fault", Severity::High, &message);
         }
     }
 
@@ -242,18 +242,18 @@ impl PluginChain {
             "The detector {name} lost what it remembered ({why}): what began before now may go \
              unnoticed. Exchange the plugin."
         );
-        self.alert(blueprint, "detector-state-lost", Severity::High, &message);
+        self.alert(&blueprint.id, "detector-state-lost", Severity::High, &message);
     }
 
     pub(crate) fn alert(
         &mut self,
-        blueprint: &Blueprint,
+        plugin: &PluginId,
         rule: &str,
         severity: Severity,
         message: &str,
     ) {
         let message = answer::clipped(message, answer::MESSAGE_BYTES_MAX);
-        let alert = answer::host_alert(&blueprint.id, rule, severity, message, now());
+        let alert = answer::host_alert(plugin, rule, severity, message, now());
         self.news.alerts.push(alert);
     }
 }

@@ -10,7 +10,7 @@ pub enum Error {
     #[error("starting the WebAssembly engine")]
     Engine(#[source] wasmtime::Error),
     #[error(
-        "{plugin} is not a WebAssembly component: {found}; build it as `docs/plugins` shows and name \
+        "{plugin} is not a WebAssembly component: {found}; build it as docs/plugin-authors.md shows and name \
          the component"
     )]
     NotAComponent { plugin: String, found: &'static str },
@@ -43,6 +43,10 @@ pub enum Error {
         "{plugin} adds the column {column:?} ({data_type}), which the table does not have: a restart adds it"
     )]
     NewColumn { plugin: String, column: String, data_type: String },
+    #[error(
+        "the order of the plugins is {now} and would become {wanted}: another order needs a restart"
+    )]
+    Order { now: String, wanted: String },
     #[error("there is no plugin {name:?} in the chain; there are: {known}")]
     Unknown { name: String, known: String },
     #[error(

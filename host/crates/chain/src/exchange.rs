@@ -94,6 +94,7 @@ impl PluginChain {
             });
         }
         let added = plan::check(&blueprints)?;
+        self.check_order(next)?;
         let new = added.iter().find(|field| !self.added.contains(field));
         let Some(field) = new else { return Ok(()) };
         let by = blueprints
@@ -104,6 +105,18 @@ impl PluginChain {
             column: field.name().clone(),
             data_type: field.data_type().to_string(),
         })
+    }
+
+    /// The table records what judged a row and not in which order: an order lasts for a run.
+    fn check_order(&self, next: &[Next]) -> Result<(), Error> {
+        let now: Vec<&str> = self.slots.iter().map(Slot::name).collect();
+        let stays = |name: &&str| next.iter().any(|place| place.name() == *name);
+        let wanted = next.iter().map(Next::name).filter(|name| now.contains(name));
+        if now.iter().copied().filter(stays).eq(wanted) {
+            return Ok(());
+        }
+        let order: Vec<_> = next.iter().map(Next::name).collect();
+        Err(Error::Order { now: now.join(", "), wanted: order.join(", ") })
     }
 
     /// Puts kept and new slots in their order; returns what is not needed any more.
@@ -155,13 +168,12 @@ impl PluginChain {
         Counters::add(&self.counters.plugin_refusals, 1);
         let change = PluginChange { from: self.position.clone(), ..change };
         let running = self.slots.iter().find(|slot| slot.name() == change.plugin);
-        if let Some(blueprint) = running.or(self.slots.first()).map(|s| Arc::clone(&s.blueprint)) {
-            let message = format!(
-                "A new version of the plugin {} ({}) was not taken, the old one goes on: {}",
-                change.plugin, change.source, change.reason
-            );
-            self.alert(&blueprint, "plugin-refused", Severity::High, &message);
-        }
+        let id = running.or(self.slots.first()).map(|slot| slot.blueprint.id.clone());
+        let message = format!(
+            "A change of the plugin {} ({}) was not taken, the chain is as it was: {}",
+            change.plugin, change.source, change.reason
+        );
+        self.alert(&id.unwrap_or_else(host_id), "plugin-refused", Severity::High, &message);
         self.news.changes.push(change);
     }
 
@@ -204,5 +216,15 @@ impl PluginChain {
         change.after = Some(after);
         reason.clone_into(&mut change.reason);
         self.news.changes.push(change);
+    }
+}
+
+/// Stands for a plugin where the chain has none.
+fn host_id() -> PluginId {
+    PluginId {
+        name: "audit-host".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        sha256: String::new(),
+        config_sha256: String::new(),
     }
 }

@@ -8,7 +8,7 @@ use crate::abi::audit_host::plugin::{crypto, log, types};
 use crate::limits::{Limits, Meter};
 use crate::wasi::Virtual;
 use hmac::{Hmac, Mac};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
 /// Bytes of a log line that are kept.
 const LOG_LINE_BYTES_MAX: usize = 1024;
@@ -22,6 +22,14 @@ pub struct Key(Arc<[u8]>);
 impl Key {
     pub fn new(secret: &[u8]) -> Self {
         Self(secret.into())
+    }
+}
+
+impl Key {
+    /// By which a changed secret is noticed; nothing of the secret follows from it.
+    pub fn fingerprint(&self) -> String {
+        let digest = Sha256::new().chain_update(b"audit-host key").chain_update(&self.0).finalize();
+        hex::encode(digest.get(..8).unwrap_or_default())
     }
 }
 
