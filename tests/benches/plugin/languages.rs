@@ -1,0 +1,49 @@
+//! The transform of each language's template, beside that of the Rust template.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use serde_json::json;
+
+use crate::chains::{self, BATCH_ROWS, Bench, per, ratio};
+use crate::events;
+use crate::table::{Table, rounded};
+
+pub(crate) const LANGUAGES: [&str; 3] = ["rust", "js", "python"];
+/// Interpreters are slow, and differences large.
+const ROWS_MAX: usize = 32_768;
+
+pub(crate) fn tables(bench: &Bench) -> Result<Vec<Table>> {
+    let n_rows = bench.n_rows.min(ROWS_MAX);
+    let batches = events::batches(n_rows, BATCH_ROWS)?;
+    let mut all: Vec<(&str, Vec<u8>, Vec<Duration>, usize)> = Vec::new();
+    for lang in LANGUAGES {
+        if let Some(component) = chains::template(lang)? {
+            all.push((lang, component, Vec::new(), 0));
+        }
+    }
+    for _ in 0..bench.n_runs {
+        for (_, component, times, peak) in &mut all {
+            let mut chain = chains::chain_of(&bench.engine, component)?;
+            times.push(chains::judge_all(&mut chain, &batches)?);
+            *peak = chain.peak_bytes();
+        }
+    }
+    let title = format!(
+        "The transform of each template, {n_rows} rows in batches of {BATCH_ROWS}; medians of {} rounds",
+        bench.n_runs
+    );
+    let columns = ["template", "KiB", "ns/row", "to the first", "peak memory, MiB"];
+    let mut table = Table::new(title, &columns);
+    let first = all.first().map(|(_, _, times, _)| times.clone()).unwrap_or_default();
+    for (lang, component, times, peak) in &all {
+        table.push([
+            json!(lang),
+            json!(component.len() / 1024),
+            rounded(per(times, n_rows), 0),
+            rounded(ratio(times, &first), 1),
+            rounded(*peak as f64 / f64::from(1 << 20), 1),
+        ]);
+    }
+    Ok(vec![table])
+}
