@@ -50,7 +50,7 @@ pub(crate) fn plugin(name: &str) -> Result<Vec<u8>> {
 
 /// A component of `tests/guests/`.
 pub(crate) fn guest(name: &str) -> Result<Vec<u8>> {
-    Ok(fs::read(env::guest(name)?).with_context(|| format!("the guest {name}"))?)
+    fs::read(env::guest(name)?).with_context(|| format!("cannot read the guest {name}"))
 }
 
 /// The transform of a template, if its language is on this machine.

@@ -65,12 +65,15 @@ fn at_once(lanes: Vec<Lane>) -> Result<Duration> {
         }
         Ok((started, Instant::now()))
     };
-    let times: Vec<_> = thread::scope(|scope| {
-        let threads: Vec<_> = lanes.into_iter().map(|lane| scope.spawn(|| run(lane))).collect();
+    let run = &run;
+    let times = thread::scope(|scope| {
+        let threads = lanes.into_iter().map(|lane| scope.spawn(move || run(lane)));
+        // All are started before the first is waited for.
+        let threads: Vec<_> = threads.collect();
         let joined = threads
             .into_iter()
             .map(|thread| thread.join().map_err(|_| anyhow!("a lane panicked")).flatten());
-        joined.collect::<Result<_>>()
+        joined.collect::<Result<Vec<_>>>()
     })?;
     let first = times.iter().map(|(started, _)| *started).min();
     let last = times.iter().map(|(_, ended)| *ended).max();

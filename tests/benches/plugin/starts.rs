@@ -120,6 +120,6 @@ fn cached(bench: &Bench) -> Result<Table> {
 
 fn bytes_in(folder: &Path) -> Result<u64> {
     let entries = fs::read_dir(folder).with_context(|| format!("no cache {}", folder.display()))?;
-    let sizes = entries.map(|entry| Ok(entry?.metadata()?.len()));
+    let sizes = entries.map(|entry| -> Result<u64> { Ok(entry?.metadata()?.len()) });
     sizes.sum::<Result<u64>>()
 }
