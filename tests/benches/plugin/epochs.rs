@@ -29,7 +29,7 @@ mod bindings {
 
 use bindings::audit_host::plugin::types;
 
-/// A component that was compiled by one of the engines, configured.
+/// An instance of a component, configured.
 struct Bare {
     store: Store<()>,
     plugin: bindings::Plugin,
@@ -48,10 +48,12 @@ pub(crate) fn tables(bench: &Bench) -> Result<Vec<Table>> {
         ("redact_pii", chains::plugin("redact_pii")?),
     ];
     for (name, component) in components {
+        let compiled = |engine| Component::new(engine, &component).map_err(|error| failed(&error));
+        let (without, with) = (compiled(&without)?, compiled(&with)?);
         let (mut off, mut on) = (Vec::new(), Vec::new());
         for _ in 0..bench.n_runs {
-            off.push(Bare::new(&without, &component)?.judge_all(&batches)?);
-            on.push(Bare::new(&with, &component)?.judge_all(&batches)?);
+            off.push(Bare::new(&without)?.judge_all(&batches)?);
+            on.push(Bare::new(&with)?.judge_all(&batches)?);
         }
         table.push([
             json!(name),
@@ -70,15 +72,15 @@ fn engine(interrupts: bool) -> Result<Engine> {
 }
 
 impl Bare {
-    fn new(engine: &Engine, component: &[u8]) -> Result<Self> {
-        let component = Component::new(engine, component).map_err(|error| failed(&error))?;
+    fn new(component: &Component) -> Result<Self> {
+        let engine = component.engine();
         let mut linker = Linker::<()>::new(engine);
         // Generated events make no plugin log, and none is given a key.
-        linker.define_unknown_imports_as_traps(&component).map_err(|error| failed(&error))?;
+        linker.define_unknown_imports_as_traps(component).map_err(|error| failed(&error))?;
         let mut store = Store::new(engine, ());
         // Nobody ticks: the code looks and goes on.
         store.set_epoch_deadline(1);
-        let plugin = bindings::Plugin::instantiate(&mut store, &component, &linker)
+        let plugin = bindings::Plugin::instantiate(&mut store, component, &linker)
             .map_err(|error| failed(&error))?;
         let binding = plugin.audit_host_plugin_lifecycle().call_configure(&mut store, "{}");
         let binding = binding.map_err(|error| failed(&error))?;

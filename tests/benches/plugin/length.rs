@@ -17,14 +17,16 @@ pub(crate) fn tables(bench: &Bench) -> Result<Vec<Table>> {
     // Names of the same length, as a chain takes no two plugins of one name.
     let named = |number| patched(&component, "copy_column", &format!("copy_col_{number:02}"));
     let components = (0..longest).map(named).collect::<Result<Vec<_>>>()?;
+    let chain = |n: usize| {
+        let sources = components.iter().take(n);
+        chains::chain(&bench.engine, sources.map(|c| chains::source(c, &json!({}))).collect())
+    };
+    let mut chains = LENGTHS.iter().map(|n| chain(*n)).collect::<Result<Vec<_>>>()?;
     let names = LENGTHS.map(|n| n.to_string());
     let mut all: Vec<_> = names.iter().map(|name| (name.as_str(), Vec::new())).collect();
     for _ in 0..bench.n_runs {
-        for (n, (_, times)) in LENGTHS.iter().zip(&mut all) {
-            let sources = components.iter().take(*n);
-            let sources = sources.map(|bytes| chains::source(bytes, &json!({}))).collect();
-            let mut chain = chains::chain(&bench.engine, sources)?;
-            times.push(chains::judge_all(&mut chain, &batches)?);
+        for (chain, (_, times)) in chains.iter_mut().zip(&mut all) {
+            times.push(chains::judge_all(chain, &batches)?);
         }
     }
     let title = format!("copy_column so many times in a chain; {}", bench.about());

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use arrow::array::{ArrayRef, StringArray};
-use audit_chain::{Engine, Place, Plugin, PluginChain};
+use audit_chain::{Engine, Place, Plugin};
 use audit_core::stage::Chain;
 use audit_core::{Batch, PluginState};
 use serde_json::json;
@@ -79,6 +79,7 @@ pub(crate) fn replay(bench: &Bench) -> Result<Vec<Table>> {
         "plugin",
         "state, KiB",
         "one snapshot, ms",
+        "one restore, ms",
         "all, ns/row",
         "median batch, ns/row",
         "all to median",
@@ -88,10 +89,14 @@ pub(crate) fn replay(bench: &Bench) -> Result<Vec<Table>> {
     let mut table = Table::new(title, &columns);
     let batches = quiet(&events::batches(16 * BATCH_ROWS, BATCH_ROWS)?)?;
     for subject in detectors(&bench.engine)? {
-        let (mut snapshots, mut all, mut middle) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut snapshots, mut restores) = (Vec::new(), Vec::new());
+        let (mut all, mut middle) = (Vec::new(), Vec::new());
         let (mut slowest, mut n_slow) = (Vec::new(), Vec::new());
         for _ in 0..bench.n_runs {
-            let mut chain = restored(&bench.engine, &subject)?;
+            let mut chain = chains::chain_of(&bench.engine, &subject.component)?;
+            let started = Instant::now();
+            chain.restore(subject.state.as_slice())?;
+            restores.push(started.elapsed());
             chains::judge_all(&mut chain, &batches)?;
             let started = Instant::now();
             chain.snapshot()?;
@@ -111,6 +116,7 @@ pub(crate) fn replay(bench: &Bench) -> Result<Vec<Table>> {
             json!(subject.name),
             json!(subject.state.map_or(0, |state| state.bytes.len() / 1024)),
             rounded(milliseconds(&snapshots), 2),
+            rounded(milliseconds(&restores), 2),
             ns(median(all.iter().copied())),
             ns(median(middle.iter().copied())),
             rounded(median(ratios), 2),
@@ -167,19 +173,14 @@ fn all(value: &str, n_rows: usize) -> ArrayRef {
     Arc::new(StringArray::from_iter_values(std::iter::repeat_n(value, n_rows)))
 }
 
-fn restored(engine: &Engine, subject: &Subject) -> Result<PluginChain> {
-    let mut chain = chains::chain_of(engine, &subject.component)?;
-    chain.restore(subject.state.as_slice())?;
-    Ok(chain)
-}
-
 /// The pauses, and the times of the batches between them.
 fn exchanged(
     engine: &Engine,
     subject: &Subject,
     batches: &[Batch],
 ) -> Result<(Vec<Duration>, Vec<Duration>)> {
-    let mut chain = restored(engine, subject)?;
+    let mut chain = chains::chain_of(engine, &subject.component)?;
+    chain.restore(subject.state.as_slice())?;
     let control = chain.control();
     let stop = AtomicBool::new(false);
     let judging = || -> Result<Vec<Duration>> {
