@@ -1,5 +1,6 @@
 //! A detector that remembers much: what an exchange, and keeping batches for a replay, cost then.
 
+use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -10,6 +11,8 @@ use arrow::array::{ArrayRef, StringArray};
 use audit_chain::{Engine, Place, Plugin};
 use audit_core::stage::Chain;
 use audit_core::{Batch, PluginState};
+use audit_plugin_sdk::{Config, Detector};
+use detect_failed_logins::DetectFailedLogins;
 use serde_json::json;
 
 use crate::chains::{self, BATCH_ROWS, Bench, milliseconds};
@@ -79,7 +82,9 @@ pub(crate) fn replay(bench: &Bench) -> Result<Vec<Table>> {
         "plugin",
         "state, KiB",
         "one snapshot, ms",
+        "natively, ms",
         "one restore, ms",
+        "natively, ms",
         "all, ns/row",
         "median batch, ns/row",
         "all to median",
@@ -90,6 +95,7 @@ pub(crate) fn replay(bench: &Bench) -> Result<Vec<Table>> {
     let batches = quiet(&events::batches(16 * BATCH_ROWS, BATCH_ROWS)?)?;
     for subject in detectors(&bench.engine)? {
         let (mut snapshots, mut restores) = (Vec::new(), Vec::new());
+        let (mut native_snapshots, mut native_restores) = (Vec::new(), Vec::new());
         let (mut all, mut middle) = (Vec::new(), Vec::new());
         let (mut slowest, mut n_slow) = (Vec::new(), Vec::new());
         for _ in 0..bench.n_runs {
@@ -97,6 +103,11 @@ pub(crate) fn replay(bench: &Bench) -> Result<Vec<Table>> {
             let started = Instant::now();
             chain.restore(subject.state.as_slice())?;
             restores.push(started.elapsed());
+            if let Some(state) = &subject.state {
+                let (restore, snapshot) = natively(state)?;
+                native_restores.push(restore);
+                native_snapshots.push(snapshot);
+            }
             chains::judge_all(&mut chain, &batches)?;
             let started = Instant::now();
             chain.snapshot()?;
@@ -116,7 +127,9 @@ pub(crate) fn replay(bench: &Bench) -> Result<Vec<Table>> {
             json!(subject.name),
             json!(subject.state.map_or(0, |state| state.bytes.len() / 1024)),
             rounded(milliseconds(&snapshots), 2),
+            rounded(milliseconds(&native_snapshots), 2),
             rounded(milliseconds(&restores), 2),
+            rounded(milliseconds(&native_restores), 2),
             ns(median(all.iter().copied())),
             ns(median(middle.iter().copied())),
             rounded(median(ratios), 2),
@@ -125,6 +138,19 @@ pub(crate) fn replay(bench: &Bench) -> Result<Vec<Table>> {
         ]);
     }
     Ok(vec![table])
+}
+
+/// The same code without a sandbox, on the same state: restore and snapshot.
+fn natively(state: &PluginState) -> Result<(Duration, Duration)> {
+    let configured = DetectFailedLogins::configure(&Config::new("{}".to_owned()));
+    let (mut detector, _) = configured.map_err(|refused| anyhow!("{}", refused.message))?;
+    let started = Instant::now();
+    let restored = detector.restore(state.state_version, &state.bytes);
+    let restore = started.elapsed();
+    restored.map_err(|refused| anyhow!("{refused:?}"))?;
+    let started = Instant::now();
+    ensure!(black_box(detector.snapshot()) == state.bytes, "the state is another one natively");
+    Ok((restore, started.elapsed()))
 }
 
 fn detectors(engine: &Engine) -> Result<Vec<Subject>> {
