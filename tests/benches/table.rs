@@ -119,11 +119,13 @@ pub(crate) fn quantile(values: impl IntoIterator<Item = f64>, share: f64) -> f64
     values.get(rank.saturating_sub(1)).copied().unwrap_or(0.0)
 }
 
-/// What a benchmark's program is called with: `[--rows N] [--runs N] [--json-to FILE]`.
+/// What a benchmark's program is called with: `[--rows N] [--runs N] [--part NAME] [--json-to FILE]`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Args {
     pub(crate) rows: Option<usize>,
     pub(crate) runs: Option<usize>,
+    /// The only part to measure, where there are parts.
+    pub(crate) part: Option<String>,
     json_to: Option<PathBuf>,
 }
 
@@ -136,6 +138,7 @@ impl Args {
             match arg.as_str() {
                 "--rows" => parsed.rows = Some(positive(&value()?)?),
                 "--runs" => parsed.runs = Some(positive(&value()?)?),
+                "--part" => parsed.part = Some(value()?),
                 "--json-to" => parsed.json_to = Some(value()?.into()),
                 // Cargo says this to every benchmark.
                 "--bench" => {}

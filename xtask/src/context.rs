@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 pub(crate) struct Context {
     /// The checkout.
     pub(crate) root: PathBuf,
-    /// All that cargo builds, the components (`plugins/`, `guests/`) and the wasm builds behind them (`wasm/`).
+    /// All that cargo builds, the components (`plugins/`, `guests/`, `templates/`) and the wasm builds behind them (`wasm/`).
     pub(crate) target: PathBuf,
     /// Fetched parts, each in a folder named by the hash of what it was made from: never changed later.
     pub(crate) parts: PathBuf,
@@ -37,6 +37,11 @@ impl Context {
     /// The components of `tests/guests/`, which are not for users.
     pub(crate) fn guests(&self) -> PathBuf {
         self.target.join("guests")
+    }
+
+    /// The components of the transforms that `plugin new` makes, as `mask_<language>.wasm`.
+    pub(crate) fn templates(&self) -> PathBuf {
+        self.target.join("templates")
     }
 
     /// Where cargo compiles both to modules.

@@ -28,7 +28,7 @@ pub(crate) enum Need {
 
 impl Need {
     /// Its name and what it is for.
-    fn about(self) -> &'static str {
+    pub(crate) fn about(self) -> &'static str {
         match self {
             Self::Cpp => "a C and a C++ compiler (librdkafka, zstd, SQLite)",
             Self::Make => "make (librdkafka)",
@@ -50,7 +50,7 @@ impl Need {
         }
     }
 
-    fn is_there(self) -> bool {
+    pub(crate) fn is_there(self) -> bool {
         match self {
             Self::Cpp => runs("cc", &["--version"]) && runs("c++", &["--version"]),
             Self::Make => runs("make", &["--version"]),

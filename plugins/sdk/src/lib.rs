@@ -76,7 +76,9 @@ pub mod abi;
 #[doc(hidden)]
 pub mod export;
 
-pub use abi::audit_host::plugin::types::{Alert, Context, Fault, Field, Position, Severity};
+pub use abi::audit_host::plugin::types::{
+    Alert, ColumnType, Context, Fault, Field, Position, Severity,
+};
 pub use abi::exports::audit_host::plugin::lifecycle::ConfigError;
 pub use abi::exports::audit_host::plugin::state::RestoreError;
 pub use batch::{Batch, BooleanColumn, Column, Fixed, Utf8Column};

@@ -113,7 +113,13 @@ impl Binding {
     /// Returns a UTF-8 column without reading it.
     #[must_use]
     pub fn adding_utf8(self, column: &str) -> Self {
-        self.writing(column, ColumnType::Utf8, false)
+        self.adding(column, ColumnType::Utf8)
+    }
+
+    /// Returns a column of any type that is not among those of an event.
+    #[must_use]
+    pub fn adding(self, column: &str, of: ColumnType) -> Self {
+        self.writing(column, of, false)
     }
 
     /// The columns read, in the order in which the host gives them.

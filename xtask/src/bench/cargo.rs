@@ -23,7 +23,13 @@ pub(super) fn parquet(ctx: &Context, options: &Options) -> Result<Vec<Table>> {
 /// `cargo xtask bench plugin`
 pub(super) fn plugin(ctx: &Context, options: &Options) -> Result<Vec<Table>> {
     let dir = folder(ctx, "plugin")?;
-    of_tests(ctx, options, "plugin", &dir, &[("AUDIT_HOST_GUESTS", &ctx.guests())])
+    let env = [
+        ("AUDIT_HOST_GUESTS", ctx.guests()),
+        // Languages that are not on this machine are not in it, and their rows not in the tables.
+        ("AUDIT_HOST_TEMPLATES", ctx.templates()),
+    ];
+    let env: Vec<(&str, &Path)> = env.iter().map(|(name, path)| (*name, path.as_path())).collect();
+    of_tests(ctx, options, "plugin", &dir, &env)
 }
 
 /// `cargo xtask bench freshness`
@@ -56,6 +62,9 @@ fn of_tests(
     }
     if let Some(runs) = options.runs {
         cargo.args(["--runs", &runs.to_string()]);
+    }
+    if let Some(part) = &options.part {
+        cargo.args(["--part", part]);
     }
     cargo.env("AUDIT_HOST_TMP", dir).env("AUDIT_HOST_PLUGINS", ctx.plugins());
     run::run(cargo.envs(env.iter().copied()))?;

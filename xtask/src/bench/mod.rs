@@ -27,45 +27,54 @@ use table::Table;
 struct Bench {
     name: &'static str,
     about: &'static str,
-    /// Whether it runs the program itself.
-    needs_host: bool,
+    needs: Needs,
     work: fn(&Context, &Options) -> Result<Vec<Table>>,
+}
+
+/// What must be built, beside plugins and guests.
+#[derive(Clone, Copy, PartialEq)]
+enum Needs {
+    Nothing,
+    /// The program itself.
+    Host,
+    /// The program, and what it makes of its templates.
+    Templates,
 }
 
 const BENCHES: &[Bench] = &[
     Bench {
         name: "pipeline",
         about: "runs the program over a topic of Apache Kafka, with and without plugins",
-        needs_host: true,
+        needs: Needs::Host,
         work: pipeline::measure,
     },
     Bench {
         name: "freshness",
         about: "measures the time from produce to visible in the table, event by event",
-        needs_host: true,
+        needs: Needs::Host,
         work: cargo::freshness,
     },
     Bench {
         name: "decode",
         about: "measures JSON to columns, beside serde_json",
-        needs_host: false,
+        needs: Needs::Nothing,
         work: cargo::decode,
     },
     Bench {
         name: "parquet",
         about: "measures rows to files by partition, beside a plain Parquet writer",
-        needs_host: false,
+        needs: Needs::Nothing,
         work: cargo::parquet,
     },
     Bench {
         name: "plugin",
-        about: "measures each plugin as a component, beside the same code run natively",
-        needs_host: false,
+        about: "measures what plugins cost: by themselves, beside native code, when they fail",
+        needs: Needs::Templates,
         work: cargo::plugin,
     },
 ];
 
-/// `cargo xtask bench NAME [--rows N] [--runs N] [--json FILE] [--no-build]`
+/// `cargo xtask bench NAME [--rows N] [--runs N] [--part NAME] [--json FILE] [--no-build]`
 pub(crate) fn main(ctx: &Context, args: &[String]) -> Result<()> {
     let options = Options::parse(args)?;
     let Some(bench) = BENCHES.iter().find(|bench| bench.name == options.name) else {
@@ -76,14 +85,20 @@ pub(crate) fn main(ctx: &Context, args: &[String]) -> Result<()> {
             names.join(", ")
         ));
     };
+    if options.part.is_some() && bench.name != "plugin" {
+        return run::usage("only the benchmark `plugin` has parts".into());
+    }
     setup::for_build()?;
     let _alone = lock(ctx)?;
     if options.build {
         let _lock = ctx.lock_target()?;
         plugins::build(ctx, None)?;
         plugins::guests(ctx, None)?;
-        if bench.needs_host {
+        if bench.needs != Needs::Nothing {
             build::host(ctx)?;
+        }
+        if bench.needs == Needs::Templates {
+            plugins::templates::build(ctx)?;
         }
     }
     // Building leaves the machine warm, and the load average says so: only then is it read.

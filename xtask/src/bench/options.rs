@@ -13,6 +13,8 @@ pub(super) struct Options {
     pub(super) rows: Option<u64>,
     /// How often each thing is measured.
     pub(super) runs: Option<usize>,
+    /// The only part to measure, where a benchmark has parts.
+    pub(super) part: Option<String>,
     pub(super) json: Option<PathBuf>,
     /// Whether plugins and program are brought up to date before.
     pub(super) build: bool,
@@ -20,13 +22,18 @@ pub(super) struct Options {
 
 impl Options {
     pub(super) fn parse(args: &[String]) -> Result<Self> {
+        let name = String::new();
         let mut options =
-            Self { name: String::new(), rows: None, runs: None, json: None, build: true };
+            Self { name, rows: None, runs: None, part: None, json: None, build: true };
         let mut args = args.iter();
         while let Some(arg) = args.next() {
             match arg.as_str() {
                 "--rows" => options.rows = Some(number(arg, args.next())?),
                 "--runs" => options.runs = Some(number(arg, args.next())? as usize),
+                "--part" => match args.next() {
+                    Some(part) => options.part = Some(part.clone()),
+                    None => return run::usage("--part needs a name".into()),
+                },
                 "--json" => match args.next() {
                     Some(path) => options.json = Some(path.into()),
                     None => return run::usage("--json needs a file".into()),
@@ -37,7 +44,8 @@ impl Options {
                 }
                 other => {
                     return run::usage(format!(
-                        "`{other}` is not known; a name, --rows N, --runs N, --json FILE and --no-build are"
+                        "`{other}` is not known; a name, --rows N, --runs N, --part NAME, --json FILE and \
+                         --no-build are"
                     ));
                 }
             }
@@ -69,6 +77,7 @@ mod tests {
             name: "pipeline".to_owned(),
             rows: Some(1000),
             runs: None,
+            part: None,
             json: Some("out.json".into()),
             build: false,
         };
@@ -77,7 +86,13 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_refused() {
-        for line in ["pipeline --rows", "pipeline --runs 0", "pipeline again", "pipeline --fast"] {
+        for line in [
+            "pipeline --rows",
+            "plugin --part",
+            "pipeline --runs 0",
+            "pipeline again",
+            "pipeline --fast",
+        ] {
             assert!(parse(line).is_err(), "{line}");
         }
     }

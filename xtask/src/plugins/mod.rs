@@ -16,6 +16,7 @@ use crate::context::Context;
 use crate::{run, setup};
 
 pub(crate) mod stamp;
+pub(crate) mod templates;
 
 /// What goes into our plugins, besides the tool chain. The last two hold the flags.
 const PLUGIN_INPUTS: &[&str] =

@@ -52,7 +52,7 @@ fn clock_of(raw: &RawBatch) -> i64 {
 }
 
 /// The columns that a plugin reads, as they are when they have crossed the boundary.
-fn columns(batch: &Batch, reads: &[String]) -> Result<abi::Batch> {
+pub(crate) fn columns(batch: &Batch, reads: &[String]) -> Result<abi::Batch> {
     let columns = reads.iter().map(|name| {
         let column = batch.columns.column_by_name(name);
         let column = column.with_context(|| format!("no column {name}"))?;
