@@ -1,6 +1,6 @@
 //! Builds every stage, in the order of the flow.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -14,7 +14,7 @@ use audit_source::{KafkaSource, Start};
 use tokio::runtime::Handle;
 
 use crate::cli::{OnGap, StartAt};
-use crate::config::{self, Settings};
+use crate::config::{self, PluginEntry, Settings, Wanted};
 use crate::golden;
 use crate::plugins::{self, Reloader};
 
@@ -69,6 +69,7 @@ pub(crate) async fn wire(settings: &Settings, counters: &Arc<Counters>) -> Resul
         shadow_report: settings.shadow_report.clone(),
         active,
         wanted: settings.wanted.clone(),
+        configured: configured(&settings.wanted),
         refused: BTreeMap::new(),
         shadows: BTreeMap::new(),
     };
@@ -107,7 +108,7 @@ fn load_chain(settings: &Settings, counters: &Arc<Counters>) -> Result<Loaded> {
     let (mut ready, mut components) = (Vec::new(), Vec::new());
     let mut active = BTreeMap::new();
     for entry in &wanted.plugins {
-        let source = plugins::read(entry, &wanted.keys)?;
+        let source = plugins::source(entry, &wanted.keys)?;
         active.insert(entry.origin(), plugins::fingerprint(entry, &source));
         let component = Arc::clone(&source.component);
         // What a running host would refuse is not taken by a restart either.
@@ -129,6 +130,12 @@ fn load_chain(settings: &Settings, counters: &Arc<Counters>) -> Result<Loaded> {
     }
     let chain = PluginChain::new(ready).map_err(audit_core::Error::from)?;
     Ok(Loaded { engine, chain: chain.counting(Arc::clone(counters)), components, active })
+}
+
+/// The plugins of the folder that have a file with their configuration.
+fn configured(wanted: &Wanted) -> BTreeSet<String> {
+    let has_file = |entry: &&PluginEntry| entry.from_folder && !entry.is_bare;
+    wanted.plugins.iter().filter(has_file).map(PluginEntry::origin).collect()
 }
 
 async fn open_table(

@@ -60,9 +60,10 @@ fn the_breaker_opens_tells_and_closes() -> Result<()> {
     ensure!(alert.rule == "plugin-breaker" && alert.message.contains("poison-rows-max"));
     let letters = settled(&judge(&mut chain, ROWS as i64, 10)?, 10)?;
     ensure!(letters.values().all(|(_, why)| why.contains("not asked")), "{letters:?}");
-    // A probe that fails costs one call, and nobody is told again.
+    // A probe that fails like this leaves it open, and nobody is told again.
     thread::sleep(Duration::from_millis(350));
-    let letters = settled(&judge(&mut chain, ROWS as i64 + 10, 10)?, 10)?;
+    let letters = settled(&judge(&mut chain, ROWS as i64 + 10, 100)?, 100)?;
+    ensure!(letters.len() == 100, "{letters:?}");
     ensure!(letters.values().all(|(_, why)| why.contains("trapped")), "{letters:?}");
     ensure!(told(&mut chain, "plugin-breaker").is_none());
     Ok(())
@@ -80,6 +81,33 @@ fn a_plugin_that_recovers_closes_its_breaker() -> Result<()> {
     ensure!(settled(&judge(&mut chain, 100, 100)?, 100)?.is_empty());
     let kinds: Vec<_> = chain.take_changes().changes.iter().map(|change| change.kind).collect();
     ensure!(kinds == [ChangeKind::BreakerClosed], "{kinds:?}");
+    Ok(())
+}
+
+/// Whoever can send a few bad records now and then must not hold the breaker open.
+#[test]
+fn a_breaker_closes_though_single_rows_still_fail() -> Result<()> {
+    let engine = Engine::new()?;
+    let config = json!({ "do": "trap", "every": 20 });
+    let limits = Limits { poison_rows: 30, breaker_pause: Duration::ZERO, ..Limits::default() };
+    let mut chain = chain(&engine, PluginSource { limits, ..source("transform", &config)? })?;
+    ensure!(settled(&judge(&mut chain, 0, ROWS)?, ROWS)?.len() > 30, "it did not open");
+    let letters = settled(&judge(&mut chain, ROWS as i64, 40)?, 40)?;
+    ensure!(letters.len() == 2, "{letters:?}");
+    let kinds: Vec<_> = chain.take_changes().changes.iter().map(|change| change.kind).collect();
+    ensure!(kinds == [ChangeKind::BreakerOpened, ChangeKind::BreakerClosed], "{kinds:?}");
+    Ok(())
+}
+
+/// Good parts of a bad batch may not answer more together than one call may.
+#[test]
+fn what_the_parts_answer_together_is_bounded() -> Result<()> {
+    let engine = Engine::new()?;
+    let limits = Limits { output_bytes: 1 << 20, ..Limits::default() };
+    let config = json!({ "do": "trap", "every": 50 });
+    let mut chain = chain(&engine, PluginSource { limits, ..source("transform", &config)? })?;
+    let letters = settled(&judge(&mut chain, 0, ROWS)?, ROWS)?;
+    ensure!(letters.len() >= ROWS / 50, "{}", letters.len());
     Ok(())
 }
 

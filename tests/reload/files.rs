@@ -144,6 +144,24 @@ fn a_plugin_folder_grows_and_a_deleted_file_leaves_its_plugin() -> Result<()> {
     Ok(())
 }
 
+/// An empty file is valid TOML: it must not take the redactor out of the chain.
+#[test]
+fn an_emptied_configuration_removes_nothing() -> Result<()> {
+    let case = Case::new("reload-emptied", 1)?;
+    case.generate(500, 5)?.succeed()?;
+    let plugin = plugin_folder(&case)?.join("plugin.wasm");
+    put(&plugin, &versions()?[0])?;
+    let running = host(&case, &plugin)?.start()?;
+    wait_for(&running, "running", 1)?;
+    fs::write(case.dir.join("audit-host.toml"), "")?;
+    wait_for(&running, "the plugin goes on, and only a restart ends it", 1)?;
+    running.terminate()?;
+    running.wait(LIMIT)?.success()?;
+    let listed = plugin_command(&case, &["list", "--json"]).succeed()?.stdout;
+    ensure!(listed.contains("files_and_sockets"), "{listed}");
+    Ok(())
+}
+
 #[test]
 fn a_rollback_is_one_command_beside_a_running_host() -> Result<()> {
     let case = Case::new("reload-rollback", 1)?;

@@ -84,6 +84,8 @@ fn stop_after(duration: Duration, stop: Stop) {
 fn stop_on_signal(stop: Stop) -> Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    // From here on SIGHUP does not end the process, though nobody listens before the plugins run.
+    drop(signal(SignalKind::hangup())?);
     let asked = AtomicBool::new(false);
     tokio::spawn(async move {
         loop {

@@ -30,8 +30,6 @@ pub(crate) enum Error {
         #[source]
         cause: std::io::Error,
     },
-    #[error("the plugin {}: {problem}", path.display())]
-    PluginFile { path: PathBuf, problem: String },
     #[error("there is no built-in plugin {name:?}; there are: {known}")]
     UnknownBuiltin { name: String, known: String },
     #[error(

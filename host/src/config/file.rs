@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::Error;
+use super::{Error, read};
 use crate::cli::{OnGap, StartAt};
 
 #[derive(Debug, Default, Deserialize)]
@@ -160,8 +160,7 @@ pub(super) fn read_plugin(path: &Path) -> Result<Plugin, Error> {
 }
 
 fn parse<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|cause| Error::Read { path: path.to_owned(), cause })?;
+    let text = read::text(path).map_err(|cause| Error::Read { path: path.to_owned(), cause })?;
     toml::from_str(&text).map_err(|error| {
         let hint = nearest_key(error.message());
         let place = error.span().map_or(String::new(), |span| {
@@ -169,9 +168,20 @@ fn parse<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
             format!("line {}: ", before.matches('\n').count() + 1)
         });
         let hint = hint.map_or(String::new(), |key| format!("; did you mean `{key}`?"));
-        let message = format!("{place}{}{hint}", error.message());
+        let message = format!("{place}{}{hint}", without_value(error.message()));
         Error::Parse { path: path.to_owned(), message }
     })
+}
+
+/// "invalid type: integer `90210777`, expected a string" without the value, which may be a secret.
+fn without_value(message: &str) -> String {
+    let Some((what, rest)) = message.split_once(": ") else { return message.to_owned() };
+    match rest.split_once(", expected") {
+        Some((_, expected)) if what.starts_with("invalid ") => {
+            format!("{what}, expected{expected}")
+        }
+        _ => message.to_owned(),
+    }
 }
 
 /// From serde's "unknown field `x`, expected one of `a`, `b`" the known key that is most like `x`.

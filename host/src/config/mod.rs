@@ -4,6 +4,7 @@ mod error;
 mod file;
 mod place;
 mod plugins;
+pub(crate) mod read;
 mod resolve;
 mod secret;
 

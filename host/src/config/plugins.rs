@@ -36,6 +36,8 @@ pub(crate) struct PluginEntry {
     pub(crate) limits: Limits,
     /// Whether it came out of the plugin folder: it stays when its file goes.
     pub(crate) from_folder: bool,
+    /// Whether no file says anything about it.
+    pub(crate) is_bare: bool,
 }
 
 impl PluginEntry {
@@ -50,6 +52,7 @@ impl PluginEntry {
             keyed_by: Vec::new(),
             limits: Limits::default(),
             from_folder: false,
+            is_bare: true,
         }
     }
 
@@ -157,10 +160,12 @@ fn of_folder(path: &Path, file: &File) -> Result<PluginEntry, Error> {
         return Err(value("--plugin-dir", &shown, "is a file name that is not UTF-8: rename it"));
     };
     let beside = path.with_extension("toml");
-    let mut plugin =
-        if beside.exists() { file::read_plugin(&beside)? } else { file::Plugin::default() };
+    // What cannot be looked at is not taken for absent: the plugin would run with other settings.
+    let failed = |cause| Error::Read { path: beside.clone(), cause };
+    let has_file = beside.try_exists().map_err(failed)?;
+    let mut plugin = if has_file { file::read_plugin(&beside)? } else { file::Plugin::default() };
     text.clone_into(&mut plugin.path);
-    Ok(PluginEntry { from_folder: true, ..entry(&plugin, file)? })
+    Ok(PluginEntry { from_folder: true, is_bare: !has_file, ..entry(&plugin, file)? })
 }
 
 fn entry(plugin: &file::Plugin, file: &File) -> Result<PluginEntry, Error> {
@@ -186,6 +191,7 @@ fn entry(plugin: &file::Plugin, file: &File) -> Result<PluginEntry, Error> {
         keyed_by: plugin.keyed_by.clone(),
         limits: limits(&plugin.path, &plugin.limits)?,
         from_folder: false,
+        is_bare: false,
     })
 }
 

@@ -5,7 +5,7 @@ mod reload;
 mod shadows;
 mod watch;
 
-pub(crate) use load::{engine, fingerprint, read};
+pub(crate) use load::{engine, fingerprint, source};
 pub(crate) use reload::Reloader;
 pub(crate) use shadows::report_at_end;
 pub(crate) use watch::{Cause, Watch, on_hangup};

@@ -17,7 +17,7 @@ use audit_sink::ComponentStore;
 use jiff::Timestamp;
 use tokio::runtime::Handle;
 
-use super::load::{fingerprint, read};
+use super::load::{self, fingerprint};
 use super::shadows;
 use super::watch::{Cause, Watch};
 use crate::config::{PluginEntry, PluginPlaces, Wanted};
@@ -37,6 +37,8 @@ pub(crate) struct Reloader {
     /// What the chain was made of when the run began, by origin.
     pub(crate) active: BTreeMap<String, String>,
     pub(crate) wanted: Wanted,
+    /// Plugins of the folder that had a file with their configuration, by origin.
+    pub(crate) configured: BTreeSet<String>,
     /// What was refused already, by origin: not tried, and not told, again until it changes.
     pub(crate) refused: BTreeMap<String, String>,
     /// What runs as a shadow, by plugin.
@@ -61,6 +63,8 @@ impl Reloader {
     /// Until the run ends.
     pub(crate) fn run(mut self, mut watch: Watch) {
         watch.set_files(self.files().iter().map(PathBuf::as_path));
+        // Whatever changed since the files were read at the start.
+        self.look(Cause::File);
         self.look_at_shadows();
         let mut told = Instant::now();
         loop {
@@ -92,6 +96,7 @@ impl Reloader {
         let shadows = self.wanted.shadows.values().map(PathBuf::from);
         paths
             .chain(shadows)
+            .chain(self.wanted.keys.values().cloned())
             .chain(self.places.config.clone())
             .chain(self.wanted.folder.clone())
             .collect()
@@ -172,6 +177,10 @@ impl Reloader {
             }
             Some(Err(error)) => {
                 let error = anyhow!(audit_core::Error::from(error));
+                if taken.is_empty() {
+                    let text = format!("{error:#}");
+                    self.refuse(CONFIGURATION, CONFIGURATION, CONFIGURATION, &text, &error);
+                }
                 for (entry, id, fingerprint) in taken {
                     self.refuse(&entry.origin(), &id.name, &entry.path, &fingerprint, &error);
                 }
@@ -185,7 +194,7 @@ impl Reloader {
         let current = running.iter().find(|plugin| plugin.origin == origin);
         let name = current.map(|plugin| plugin.id.name.clone());
         let stay = || name.clone().map_or(Step::Skip, Step::Keep);
-        let source = match read(entry, &self.wanted.keys) {
+        let source = match load::source(entry, &self.wanted.keys) {
             Ok(source) => source,
             Err(error) => {
                 let shown = name.clone().unwrap_or_else(|| entry.path.clone());
@@ -194,6 +203,16 @@ impl Reloader {
                 return stay();
             }
         };
+        if entry.from_folder && entry.is_bare && self.configured.contains(&origin) {
+            let error =
+                anyhow!("the file with its configuration is gone: put it back, or an empty one");
+            let shown = name.clone().unwrap_or_else(|| entry.path.clone());
+            self.refuse(&origin, &shown, &entry.path, "no configuration", &error);
+            return stay();
+        }
+        if !entry.is_bare {
+            self.configured.insert(origin.clone());
+        }
         let print = fingerprint(entry, &source);
         if self.active.get(&origin) == Some(&print) {
             self.refused.remove(&origin);
@@ -219,7 +238,8 @@ impl Reloader {
     /// Everything slow, and everything that can be known before the exchange.
     fn prepare(&self, source: &PluginSource, current: Option<&Running>) -> Result<Plugin> {
         let component = Arc::clone(&source.component);
-        let plugin = Plugin::load(&self.engine, source.clone()).map_err(audit_core::Error::from)?;
+        let mut plugin =
+            Plugin::load(&self.engine, source.clone()).map_err(audit_core::Error::from)?;
         if let Some(current) = current
             && current.id.name != plugin.id().name
         {
@@ -230,7 +250,7 @@ impl Reloader {
                 current.id.name
             );
         }
-        self.try_out(source, &plugin)?;
+        self.try_out(source, &mut plugin)?;
         self.runtime
             .block_on(self.components.put(&plugin.id().sha256, &component))
             .map_err(audit_core::Error::from)
@@ -238,18 +258,22 @@ impl Reloader {
         Ok(plugin)
     }
 
-    /// Runs the golden cases that the component carries, and lets another instance take the state of
-    /// the running version.
-    fn try_out(&self, source: &PluginSource, plugin: &Plugin) -> Result<()> {
+    /// Runs the golden cases that the component carries, and gives the candidate the state of the running
+    /// version as of the last epoch: so the exchange has little left to move.
+    fn try_out(&self, source: &PluginSource, plugin: &mut Plugin) -> Result<()> {
         golden::prove(&self.engine, source).context("its own golden cases")?;
-        let states = self.control.states_of(&plugin.id().name);
-        if plugin.state_version() == 0 || states.is_empty() {
+        if plugin.state_version() == 0 {
             return Ok(());
         }
-        let mut trial =
-            Plugin::load(&self.engine, source.clone()).map_err(audit_core::Error::from)?;
-        for state in &states {
-            trial.restore(state).map_err(audit_core::Error::from)?;
+        for state in self.control.states_of(&plugin.id().name) {
+            if state.partition.is_none() {
+                plugin.restore(&state).map_err(audit_core::Error::from)?;
+                continue;
+            }
+            // Each partition gets an instance of its own in the chain: this one only tries.
+            let mut trial =
+                Plugin::load(&self.engine, source.clone()).map_err(audit_core::Error::from)?;
+            trial.restore(&state).map_err(audit_core::Error::from)?;
         }
         Ok(())
     }
@@ -353,7 +377,7 @@ impl Reloader {
         let entry = self.wanted.plugins.iter().find(|entry| entry.origin() == live.origin);
         let entry = entry.cloned().unwrap_or_else(|| PluginEntry::plain(file));
         let entry = PluginEntry { path: file.to_owned(), ..entry };
-        let source = read(&entry, &self.wanted.keys)?;
+        let source = load::source(&entry, &self.wanted.keys)?;
         Ok((fingerprint(&entry, &source), source))
     }
 

@@ -23,6 +23,9 @@ const LONG_BYTES: usize = 256;
 /// Batches of one row each: what is left is the cost of a call.
 const CALLS: usize = 2_000;
 
+/// A column's name, what it holds, and how it is made.
+type Typed<'a> = (&'a str, &'a str, &'a dyn Fn(usize) -> ArrayRef);
+
 /// A plugin's configuration, and its times.
 struct Case {
     name: Value,
@@ -74,7 +77,7 @@ fn by_type(bench: &Bench) -> Result<Vec<Case>> {
         Arc::new((0..n).map(|row| Some(row % 3 == 0)).collect::<BooleanArray>()) as ArrayRef
     };
     let (short, long) = (text(SHORT_BYTES), text(LONG_BYTES));
-    let types: [(&str, &str, &dyn Fn(usize) -> ArrayRef); 5] = [
+    let types: [Typed<'_>; 5] = [
         ("utf8 of 16 bytes", "utf8", &short),
         ("utf8 of 256 bytes", "utf8", &long),
         ("int64", "int64", &int64),
@@ -174,8 +177,8 @@ fn copied(read: &Value, batches: &[Batch]) -> Duration {
     let mut total = Duration::ZERO;
     for batch in batches {
         let columns = names.iter().filter_map(|name| batch.columns.column_by_name(name.as_str()?));
-        let columns: Vec<_> = columns.map(|column| column.to_data()).collect();
-        let buffers: Vec<_> = columns.iter().flat_map(|data| data.buffers()).collect();
+        let columns: Vec<_> = columns.map(Array::to_data).collect();
+        let buffers: Vec<_> = columns.iter().flat_map(arrow::array::ArrayData::buffers).collect();
         let started = Instant::now();
         // All are kept until the last one is copied, as in a guest.
         let kept: Vec<Vec<u8>> = buffers.iter().map(|buffer| buffer.as_slice().to_vec()).collect();

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::hint::black_box;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -45,7 +45,7 @@ impl Bench {
 
 /// A component of `plugins/`.
 pub(crate) fn plugin(name: &str) -> Result<Vec<u8>> {
-    read(env::plugins()?, name)
+    read(&env::plugins()?, name)
 }
 
 /// A component of `tests/guests/`.
@@ -58,12 +58,12 @@ pub(crate) fn template(lang: &str) -> Result<Option<Vec<u8>>> {
     let name = format!("mask_{lang}");
     let folder = std::env::var_os("AUDIT_HOST_TEMPLATES").map(PathBuf::from);
     match folder.filter(|folder| folder.join(format!("{name}.wasm")).is_file()) {
-        Some(folder) => read(folder, &name).map(Some),
+        Some(folder) => read(&folder, &name).map(Some),
         None => Ok(None),
     }
 }
 
-fn read(folder: PathBuf, name: &str) -> Result<Vec<u8>> {
+fn read(folder: &Path, name: &str) -> Result<Vec<u8>> {
     let path = folder.join(format!("{name}.wasm"));
     fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
 }

@@ -22,8 +22,8 @@ pub(crate) fn tables(bench: &Bench) -> Result<Vec<Table>> {
         chains::chain(&bench.engine, sources.map(|c| chains::source(c, &json!({}))).collect())
     };
     let mut chains = LENGTHS.iter().map(|n| chain(*n)).collect::<Result<Vec<_>>>()?;
-    let names = LENGTHS.map(|n| n.to_string());
-    let mut all: Vec<_> = names.iter().map(|name| (name.as_str(), Vec::new())).collect();
+    let titles = LENGTHS.map(|n| n.to_string());
+    let mut all: Vec<_> = titles.iter().map(|name| (name.as_str(), Vec::new())).collect();
     for _ in 0..bench.n_runs {
         for (chain, (_, times)) in chains.iter_mut().zip(&mut all) {
             times.push(chains::judge_all(chain, &batches)?);

@@ -16,7 +16,7 @@ use crate::abi::lift;
 use crate::plugin::{Blueprint, PluginKind};
 
 /// Alerts of one batch: more is a broken rule, and nobody could read them.
-const ALERTS_MAX: usize = 1000;
+pub(crate) const ALERTS_MAX: usize = 1000;
 /// Events that an alert may cite.
 const EVENTS_MAX: usize = 100;
 /// Labels, and key columns, of one alert.
@@ -121,6 +121,9 @@ fn check_alert(plugin: &Blueprint, topic: &Arc<str>, alert: types::Alert) -> Res
             return Err(format!("an alert with the time {time}, which is out of range"));
         }
     }
+    // The id is that of the key as it is: keys that are cut alike are still different findings.
+    let whole_key =
+        alert.key.iter().map(|field| (field.name.clone(), field.value.clone())).collect();
     let key = check_fields(alert.key)?;
     if let Some(name) = key.keys().find(|name| !plugin.key_columns.contains(name)) {
         return Err(format!(
@@ -133,7 +136,7 @@ fn check_alert(plugin: &Blueprint, topic: &Arc<str>, alert: types::Alert) -> Res
         offset: at.offset,
     });
     Ok(Alert {
-        id: alert_id(&plugin.id, &alert.rule, &key, alert.window_start),
+        id: alert_id(&plugin.id, &alert.rule, &whole_key, alert.window_start),
         severity: severity(alert.severity),
         message: clipped(&alert.message, MESSAGE_BYTES_MAX),
         key,

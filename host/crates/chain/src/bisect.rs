@@ -8,11 +8,11 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use arrow::array::{ArrayRef, new_null_array};
+use arrow::array::{Array, ArrayRef, new_null_array};
 use arrow::compute::concat;
 use audit_core::Alert;
 
-use crate::answer::Answer;
+use crate::answer::{ALERTS_MAX, Answer};
 use crate::error::Error;
 use crate::failure::FailureKind;
 use crate::plugin::Blueprint;
@@ -46,12 +46,14 @@ impl Verdict {
 }
 
 /// Judges a batch, row by row if it must be.
-pub(crate) fn judge(runner: &mut Runner, batch: &Part, search: bool) -> Result<Verdict, Error> {
+///
+/// `time` bounds the search. What the parts answer together is bounded as one answer is.
+pub(crate) fn judge(runner: &mut Runner, batch: &Part, time: Duration) -> Result<Verdict, Error> {
     let mut search = Search {
-        limits_rows: batch.rows(),
-        deadline: Instant::now() + runner.blueprint.limits.bisect_time(),
-        bisects: search,
+        batch_rows: batch.rows(),
+        deadline: Instant::now() + time,
         pieces: Vec::new(),
+        answered_bytes: 0,
         verdict: Verdict::default(),
     };
     search.judge(runner, batch, 0);
@@ -60,10 +62,10 @@ pub(crate) fn judge(runner: &mut Runner, batch: &Part, search: bool) -> Result<V
 
 struct Search {
     /// Rows of the whole batch: a part's time is its share.
-    limits_rows: usize,
+    batch_rows: usize,
     deadline: Instant,
-    /// Whether to look for the rows; otherwise a failure is that of the whole batch.
-    bisects: bool,
+    /// Bytes of all columns that are kept.
+    answered_bytes: usize,
     /// The plugin's columns, part by part; `None` for so many rows that it did not judge.
     pieces: Vec<(usize, Option<Vec<ArrayRef>>)>,
     verdict: Verdict,
@@ -75,15 +77,11 @@ impl Search {
             let why = why.clone();
             return self.give_up(part.rows(), first_row, &why);
         }
-        let limit = runner.blueprint.limits.part_time(part.rows(), self.limits_rows);
+        let limit = runner.blueprint.limits.part_time(part.rows(), self.batch_rows);
         let text = match self.attempt(runner, part, limit) {
-            Ok(answer) => return self.take(answer, part.rows(), first_row),
+            Ok(answer) => return self.take(runner, answer, part.rows(), first_row),
             Err(text) => text,
         };
-        if !self.bisects {
-            self.verdict.tripped = Some(text.clone());
-            return self.give_up(part.rows(), first_row, &text);
-        }
         if part.rows() <= 1 {
             self.give_up(part.rows(), first_row, &text);
             return self.trip_if_due(runner, &text);
@@ -122,15 +120,26 @@ impl Search {
         let why = if n_poison > limits.poison_rows {
             format!("more than {} rows of one batch (poison-rows-max)", limits.poison_rows)
         } else if Instant::now() > self.deadline {
-            format!("rows of one batch for more than {:?}", limits.bisect_time())
+            "rows of one batch for too long".to_owned()
         } else {
             return;
         };
         self.verdict.tripped = Some(format!("the plugin failed on {why}; at last: {text}"));
     }
 
-    fn take(&mut self, answer: Answer, rows: usize, first_row: usize) {
+    fn take(&mut self, runner: &Runner, answer: Answer, rows: usize, first_row: usize) {
         let first = first_row as u32;
+        let bytes: usize = answer.columns.iter().map(Array::get_array_memory_size).sum();
+        self.answered_bytes += bytes;
+        let n_alerts = self.verdict.alerts.len() + answer.alerts.len();
+        if !self.pieces.is_empty()
+            && (self.answered_bytes > runner.blueprint.limits.output_bytes || n_alerts > ALERTS_MAX)
+        {
+            let why =
+                "the plugin failed on rows of one batch, and answered too much about the others";
+            self.verdict.tripped = Some(why.to_owned());
+            return self.give_up(rows, first_row, why);
+        }
         self.verdict
             .quarantined
             .extend(answer.quarantined.into_iter().map(|(r, w)| (first + r, w)));

@@ -14,7 +14,7 @@ pub(crate) struct Breaker {
 pub(crate) enum Way {
     /// Ask, and look for the rows that it fails on.
     Closed,
-    /// Ask once: the plugin may have come back.
+    /// Ask, and look for a short time only: the plugin may have come back.
     Probe,
     /// Do not ask.
     Open,

@@ -168,7 +168,7 @@ impl PluginChain {
         Counters::add(&self.counters.plugin_refusals, 1);
         let change = PluginChange { from: self.position.clone(), ..change };
         let running = self.slots.iter().find(|slot| slot.name() == change.plugin);
-        let id = running.or(self.slots.first()).map(|slot| slot.blueprint.id.clone());
+        let id = running.map(|slot| slot.blueprint.id.clone());
         let message = format!(
             "A change of the plugin {} ({}) was not taken, the chain is as it was: {}",
             change.plugin, change.source, change.reason

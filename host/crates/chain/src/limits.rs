@@ -56,6 +56,11 @@ impl Limits {
     pub(crate) fn bisect_time(&self) -> Duration {
         self.batch_time * 10
     }
+
+    /// The same while the breaker is open and the plugin is only tried.
+    pub(crate) fn probe_time(&self) -> Duration {
+        self.batch_time * 2
+    }
 }
 
 /// What becomes of a row that a plugin cannot judge.

@@ -6,7 +6,7 @@
 //! well, each once and in order.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arrow::record_batch::RecordBatch;
 
@@ -23,6 +23,8 @@ use crate::plugin::{Blueprint, fault};
 const ROWS_SINCE_SNAPSHOT_MAX: usize = 131_072;
 /// The same bound for rows that are large.
 const BYTES_SINCE_SNAPSHOT_MAX: usize = 16 << 20;
+/// And for batches that are small: each may take its whole time again.
+const PARTS_SINCE_SNAPSHOT_MAX: usize = 256;
 
 /// Rows of one topic with the columns that the plugin reads.
 #[derive(Clone)]
@@ -62,7 +64,9 @@ impl Memory {
     }
 
     fn is_full(&self) -> bool {
-        self.rows >= ROWS_SINCE_SNAPSHOT_MAX || self.bytes >= BYTES_SINCE_SNAPSHOT_MAX
+        self.rows >= ROWS_SINCE_SNAPSHOT_MAX
+            || self.bytes >= BYTES_SINCE_SNAPSHOT_MAX
+            || self.since.len() >= PARTS_SINCE_SNAPSHOT_MAX
     }
 
     fn keep(&mut self, version: u32, bytes: Vec<u8>) {
@@ -114,12 +118,16 @@ impl Runner {
         Ok(())
     }
 
-    /// Takes over the state of another runner of the same detector: its memory, replayed. For a state
-    /// that its own version cannot write any more.
-    pub(crate) fn rebuild_from(&mut self, other: &Runner) -> Result<(), Error> {
-        if let Some((version, bytes)) = &other.memory.snapshot {
-            self.restore(*version, bytes)?;
-        }
+    /// Whether it was given the last snapshot of another runner already, and nothing else.
+    pub(crate) fn is_primed_for(&self, other: &Runner) -> bool {
+        self.instance.is_some()
+            && self.memory.since.is_empty()
+            && self.memory.snapshot.is_some()
+            && self.memory.snapshot == other.memory.snapshot
+    }
+
+    /// Judges what the other has judged since their common snapshot.
+    pub(crate) fn follow(&mut self, other: &Runner) -> Result<(), Error> {
         for part in &other.memory.since {
             let limit = self.blueprint.limits.batch_time;
             self.judge(part, limit).map_err(|failure| Error::Restore {
@@ -128,6 +136,20 @@ impl Runner {
             })?;
         }
         Ok(())
+    }
+
+    /// A loss that nobody has been told of is not forgotten with the instance.
+    pub(crate) fn inherit_loss(&mut self, other: &mut Runner) {
+        self.lost = self.lost.take().or(other.lost.take());
+    }
+
+    /// Takes over the state of another runner of the same detector: its memory, replayed. For a state
+    /// that its own version cannot write any more.
+    pub(crate) fn rebuild_from(&mut self, other: &Runner) -> Result<(), Error> {
+        if let Some((version, bytes)) = &other.memory.snapshot {
+            self.restore(*version, bytes)?;
+        }
+        self.follow(other)
     }
 
     /// What it remembers, in the format of its state version. Takes the time of a copy.
@@ -195,7 +217,13 @@ impl Runner {
         if let Some((version, bytes)) = &self.memory.snapshot {
             restore(&mut instance, *version, bytes)?;
         }
+        // Judged once already, so it takes little; a guest that now takes its time is given up.
+        let deadline = Instant::now() + self.blueprint.limits.probe_time();
         for part in &self.memory.since {
+            if Instant::now() > deadline {
+                let text = "judging again what it had judged takes too long";
+                return Err(Failure::new(FailureKind::Deadline, text));
+            }
             call(&self.blueprint, &mut instance, part, self.blueprint.limits.batch_time)?;
         }
         Ok(instance)

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::{AsArray, UInt32Array};
 use arrow::compute::take_record_batch;
@@ -62,11 +63,13 @@ impl Slot {
             let verdict = Verdict::unasked(&self.blueprint, columns.num_rows(), why);
             return Ok(Judged { verdict, turn: Turn::Stayed, asked: false, lost: Vec::new() });
         }
+        let limits = &self.blueprint.limits;
+        let time = if way == Way::Probe { limits.probe_time() } else { limits.bisect_time() };
         let part =
             Part { topic: Arc::clone(topic), clock, columns: self.blueprint.project(columns)? };
         let verdict = match self.blueprint.scope {
-            Scope::Merged => bisect::judge(self.runner(None), &part, way == Way::Closed)?,
-            Scope::Partition => self.judge_lanes(&part, columns, way == Way::Closed)?,
+            Scope::Merged => bisect::judge(self.runner(None), &part, time)?,
+            Scope::Partition => self.judge_lanes(&part, columns, time)?,
         };
         let turn = self.breaker.note(verdict.tripped.is_some());
         let lost = self.runners.values_mut().filter_map(Runner::take_lost).collect();
@@ -88,7 +91,7 @@ impl Slot {
         &mut self,
         part: &Part,
         columns: &RecordBatch,
-        search: bool,
+        time: Duration,
     ) -> Result<Verdict, Error> {
         let mut merged = Verdict::default();
         for (partition, rows) in rows_by_partition(columns) {
@@ -98,7 +101,7 @@ impl Slot {
                 clock: part.clock,
                 columns: take_record_batch(&part.columns, &UInt32Array::from(rows.clone()))?,
             };
-            let verdict = bisect::judge(self.runner(lane), &of_lane, search)?;
+            let verdict = bisect::judge(self.runner(lane), &of_lane, time)?;
             let row_of = |(row, why): (u32, String)| Some((*rows.get(row as usize)?, why));
             merged.quarantined.extend(verdict.quarantined.into_iter().filter_map(row_of));
             merged.poison.extend(verdict.poison.into_iter().filter_map(row_of));
@@ -145,8 +148,14 @@ impl Slot {
 
     /// Takes over what another version of the same plugin remembers.
     pub(crate) fn take_over(&mut self, old: &mut Slot) -> Result<(), Error> {
-        if !old.blueprint.has_state() || !self.blueprint.has_state() {
+        if !old.blueprint.has_state() {
             return Ok(());
+        }
+        if !self.blueprint.has_state() {
+            return Err(Error::Restore {
+                plugin: self.blueprint.source.clone(),
+                problem: "it keeps no state, and the version that runs has one".to_owned(),
+            });
         }
         if old.blueprint.scope != self.blueprint.scope {
             return Err(Error::Restore {
@@ -159,11 +168,16 @@ impl Slot {
         let version = old.blueprint.state_version;
         for (lane, runner) in &mut old.runners {
             let fresh = self.runner(lane.clone());
+            if fresh.is_primed_for(runner) {
+                fresh.follow(runner)?;
+                continue;
+            }
             match runner.snapshot() {
                 Ok(bytes) => fresh.restore(version, &bytes)?,
                 // The old version may be exchanged because of this: its past is judged anew.
                 Err(_) => fresh.rebuild_from(runner)?,
             }
+            fresh.inherit_loss(runner);
         }
         Ok(())
     }

@@ -224,7 +224,11 @@ impl AuditTable {
         self.drop_finished().await;
         let old_state = match new_state {
             Some(pointer) => self.state.replace(pointer),
-            None if epoch.states.is_empty() => self.state.take(),
+            None if epoch.states.is_empty() => {
+                // The same state must be kept again if it comes back.
+                self.state_digest = Arc::from([]);
+                self.state.take()
+            }
             None => None,
         };
         if let Some(old) = old_state {

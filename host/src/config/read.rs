@@ -1,0 +1,71 @@
+//! Reading files that a person names. What stands there may be a pipe, a device, or far too large.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{Error, ErrorKind, Read, Result};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+/// Bytes of a configuration or a key: more is another file.
+const SMALL_BYTES_MAX: u64 = 1 << 20;
+
+/// A file of text.
+pub(crate) fn text(path: &Path) -> Result<String> {
+    let bytes = small(path)?;
+    String::from_utf8(bytes).map_err(|_| Error::new(ErrorKind::InvalidData, "it is not UTF-8"))
+}
+
+/// A file of at most 1 MiB.
+pub(crate) fn small(path: &Path) -> Result<Vec<u8>> {
+    whole(path, SMALL_BYTES_MAX)
+}
+
+/// The bytes of a file that is a file, is not too large, and does not change while it is read.
+pub(crate) fn whole(path: &Path, bytes_max: u64) -> Result<Vec<u8>> {
+    let refuse = |problem: String| Err(Error::new(ErrorKind::InvalidData, problem));
+    // Without waiting: to open a pipe would wait for a writer.
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    let before = file.metadata()?;
+    if !before.is_file() {
+        return refuse("it is not a file".to_owned());
+    }
+    if before.len() > bytes_max {
+        return refuse(format!("it has {} bytes, more than {bytes_max}", before.len()));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(before.len()).unwrap_or_default());
+    (&file).take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
+    if !is_same(&file, path, &before)? || bytes.len() as u64 != before.len() {
+        let problem = "it changed while it was read: write it elsewhere and rename it";
+        return refuse(problem.to_owned());
+    }
+    Ok(bytes)
+}
+
+/// Whether the open file is as it was, and still the one of that name.
+fn is_same(file: &File, path: &Path, before: &Metadata) -> Result<bool> {
+    let before = stamp(before);
+    Ok(stamp(&file.metadata()?) == before && stamp(&std::fs::metadata(path)?) == before)
+}
+
+/// What changes whenever a file does.
+fn stamp(file: &Metadata) -> (u64, u64, u64, i64, i64) {
+    (file.dev(), file.ino(), file.len(), file.mtime(), file.mtime_nsec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_files_of_a_fair_size_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.wasm");
+        std::fs::write(&path, b"12345").unwrap();
+        assert_eq!(whole(&path, 5).unwrap(), b"12345");
+        let error = whole(&path, 4).unwrap_err().to_string();
+        assert!(error.contains("has 5 bytes, more than 4"), "{error}");
+        let error = whole(folder.path(), 5).unwrap_err().to_string();
+        assert!(error.contains("is not a file"), "{error}");
+        assert!(whole(Path::new("/dev/zero"), 5).is_err());
+        assert!(whole(&folder.path().join("none"), 5).is_err());
+    }
+}
