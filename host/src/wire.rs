@@ -111,12 +111,12 @@ fn load_chain(settings: &Settings, counters: &Arc<Counters>) -> Result<Loaded> {
         let source = plugins::source(entry, &wanted.keys)?;
         active.insert(entry.origin(), plugins::fingerprint(entry, &source));
         let component = Arc::clone(&source.component);
+        let plugin = Plugin::load(&engine, source.clone()).map_err(audit_core::Error::from)?;
         // What a running host would refuse is not taken by a restart either.
         golden::prove(&engine, &source).map_err(|cause| {
             let attempted = format!("running the golden cases of {}", entry.path);
             audit_core::Error::caused_by(audit_core::Kind::Config, attempted, cause)
         })?;
-        let plugin = Plugin::load(&engine, source).map_err(audit_core::Error::from)?;
         components.push((plugin.id().sha256.clone(), component));
         ready.push(plugin);
     }
