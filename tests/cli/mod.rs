@@ -136,7 +136,10 @@ fn a_file_that_is_no_plugin_is_refused_for_what_it_is() -> Result<()> {
         (file("text.wasm", b"#!/bin/sh\n")?, &["text.wasm", "not a WebAssembly component"]),
         (file("empty.wasm", b"")?, &["empty.wasm", "the file is empty"]),
         (file("core.wasm", EMPTY_MODULE)?, &["core.wasm", "core module", "component"]),
-        (file("other.wasm", EMPTY_COMPONENT)?, &["other.wasm", "world", "audit-host:plugin"]),
+        (
+            file("other.wasm", EMPTY_COMPONENT)?,
+            &["other.wasm", "does not export", "audit-host:plugin"],
+        ),
         (file("cut.wasm", cut)?, &["cut.wasm", "damaged"]),
     ];
     let warehouse = dir.join("w").display().to_string();

@@ -14,8 +14,16 @@ const N_EVENTS: u64 = 30_000;
 const RATE: &str = "2500";
 const KILLS: usize = 5;
 
-fn alert_ids(case: &Case) -> Result<Vec<String>> {
-    Ok(case.alerts()?.iter().map(|alert| text(&alert["id"])).collect())
+/// Rule and id of every alert, repeated deliveries included.
+fn alerts(case: &Case) -> Result<Vec<(String, String)>> {
+    Ok(case.alerts()?.iter().map(|alert| (text(&alert["rule"]), text(&alert["id"]))).collect())
+}
+
+/// Without those of a burst that grew after its alert: whether it grew within one batch depends on how
+/// many events a batch has, which a live run and a replay do not share.
+fn first_of_bursts(alerts: &[(String, String)]) -> BTreeSet<&String> {
+    let first = alerts.iter().filter(|(rule, _)| !rule.ends_with("-escalated"));
+    first.map(|(_, id)| id).collect()
 }
 
 /// Alerts that the table's commits put into outboxes, repeated deliveries not counted.
@@ -46,16 +54,17 @@ fn an_attack_across_a_kill_gives_the_alerts_of_an_unbroken_run() -> Result<()> {
     let unbroken = killed.beside("straddle-unbroken")?;
     host(&unbroken)?.args(&["--until-end"]).succeed()?;
 
-    let (ids, expected) = (alert_ids(&killed)?, alert_ids(&unbroken)?);
-    let distinct: BTreeSet<&String> = ids.iter().collect();
-    let expected_ids: BTreeSet<&String> = expected.iter().collect();
-    ensure!(expected.len() > 5, "{} alerts prove nothing", expected.len());
-    ensure!(expected.len() == expected_ids.len(), "an unbroken run delivers an alert twice");
-    let missing: Vec<_> = expected_ids.difference(&distinct).collect();
-    let wrong: Vec<_> = distinct.difference(&expected_ids).collect();
+    let (found, expected) = (alerts(&killed)?, alerts(&unbroken)?);
+    let (found_ids, expected_ids) = (first_of_bursts(&found), first_of_bursts(&expected));
+    ensure!(expected_ids.len() > 5, "{} alerts prove nothing", expected_ids.len());
+    let unbroken_ids: BTreeSet<_> = expected.iter().collect();
+    ensure!(expected.len() == unbroken_ids.len(), "an unbroken run delivers an alert twice");
+    let missing: Vec<_> = expected_ids.difference(&found_ids).collect();
+    let wrong: Vec<_> = found_ids.difference(&expected_ids).collect();
     ensure!(missing.is_empty() && wrong.is_empty(), "missing {missing:?}, wrong {wrong:?}");
     let n_committed = alerts_committed(&killed)?;
-    ensure!(n_committed == expected.len() as u64, "{n_committed} alerts in all outboxes");
+    let all: BTreeSet<_> = found.iter().collect();
+    ensure!(n_committed == all.len() as u64, "{n_committed} alerts in all outboxes");
     Ok(())
 }
 
