@@ -10,8 +10,8 @@ use audit_tests::program::{LIMIT, Running, wait_until};
 use super::{host, stream};
 
 /// Attacks lie close together in these events: whenever it is killed, one is under way.
-const N_EVENTS: u64 = 30_000;
-const RATE: &str = "2500";
+const N_EVENTS: u64 = 50_000;
+const RATE: &str = "2000";
 const KILLS: usize = 5;
 
 /// Rule and id of every alert, repeated deliveries included.
