@@ -150,7 +150,8 @@ mod tests {
 
     #[test]
     fn families() {
-        let webkit = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko)";
+        let webkit =
+            "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko)";
         let iphone = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko)";
         let cases = [
             // As the audit-trail pattern writes them.
@@ -162,14 +163,20 @@ mod tests {
             (&format!("{webkit} Chrome/120.0.0.0 Safari/537.36 Edg/120.0.0.0"), "Edge"),
             (&format!("{webkit} Chrome/64.0 Safari/537.36 Edge/17.17134"), "Edge"),
             (&format!("{webkit} Chrome/120.0.0.0 Safari/537.36 OPR/106.0.0.0"), "Opera"),
-            (&format!("{webkit} SamsungBrowser/23.0 Chrome/115.0 Mobile Safari/537.36"), "Samsung Internet"),
+            (
+                &format!("{webkit} SamsungBrowser/23.0 Chrome/115.0 Mobile Safari/537.36"),
+                "Samsung Internet",
+            ),
             (&format!("{webkit} HeadlessChrome/120.0.0.0 Safari/537.36"), "bot"),
             (&format!("{iphone} Version/17.0 Mobile/15E148 Safari/604.1"), "Safari"),
             (&format!("{iphone} CriOS/120.0 Mobile/15E148 Safari/604.1"), "Chrome"),
             (&format!("{iphone} FxiOS/120.0 Mobile/15E148 Safari/605.1.15"), "Firefox"),
             (&format!("{iphone} EdgiOS/120.0 Version/17.0 Mobile/15E148 Safari/604.1"), "Edge"),
             ("Mozilla/5.0 (X11; Linux x86_64; rv:121.0) Gecko/20100101 Firefox/121.0", "Firefox"),
-            ("Mozilla/5.0 (Windows NT 10.0; WOW64; Trident/7.0; rv:11.0) like Gecko", "Internet Explorer"),
+            (
+                "Mozilla/5.0 (Windows NT 10.0; WOW64; Trident/7.0; rv:11.0) like Gecko",
+                "Internet Explorer",
+            ),
             ("Mozilla/4.0 (compatible; MSIE 8.0; Windows NT 6.1)", "Internet Explorer"),
             ("Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)", "bot"),
             (
@@ -178,7 +185,10 @@ mod tests {
             ),
             ("AdsBot-Google (+http://www.google.com/adsbot.html)", "bot"),
             ("Mozilla/5.0 (compatible; Baiduspider/2.0)", "bot"),
-            ("Mozilla/5.0 (Linux; Android 12; CUBOT X50) AppleWebKit/537.36 Chrome/120.0 Mobile Safari/537.36", "Chrome"),
+            (
+                "Mozilla/5.0 (Linux; Android 12; CUBOT X50) AppleWebKit/537.36 Chrome/120.0 Mobile Safari/537.36",
+                "Chrome",
+            ),
             ("curl/8.5.0", "curl"),
             ("CURL/8.5.0", "curl"),
             ("Wget/1.21.4", "Wget"),

@@ -76,7 +76,8 @@ impl Settings {
             let message = format!("{} is not in the range 0s to {FUTURE_MAX}", file.max_future);
             return Err(ConfigError::new("max-future", message));
         }
-        let networks = [("network-name", &file.network_name), ("network-class", &file.network_class)];
+        let networks =
+            [("network-name", &file.network_name), ("network-class", &file.network_class)];
         needs("networks", &file.networks, &networks)?;
         needs("roles", &file.roles, &[("role-column", &file.role_column)])?;
         Ok(Self {
@@ -96,11 +97,7 @@ impl Settings {
 }
 
 impl Networks {
-    fn open(
-        table: &str,
-        name: Option<String>,
-        class: Option<String>,
-    ) -> Result<Self, ConfigError> {
+    fn open(table: &str, name: Option<String>, class: Option<String>) -> Result<Self, ConfigError> {
         let table = Table::open(table).map_err(|error| error.of_key("networks"))?;
         if table.is_temporal() {
             let message = format!(

@@ -122,10 +122,7 @@ impl EnrichContext {
         };
         let classes: Vec<_> = repeats.rows().enumerate().map(|place| Some(class(place))).collect();
         let names: Vec<_> = (0..names.rows()).map(|code| names.get(code)).collect();
-        Ok(Places {
-            class: spread(&repeats, &classes),
-            network: Some(spread(&repeats, &names)),
-        })
+        Ok(Places { class: spread(&repeats, &classes), network: Some(spread(&repeats, &names)) })
     }
 
     /// When each event happened, cut to what is plausible. `None` for an event without a time.

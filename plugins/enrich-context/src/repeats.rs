@@ -60,7 +60,8 @@ fn hash(value: &[u8]) -> u64 {
     let looked_at = &value[..value.len().min(BYTES_HASHED)];
     let (words, rest) = looked_at.as_chunks::<8>();
     let mix = |hash: u64, word: u64| (hash.rotate_left(23) ^ word).wrapping_mul(MIX);
-    let hash = words.iter().fold(value.len() as u64, |hash, word| mix(hash, u64::from_le_bytes(*word)));
+    let hash =
+        words.iter().fold(value.len() as u64, |hash, word| mix(hash, u64::from_le_bytes(*word)));
     let tail = rest.iter().fold(0, |tail, &byte| tail << 8 | u64::from(byte));
     // The high bits of a product depend on all of its factors.
     mix(hash, tail) >> 40
@@ -82,7 +83,8 @@ mod tests {
 
     #[test]
     fn whatever_is_overwritten_keeps_its_value() {
-        let texts: Vec<String> = (0..20_000).map(|n| format!("10.{}.{}.1", n % 97, n % 256)).collect();
+        let texts: Vec<String> =
+            (0..20_000).map(|n| format!("10.{}.{}.1", n % 97, n % 256)).collect();
         let column = utf8(&texts.iter().map(|text| Some(text.as_str())).collect::<Vec<_>>());
         let repeats = Repeats::of(&column);
         let rows: Vec<usize> = repeats.rows().collect();

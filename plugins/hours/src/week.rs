@@ -55,8 +55,7 @@ impl Week {
             })?;
             for span in read {
                 if spans.iter().any(|other| overlap(*other, span)) {
-                    let message =
-                        format!("{text:?} overlaps hours that the list holds already");
+                    let message = format!("{text:?} overlaps hours that the list holds already");
                     return Err(ConfigError::new(&key(), message));
                 }
                 spans.push(span);
@@ -76,7 +75,8 @@ impl Week {
             time.saturating_add(self.offset).saturating_add(EPOCH_IN_WEEK).rem_euclid(WEEK);
         let next = self.edges.partition_point(|edge| edge.at <= in_week);
         // Before the first edge of a week lasts what began at the last one of the week before.
-        let (before, first) = (self.edges[(next + self.edges.len() - 1) % self.edges.len()], next == 0);
+        let (before, first) =
+            (self.edges[(next + self.edges.len() - 1) % self.edges.len()], next == 0);
         let since = in_week - before.at + if first { WEEK } else { 0 };
         let left = match self.edges.get(next) {
             Some(edge) => edge.at - in_week,
@@ -181,7 +181,12 @@ mod tests {
     /// `from` and `until` count from Monday.
     fn check(week: &Week, at: i64, (from, until, is_open): (i64, i64, bool)) {
         let expected = Stretch { start: MONDAY + from, end: MONDAY + until, is_open };
-        assert_eq!(week.at(MONDAY + at), expected, "{} h after Monday, 00:00", at as f64 / HOUR as f64);
+        assert_eq!(
+            week.at(MONDAY + at),
+            expected,
+            "{} h after Monday, 00:00",
+            at as f64 / HOUR as f64
+        );
     }
 
     #[test]
@@ -201,18 +206,20 @@ mod tests {
     fn a_weekend_is_one_stretch() {
         let office = week("+00:00", &["mon-fri 09:00-17:00"]);
         let weekend = (4 * DAY + 17 * HOUR, 7 * DAY + 9 * HOUR, false);
-        for at in [4 * DAY + 17 * HOUR, 5 * DAY, 6 * DAY + 12 * HOUR, 7 * DAY, 7 * DAY + 9 * HOUR - 1] {
+        for at in
+            [4 * DAY + 17 * HOUR, 5 * DAY, 6 * DAY + 12 * HOUR, 7 * DAY, 7 * DAY + 9 * HOUR - 1]
+        {
             check(&office, at, weekend);
         }
     }
 
     #[test]
     fn an_offset_shifts_the_hours() {
-        check(&week("+05:30", &["mon-fri 09:00-17:00"]), 4 * HOUR, (
-            3 * HOUR + 30 * MINUTE,
-            11 * HOUR + 30 * MINUTE,
-            true,
-        ));
+        check(
+            &week("+05:30", &["mon-fri 09:00-17:00"]),
+            4 * HOUR,
+            (3 * HOUR + 30 * MINUTE, 11 * HOUR + 30 * MINUTE, true),
+        );
         check(&week("-08:00", &["mon 09:00-17:00"]), 24 * HOUR, (17 * HOUR, DAY + HOUR, true));
     }
 
@@ -222,7 +229,10 @@ mod tests {
         check(&night, HOUR, (-2 * HOUR, 6 * HOUR, true));
         check(&night, 6 * HOUR, (6 * HOUR, 22 * HOUR, false));
         check(&night, 4 * DAY + 6 * HOUR, (4 * DAY + 6 * HOUR, 6 * DAY + 22 * HOUR, false));
-        let touching = week("+00:00", &["mon 22:00-24:00", "tue 00:00-06:00", "sun 20:00-24:00", "mon 00:00-01:00"]);
+        let touching = week(
+            "+00:00",
+            &["mon 22:00-24:00", "tue 00:00-06:00", "sun 20:00-24:00", "mon 00:00-01:00"],
+        );
         check(&touching, DAY, (22 * HOUR, DAY + 6 * HOUR, true));
         check(&touching, 0, (-4 * HOUR, HOUR, true));
     }

@@ -26,35 +26,31 @@ fn each_row_gets_its_own() {
         Row { agent: Some(""), ..from(Some("not an address")) },
     ];
     let judgement = enrich("{}", &rows);
-    assert_eq!(texts(&judgement, "ip_class"), [
-        Some("private"),
-        None,
-        Some("documentation"),
-        Some("private"),
-        Some("invalid"),
-        Some("public"),
-        Some("cgnat"),
-        Some("invalid"),
-    ]);
+    assert_eq!(
+        texts(&judgement, "ip_class"),
+        [
+            Some("private"),
+            None,
+            Some("documentation"),
+            Some("private"),
+            Some("invalid"),
+            Some("public"),
+            Some("cgnat"),
+            Some("invalid"),
+        ]
+    );
     let api = Some("API client");
-    assert_eq!(texts(&judgement, "user_agent_family"), [
-        api,
-        api,
-        api,
-        api,
-        api,
-        None,
-        Some("curl"),
-        Some("other"),
-    ]);
+    assert_eq!(
+        texts(&judgement, "user_agent_family"),
+        [api, api, api, api, api, None, Some("curl"), Some("other"),]
+    );
 }
 
 /// Any split of the rows gives the same columns.
 #[test]
 fn a_row_does_not_depend_on_its_neighbours() {
-    let texts_of: Vec<&'static str> = (0..300)
-        .map(|n| &*String::leak(format!("10.{}.0.{}", n * 7 % 13, n * 31 % 256)))
-        .collect();
+    let texts_of: Vec<&'static str> =
+        (0..300).map(|n| &*String::leak(format!("10.{}.0.{}", n * 7 % 13, n * 31 % 256))).collect();
     let rows: Vec<Row> = (0..5_000).map(|n| from(Some(texts_of[n * n % 300]))).collect();
     let whole = enrich("{}", &rows);
     let classes = texts(&whole, "ip_class");

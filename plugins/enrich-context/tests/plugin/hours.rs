@@ -15,30 +15,36 @@ fn check(config: &str, cases: &[(i64, bool)]) {
 
 #[test]
 fn by_default_from_nine_to_five_in_utc() {
-    check("{}", &[
-        (MONDAY + 9 * HOUR - 1, false),
-        (MONDAY + 9 * HOUR, true),
-        (MONDAY + 17 * HOUR - 1, true),
-        (MONDAY + 17 * HOUR, false),
-        (MONDAY + 17 * HOUR + 59 * MINUTE, false),
-        (MONDAY + 4 * DAY + 12 * HOUR, true),
-        (MONDAY + 5 * DAY + 12 * HOUR, false),
-        (MONDAY + 6 * DAY + 12 * HOUR, false),
-        (MONDAY - 365 * DAY + 12 * HOUR, false),
-        (MONDAY - 364 * DAY + 12 * HOUR, true),
-    ]);
+    check(
+        "{}",
+        &[
+            (MONDAY + 9 * HOUR - 1, false),
+            (MONDAY + 9 * HOUR, true),
+            (MONDAY + 17 * HOUR - 1, true),
+            (MONDAY + 17 * HOUR, false),
+            (MONDAY + 17 * HOUR + 59 * MINUTE, false),
+            (MONDAY + 4 * DAY + 12 * HOUR, true),
+            (MONDAY + 5 * DAY + 12 * HOUR, false),
+            (MONDAY + 6 * DAY + 12 * HOUR, false),
+            (MONDAY - 365 * DAY + 12 * HOUR, false),
+            (MONDAY - 364 * DAY + 12 * HOUR, true),
+        ],
+    );
 }
 
 #[test]
 fn other_hours_and_offsets() {
     let config = r#"{"utc-offset": "+05:30", "hours": ["sun-thu 08:00-16:00"]}"#;
-    check(config, &[
-        (MONDAY + 2 * HOUR + 30 * MINUTE - 1, false),
-        (MONDAY + 2 * HOUR + 30 * MINUTE, true),
-        (MONDAY + 10 * HOUR + 30 * MINUTE, false),
-        (MONDAY + 4 * DAY + 5 * HOUR, false),
-        (MONDAY - DAY + 5 * HOUR, true),
-    ]);
+    check(
+        config,
+        &[
+            (MONDAY + 2 * HOUR + 30 * MINUTE - 1, false),
+            (MONDAY + 2 * HOUR + 30 * MINUTE, true),
+            (MONDAY + 10 * HOUR + 30 * MINUTE, false),
+            (MONDAY + 4 * DAY + 5 * HOUR, false),
+            (MONDAY - DAY + 5 * HOUR, true),
+        ],
+    );
 }
 
 /// In Berlin clocks go forward on 2026-03-29: nine o'clock is 8 UTC before and 7 UTC after.
@@ -53,23 +59,29 @@ fn a_calendar_knows_daylight_saving_time_and_holidays() {
         reason: String::new(),
     };
     // The Tuesday is a holiday.
-    give_calendar("office", vec![
-        open(friday + 8 * HOUR, 8),
-        open(monday + 7 * HOUR, 8),
-        open(monday + 2 * DAY + 7 * HOUR, 8),
-    ]);
-    check(r#"{"calendar": "office"}"#, &[
-        (friday + 8 * HOUR - 1, false),
-        (friday + 8 * HOUR, true),
-        (friday + 16 * HOUR, false),
-        (friday + DAY + 12 * HOUR, false),
-        (monday + 7 * HOUR - 1, false),
-        (monday + 7 * HOUR, true),
-        (monday + 15 * HOUR - 1, true),
-        (monday + 15 * HOUR, false),
-        (monday + DAY + 12 * HOUR, false),
-        (monday + 2 * DAY + 12 * HOUR, true),
-    ]);
+    give_calendar(
+        "office",
+        vec![
+            open(friday + 8 * HOUR, 8),
+            open(monday + 7 * HOUR, 8),
+            open(monday + 2 * DAY + 7 * HOUR, 8),
+        ],
+    );
+    check(
+        r#"{"calendar": "office"}"#,
+        &[
+            (friday + 8 * HOUR - 1, false),
+            (friday + 8 * HOUR, true),
+            (friday + 16 * HOUR, false),
+            (friday + DAY + 12 * HOUR, false),
+            (monday + 7 * HOUR - 1, false),
+            (monday + 7 * HOUR, true),
+            (monday + 15 * HOUR - 1, true),
+            (monday + 15 * HOUR, false),
+            (monday + DAY + 12 * HOUR, false),
+            (monday + 2 * DAY + 12 * HOUR, true),
+        ],
+    );
 }
 
 #[test]
@@ -102,13 +114,8 @@ fn times_ahead_of_kafka_are_cut() {
         at(i64::MIN),
     ];
     let found = business_hours(&enrich("{}", &rows), rows.len());
-    assert_eq!(found[..7], [
-        Some(false),
-        Some(true),
-        Some(false),
-        Some(true),
-        Some(false),
-        Some(true),
-        None
-    ]);
+    assert_eq!(
+        found[..7],
+        [Some(false), Some(true), Some(false), Some(true), Some(false), Some(true), None]
+    );
 }

@@ -19,29 +19,29 @@ fn roles() {
 
 #[test]
 fn a_known_network_names_itself_and_its_class() {
-    networks("cidr,name,class\n10.0.0.0/8,inside,\n10.1.0.0/16,Berlin,office\n198.51.100.0/24,VPN,vpn");
+    networks(
+        "cidr,name,class\n10.0.0.0/8,inside,\n10.1.0.0/16,Berlin,office\n198.51.100.0/24,VPN,vpn",
+    );
     let addresses = ["10.1.2.3", "10.2.2.3", "198.51.100.9", "8.8.8.8", "-", "10.1.2.3"];
     let mut rows = addresses.map(|address| from(Some(address))).to_vec();
     rows.push(from(None));
     let judgement = enrich(r#"{"networks": "networks"}"#, &rows);
-    assert_eq!(texts(&judgement, "ip_network"), [
-        Some("Berlin"),
-        Some("inside"),
-        Some("VPN"),
-        None,
-        None,
-        Some("Berlin"),
-        None
-    ]);
-    assert_eq!(texts(&judgement, "ip_class"), [
-        Some("office"),
-        Some("private"),
-        Some("vpn"),
-        Some("public"),
-        Some("invalid"),
-        Some("office"),
-        None
-    ]);
+    assert_eq!(
+        texts(&judgement, "ip_network"),
+        [Some("Berlin"), Some("inside"), Some("VPN"), None, None, Some("Berlin"), None]
+    );
+    assert_eq!(
+        texts(&judgement, "ip_class"),
+        [
+            Some("office"),
+            Some("private"),
+            Some("vpn"),
+            Some("public"),
+            Some("invalid"),
+            Some("office"),
+            None
+        ]
+    );
 }
 
 #[test]
@@ -71,9 +71,10 @@ fn a_role_is_the_one_as_of_the_event() {
     ];
     let judgement = enrich(r#"{"roles": "roles"}"#, &rows);
     let (analyst, admin) = (Some("data_analyst"), Some("admin"));
-    assert_eq!(texts(&judgement, "actor_role"), [
-        analyst, admin, None, None, None, None, None, analyst
-    ]);
+    assert_eq!(
+        texts(&judgement, "actor_role"),
+        [analyst, admin, None, None, None, None, None, analyst]
+    );
 }
 
 #[test]
@@ -100,7 +101,11 @@ fn a_column_that_a_table_lacks_names_its_key() {
     networks("cidr,site\n10.0.0.0/8,inside");
     let cases = [
         (r#"{"networks": "networks"}"#, "network-name", "it has: cidr, site"),
-        (r#"{"networks": "networks", "network-name": "site", "network-class": "kind"}"#, "network-class", "kind"),
+        (
+            r#"{"networks": "networks", "network-name": "site", "network-class": "kind"}"#,
+            "network-class",
+            "kind",
+        ),
         (r#"{"roles": "roles", "role-column": "rank"}"#, "role-column", "it has: user_id, role"),
         (r#"{"networks": "roles"}"#, "networks", "leave valid-from out"),
     ];
