@@ -37,7 +37,7 @@ pub struct Incident {
 }
 
 /// What is known of one episode.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Episode {
     /// See [`Incident::start`].
     pub start: i64,
@@ -56,7 +56,7 @@ pub struct Episode {
 }
 
 /// Something to tell: an episode that just became one, or that just became urgent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Outbreak {
     /// The episode as of the event that tripped the rule.
     pub episode: Episode,
@@ -67,7 +67,7 @@ pub struct Outbreak {
 }
 
 /// The episodes of a key, in the order in which they were opened.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct Episodes {
     episodes: Vec<Episode>,
 }
