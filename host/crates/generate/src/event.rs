@@ -233,8 +233,8 @@ impl Pen {
                 hundredths(out, draws.between(100, 50_000));
             }
             Details::Grant => {
-                let drawn = |draws: &mut _| Dice::below(draws, self.users.len() as u32) as usize;
-                let user = act.grantee.unwrap_or_else(|| drawn(draws));
+                let n_users = self.users.len() as u32;
+                let user = act.grantee.unwrap_or_else(|| draws.below(n_users) as usize);
                 let user = &mut self.users[user];
                 user.told = true;
                 out.extend_from_slice(br#"\"permission\": \"READ\", \"granted_to\": \""#);

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::event::Action;
 
 /// Whether an alert must come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// Exactly one alert.

@@ -130,11 +130,12 @@ enum People {
 
 impl Generator {
     pub fn new(settings: Settings) -> Self {
+        let count = settings.count;
         let people = match settings.population {
             Population::Pattern => People::Pattern(Box::new(Pattern::new(&settings))),
-            Population::Office => People::Office(Box::new(Office::new(&settings))),
+            Population::Office => People::Office(Box::new(Office::new(settings))),
         };
-        Self { count: settings.count, emitted: 0, people }
+        Self { count, emitted: 0, people }
     }
 
     /// Appends the next event to `out` as one JSON object without a newline. `None` once `count`

@@ -82,10 +82,8 @@ impl Plan<'_> {
         if soon >= opens && soon + span < closes {
             return soon;
         }
-        let (opens, closes) = match soon < opens {
-            true => (opens, closes),
-            false => opening(next_workday(local_day(soon) + 1)),
-        };
+        let (opens, closes) =
+            if soon < opens { (opens, closes) } else { opening(next_workday(local_day(soon) + 1)) };
         opens + self.draws.micros(closes - opens - span - 1)
     }
 

@@ -4,7 +4,9 @@ use crate::Attack;
 use crate::event::{DOWNLOAD, EXPORT};
 use crate::label::{Expectation, Seen, Trip};
 use crate::random::Dice as _;
-use crate::rules::{EXPORTED_ROWS, EXPORTS, EXPORTS_SPAN, HOUR, MINUTE, VOLUME_FLOOR, WINDOW_US, names};
+use crate::rules::{
+    EXPORTED_ROWS, EXPORTS, EXPORTS_SPAN, HOUR, MINUTE, VOLUME_FLOOR, WINDOW_US, names,
+};
 
 use super::campaign::{Campaign, Plan, Step, user_id};
 
@@ -13,6 +15,8 @@ use super::campaign::{Campaign, Plan, Step, user_id};
 const EXPORTS_MAX: u32 = 2 * (VOLUME_FLOOR - 2);
 /// Exported rows of one event: each threshold is crossed by an event of its own.
 const ROWS_MAX: u32 = 9_000;
+/// Makes fewer exports than a mass export by number has.
+const TOTAL_MAX: u32 = 150_000;
 const SPAN: i64 = 50 * MINUTE;
 
 pub(crate) fn plan(is_near_miss: bool, plan: &mut Plan) -> Option<Campaign> {
@@ -32,12 +36,16 @@ fn by_number(plan: &mut Plan, user: u32, first: i64) -> (Vec<Step>, Vec<Expectat
     let n = plan.above(EXPORTS as u32).min(EXPORTS_MAX);
     let times = plan.times(n, first, EXPORTS_SPAN - 1);
     let trip = Trip::Within(EXPORTS, EXPORTS_SPAN);
-    (transfers(plan, user, &times, 60), vec![Expectation::alert(names::MASS_EXPORT, "medium", trip)])
+    (
+        transfers(plan, user, &times, 60),
+        vec![Expectation::alert(names::MASS_EXPORT, "medium", trip)],
+    )
 }
 
 fn by_rows(plan: &mut Plan, user: u32, first: i64) -> (Vec<Step>, Vec<Expectation>) {
     let [medium, high, critical] = EXPORTED_ROWS;
-    let total = plan.above(medium as u32).min(120_000);
+    let threshold = plan.draws.pick(&EXPORTED_ROWS);
+    let total = plan.above(threshold as u32).min(TOTAL_MAX);
     let n = total.div_ceil(ROWS_MAX).max(3);
     let times = plan.times(n, first, SPAN);
     let mut left = total;
@@ -47,9 +55,8 @@ fn by_rows(plan: &mut Plan, user: u32, first: i64) -> (Vec<Step>, Vec<Expectatio
         export(plan, user, at, rows)
     });
     let steps = steps.collect();
-    let alert = |rule, severity, rows| {
-        Expectation::alert(rule, severity, Trip::Rows(rows)).of(is_export)
-    };
+    let alert =
+        |rule, severity, rows| Expectation::alert(rule, severity, Trip::Rows(rows)).of(is_export);
     let expectations = vec![
         alert(names::MASS_EXPORT, "medium", medium),
         alert(names::MASS_EXPORT_ESCALATED, "high", high),
@@ -58,12 +65,7 @@ fn by_rows(plan: &mut Plan, user: u32, first: i64) -> (Vec<Step>, Vec<Expectatio
     (steps, expectations)
 }
 
-fn near_miss(
-    plan: &mut Plan,
-    user: u32,
-    first: i64,
-    which: u32,
-) -> (Vec<Step>, Vec<Expectation>) {
+fn near_miss(plan: &mut Plan, user: u32, first: i64, which: u32) -> (Vec<Step>, Vec<Expectation>) {
     let limit = EXPORTED_ROWS[0] as u32;
     let (why, steps) = match (which, plan.draws.below(2)) {
         (0, 0) => {
@@ -73,7 +75,10 @@ fn near_miss(
         (0, _) => {
             let mut times = plan.times(EXPORTS as u32 - 1, first, EXPORTS_SPAN - 1);
             times.push(first + EXPORTS_SPAN);
-            ("the last export comes five minutes after the first", transfers(plan, user, &times, 60))
+            (
+                "the last export comes five minutes after the first",
+                transfers(plan, user, &times, 60),
+            )
         }
         (_, 0) => {
             let parts = [limit / 2, limit / 4, limit - 1 - limit / 2 - limit / 4];

@@ -34,8 +34,7 @@ fn attack(plan: &mut Plan) -> Option<Campaign> {
     };
     let user = plan.victim(first, ends, |_| true)?;
     let times = plan.times(n, first, span);
-    let mut steps: Vec<_> =
-        times.into_iter().map(|at| plan.step_at_desk(user, READ, at)).collect();
+    let mut steps: Vec<_> = times.into_iter().map(|at| plan.step_at_desk(user, READ, at)).collect();
     let mut expectations =
         vec![Expectation::alert(names::OFF_HOURS, "medium", Trip::Events(1)).from(starts)];
     if plan.draws.below(3) == 0 {

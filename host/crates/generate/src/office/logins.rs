@@ -110,11 +110,7 @@ fn burst(plan: &mut Plan, address: u32, first: i64) -> Option<Vec<Step>> {
     Some(steps)
 }
 
-fn near_burst(
-    plan: &mut Plan,
-    address: u32,
-    first: i64,
-) -> Option<(Vec<Step>, Vec<Expectation>)> {
+fn near_burst(plan: &mut Plan, address: u32, first: i64) -> Option<(Vec<Step>, Vec<Expectation>)> {
     let allowed = FAILURES_ALLOWED as u32;
     let (why, times) = match plan.draws.below(3) {
         0 => {
@@ -155,11 +151,7 @@ fn spray(plan: &mut Plan, address: u32, first: i64) -> Option<Vec<Step>> {
     Some(steps)
 }
 
-fn near_spray(
-    plan: &mut Plan,
-    address: u32,
-    first: i64,
-) -> Option<(Vec<Step>, Vec<Expectation>)> {
+fn near_spray(plan: &mut Plan, address: u32, first: i64) -> Option<(Vec<Step>, Vec<Expectation>)> {
     let n_users = SPRAY_USERS as u32;
     let targets = plan.accounts.take(2 * n_users, first, first + HOUR)?;
     let (few, others) = targets.split_at(SPRAY_USERS);
@@ -173,13 +165,18 @@ fn near_spray(
         1 => {
             let mut times = plan.times(n_users - 1, first, SPRAY_SPAN - 1);
             times.push(first + SPRAY_SPAN);
-            ("the fifth user fails 20 minutes after the first", one_each(plan, address, few, &times))
+            (
+                "the fifth user fails 20 minutes after the first",
+                one_each(plan, address, few, &times),
+            )
         }
         _ => {
             // Behind the address of a hotel at the start of a conference: those who succeed first.
             let times = plan.times(n_users, first, 5 * MINUTE);
             let mut steps = one_each(plan, address, others, &times);
-            steps.iter_mut().for_each(|step| step.deed.failed = false);
+            for step in &mut steps {
+                step.deed.failed = false;
+            }
             let times = plan.times(n_users, first + 6 * MINUTE, 10 * MINUTE);
             steps.extend(one_each(plan, address, few, &times));
             ("as many users succeed as fail", steps)

@@ -86,7 +86,8 @@ fn all_holidays(first_year: i64, last_year: i64) -> String {
 }
 
 fn config(people: &People) -> String {
-    let works_at_night = |profile: &Profile| matches!(profile.kind, Kind::NightShift | Kind::Service);
+    let works_at_night =
+        |profile: &Profile| matches!(profile.kind, Kind::NightShift | Kind::Service);
     let at_night = (0..).zip(&people.profiles).filter(|(_, profile)| works_at_night(profile));
     let at_night: Vec<_> = at_night.map(|(user, _)| format!("\"{}\"", user_id(user))).collect();
     format!(

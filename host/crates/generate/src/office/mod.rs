@@ -102,7 +102,7 @@ struct Running {
 }
 
 impl Office {
-    pub(crate) fn new(settings: &Settings) -> Self {
+    pub(crate) fn new(settings: Settings) -> Self {
         let seed = settings.seed;
         let start = settings.start.as_microsecond().clamp(EARLIEST, LATEST);
         let n_people = settings.users.clamp(Settings::OFFICE_USERS_MIN, PEOPLE_MAX);
@@ -112,8 +112,7 @@ impl Office {
         let persons: Vec<_> = people.profiles.iter().map(new_person).collect();
         let next = (0..).zip(&persons).map(|(user, person)| Reverse((person.next, user)));
         let mut attack_draws = Draws::new(seed, Stream::Attacks);
-        let agenda =
-            Agenda::new(settings.attacks.clone(), settings.intensity, &mut attack_draws);
+        let agenda = Agenda::new(settings.attacks, settings.intensity, &mut attack_draws);
         Self {
             start,
             intensity: settings.intensity,

@@ -18,7 +18,8 @@ fn attack(plan: &mut Plan) -> Option<Campaign> {
     // Nobody yet or nobody any more, where there is one, is harder to tell than nobody ever.
     let (user, at, severity) = match plan.draws.below(4) {
         0 => {
-            let is_former = |profile: &Profile| profile.admin.0 == i64::MIN && profile.admin.1 <= soon;
+            let is_former =
+                |profile: &Profile| profile.admin.0 == i64::MIN && profile.admin.1 <= soon;
             (plan.victim(soon, soon + HOUR, is_former)?, soon, "medium")
         }
         1 => {
@@ -77,8 +78,7 @@ fn turning(plan: &mut Plan, edge: impl Fn((i64, i64)) -> i64) -> Option<(u32, i6
         profile.role != Role::Admin && (soon..latest).contains(&edge(profile.admin))
     };
     let profiles = &plan.people.profiles;
-    let edges: Vec<_> =
-        (0..).zip(profiles).filter(|(_, profile)| is_ahead(profile)).collect();
+    let edges: Vec<_> = (0..).zip(profiles).filter(|(_, profile)| is_ahead(profile)).collect();
     let (user, profile) = match edges.len() {
         0 => return None,
         n => edges[plan.draws.below(n as u32) as usize],

@@ -7,6 +7,8 @@ use crate::rules::{ADDRESSES_ALLOWED, HOUR, MINUTE, WINDOW_US, names};
 
 use super::campaign::{Campaign, Plan, Step, user_id};
 
+/// Logins of an hour: not an unusual number by themselves.
+const ADDRESSES_MAX: u32 = 20;
 const SPAN_MIN: i64 = 5 * MINUTE;
 const SPAN_MAX: i64 = 55 * MINUTE;
 
@@ -19,7 +21,7 @@ pub(crate) fn plan(is_near_miss: bool, plan: &mut Plan) -> Option<Campaign> {
 }
 
 fn attack(plan: &mut Plan, user: u32, first: i64) -> Option<(Vec<Step>, Expectation)> {
-    let n = plan.above(ADDRESSES_ALLOWED as u32 + 1);
+    let n = plan.above(ADDRESSES_ALLOWED as u32 + 1).min(ADDRESSES_MAX);
     let span = SPAN_MIN + plan.draws.micros(SPAN_MAX - SPAN_MIN);
     let mut steps = Vec::new();
     for at in plan.times(n, first, span) {
@@ -62,10 +64,7 @@ fn near_miss(plan: &mut Plan, user: u32, first: i64) -> Option<(Vec<Step>, Expec
                 step
             });
             let why = "six addresses of one /64, and one other";
-            return Some((
-                steps.collect(),
-                Expectation::silence(names::IP_SPREAD, "medium", why),
-            ));
+            return Some((steps.collect(), Expectation::silence(names::IP_SPREAD, "medium", why)));
         }
     };
     let steps = visits.into_iter().map(|(at, address)| plan.step(user, address, at)).collect();

@@ -146,8 +146,7 @@ impl Agenda {
         running.n_done += 1;
         let campaign = &mut running.campaign;
         let user = self.draws.pick(&campaign.targets);
-        let seen =
-            Seen { index, at: due, user, action: LOGIN, failed: true, place: 0, rows: 0 };
+        let seen = Seen { index, at: due, user, action: LOGIN, failed: true, place: 0, rows: 0 };
         campaign.tracker.see(seen, &mut self.labels);
         let deed =
             Deed { at: due, user: user as usize, ip: campaign.ip.clone(), agent: campaign.agent };

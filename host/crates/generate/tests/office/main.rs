@@ -8,7 +8,9 @@ mod oracle;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use audit_generate::{Attack, Disorder, Generator, Intensity, Label, Outcome, Population, Settings};
+use audit_generate::{
+    Attack, Disorder, Generator, Intensity, Label, Outcome, Population, Settings,
+};
 
 use events::{Event, Stream, fingerprint};
 use oracle::{MINUTE, RULES};
@@ -35,7 +37,7 @@ fn check(settings: Settings) -> Stream {
             let labels = stream.labels.iter().filter(move |label| label.expect == outcome);
             labels.filter(|label| label.rule == *rule)
         };
-        let mut explained = BTreeSet::new();
+        let mut explained: BTreeSet<u64> = BTreeSet::new();
         for label in of_rule(Outcome::Alert) {
             let has_guilty = label.events.iter().any(|index| guilty.contains(index));
             assert!(has_guilty, "nothing to alert on: {label:?}, {context}");
@@ -103,11 +105,13 @@ fn seven_weeks_have_every_attack_and_every_near_miss() {
     let counts = counts(&stream);
     for (rule, _) in RULES {
         let n = |outcome| counts.get(&((*rule).to_owned(), outcome)).copied().unwrap_or(0);
-        let n_near_misses_min = if rule.ends_with("-escalated") || rule.ends_with("-critical") { 0 } else { 8 };
+        let n_near_misses_min =
+            if rule.ends_with("-escalated") || rule.ends_with("-critical") { 0 } else { 8 };
         assert!(n(Outcome::Alert) >= 5, "{rule}: {counts:?}");
         assert!(n(Outcome::Silence) >= n_near_misses_min, "{rule}: {counts:?}");
     }
-    let whys: BTreeSet<_> = stream.labels.iter().filter_map(|label| label.near_miss.clone()).collect();
+    let whys: BTreeSet<_> =
+        stream.labels.iter().filter_map(|label| label.near_miss.clone()).collect();
     assert_eq!(whys.len(), 22, "{whys:#?}");
 }
 

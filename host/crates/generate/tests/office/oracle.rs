@@ -78,12 +78,16 @@ fn sprays(stream: &Stream) -> Vec<u64> {
 /// Successes from an address within three hours of an attack: the time at which one of the rules above
 /// trips is that of the last event of the first window that passes.
 fn successes(stream: &Stream) -> Vec<u64> {
-    let attacks: BTreeSet<_> = [bursts(stream, 6, HOUR), sprays(stream)].concat().into_iter().collect();
+    let attacks: BTreeSet<_> =
+        [bursts(stream, 6, HOUR), sprays(stream)].concat().into_iter().collect();
     let logins = stream.by(|event| event.ip.clone(), is_login);
     let mut guilty = Vec::new();
     for group in logins.values() {
-        let times: Vec<_> =
-            group.iter().filter(|e| e.failed && attacks.contains(&e.index)).map(|e| e.judged).collect();
+        let times: Vec<_> = group
+            .iter()
+            .filter(|e| e.failed && attacks.contains(&e.index))
+            .map(|e| e.judged)
+            .collect();
         for event in group.iter().filter(|event| !event.failed) {
             let before = times.iter().filter(|at| **at < event.judged).count();
             let is_near = times.iter().any(|at| (0..3 * HOUR).contains(&(event.judged - at)));
