@@ -32,4 +32,4 @@ pub use episode::{Episode, Episodes, Incident, Outbreak};
 pub use event::{Event, EventColumns, is_one_of, key};
 pub use hash::stable_hash;
 pub use keyed::{Keyed, Limits, Remembered};
-pub use spans::{first_of_count, first_of_distinct, first_of_weight};
+pub use spans::{first_of_count, first_of_distinct, first_of_weight, n_distinct_near};
