@@ -208,7 +208,8 @@ mod tests {
                 "}".repeat(levels)
             )
         };
-        assert!(names(&nested(8)) && !names(&nested(9)));
+        // Eight objects within one another, and nine.
+        assert!(names(&nested(7)) && !names(&nested(8)));
         let padded = |bytes: usize| {
             format!(r#"{{"pad": "{}", "granted_to": "user_001"}}"#, "x".repeat(bytes))
         };

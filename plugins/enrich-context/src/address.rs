@@ -205,7 +205,7 @@ mod tests {
             &long,
         ];
         for text in texts {
-            assert_eq!(class(text.as_bytes()), "invalid", "{:.20}", text);
+            assert_eq!(class(text.as_bytes()), "invalid", "{text:.20}");
         }
         assert_eq!(class(&[0xff, 0xfe]), "invalid");
     }

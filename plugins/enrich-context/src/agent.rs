@@ -115,6 +115,9 @@ pub(crate) fn family(text: &[u8]) -> Family {
 
 /// The family that one word speaks for: `Chrome/120.0`, `bingbot/2.0`.
 fn of_product(word: &[u8]) -> Family {
+    if !word.first().is_some_and(u8::is_ascii_alphabetic) {
+        return Family::Other;
+    }
     let product = word.split(|&byte| byte == b'/').next().unwrap_or(word);
     let mut lower = [0; PRODUCT_BYTES_MAX];
     let Some(lower) = lower.get_mut(..product.len()) else {
@@ -126,14 +129,42 @@ fn of_product(word: &[u8]) -> Family {
     if is_bot(lower) {
         return Family::Bot;
     }
-    let found = PRODUCTS.binary_search_by(|(name, _)| name.as_bytes().cmp(lower));
-    found.map_or(Family::Other, |at| PRODUCTS[at].1)
+    // Numbers compare faster than text, and few products begin alike.
+    let start = start_of(lower);
+    let first = STARTS.partition_point(|other| *other < start);
+    let same = STARTS.iter().zip(PRODUCTS).skip(first).take_while(|(other, _)| **other == start);
+    let mut found = same.filter(|(_, (name, _))| name.as_bytes() == lower);
+    found.next().map_or(Family::Other, |(_, (_, family))| *family)
+}
+
+/// The first eight bytes of each product, in the same order.
+const STARTS: [u64; PRODUCTS.len()] = {
+    let mut starts = [0; PRODUCTS.len()];
+    let mut at = 0;
+    while at < starts.len() {
+        starts[at] = start_of(PRODUCTS[at].0.as_bytes());
+        at += 1;
+    }
+    starts
+};
+
+/// The first eight bytes as a number that orders as they do.
+const fn start_of(product: &[u8]) -> u64 {
+    let (mut start, mut at) = (0, 0);
+    while at < 8 {
+        let byte = if at < product.len() { product[at] } else { 0 };
+        start = start << 8 | byte as u64;
+        at += 1;
+    }
+    start
 }
 
 /// `Googlebot`, `AdsBot-Google`, `Baiduspider`. A phone of the brand Cubot is none.
 fn is_bot(product: &[u8]) -> bool {
-    let ends = [&b"bot"[..], b"spider", b"crawler"].iter().any(|end| product.ends_with(end));
-    (ends || product.windows(4).any(|part| part == b"bot-")) && product != b"cubot"
+    let is_named = product.split(|&byte| byte == b'-').any(|part| part.ends_with(b"bot"));
+    (is_named && product != b"cubot")
+        || product.ends_with(b"spider")
+        || product.ends_with(b"crawler")
 }
 
 #[cfg(test)]

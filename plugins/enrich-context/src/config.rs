@@ -76,10 +76,12 @@ impl Settings {
             let message = format!("{} is not in the range 0s to {FUTURE_MAX}", file.max_future);
             return Err(ConfigError::new("max-future", message));
         }
-        let networks =
-            [("network-name", &file.network_name), ("network-class", &file.network_class)];
-        needs("networks", &file.networks, &networks)?;
-        needs("roles", &file.roles, &[("role-column", &file.role_column)])?;
+        let networks = [
+            ("network-name", file.network_name.as_ref()),
+            ("network-class", file.network_class.as_ref()),
+        ];
+        needs("networks", file.networks.as_ref(), &networks)?;
+        needs("roles", file.roles.as_ref(), &[("role-column", file.role_column.as_ref())])?;
         Ok(Self {
             hours: Hours::from_keys(Keys {
                 calendar: file.calendar.as_deref(),
@@ -131,8 +133,8 @@ impl Roles {
 /// Refuses keys that say something about a table that is not named.
 fn needs(
     table: &str,
-    name: &Option<String>,
-    keys: &[(&str, &Option<String>)],
+    name: Option<&String>,
+    keys: &[(&str, Option<&String>)],
 ) -> Result<(), ConfigError> {
     match keys.iter().find(|(_, value)| value.is_some()) {
         Some((key, _)) if name.is_none() => {

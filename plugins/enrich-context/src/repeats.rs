@@ -32,8 +32,8 @@ impl Repeats {
                 return NULL;
             };
             let place = &mut places[hash(value) as usize % PLACES];
-            let is_it = |&&first: &&usize| column.get(first) == Some(value);
-            if rows.get(*place as usize).filter(is_it).is_none() {
+            let known = rows.get(*place as usize);
+            if known.is_none_or(|&first| column.get(first) != Some(value)) {
                 *place = rows.len() as u32;
                 rows.push(row);
             }

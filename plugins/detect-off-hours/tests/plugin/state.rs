@@ -81,7 +81,7 @@ fn what_is_kept_is_bounded() {
     let mut detector = detector(r#"{"state-bytes-max": 1048576, "min-events": 1000000}"#);
     for round in 0..40 {
         let rows: Vec<Access> = (0..1_000)
-            .map(|index| read(&format!("user_{}_{index}", round), 22 * HOUR + index * MINUTE / 100))
+            .map(|index| read(&format!("user_{round}_{index}"), 22 * HOUR + index * MINUTE / 100))
             .collect();
         judge(&mut detector, &rows);
         assert!(detector.snapshot().len() < 1 << 20);
