@@ -3,8 +3,6 @@
 use audit_detect::{Limits, STATE_BYTES_DEFAULT, in_range, limits, not_empty};
 use audit_plugin_sdk::{Config, ConfigError, Span, serde};
 
-use crate::history::DAY_HOURS;
-
 /// JSON Schema of the configuration.
 pub(crate) const SCHEMA: &str = include_str!("schema.json");
 
@@ -44,8 +42,8 @@ struct File {
 
 impl Default for File {
     fn default() -> Self {
-        let actions =
-            ["data_read", "data_write", "data_delete", "query_execute", "data_download"].into_iter();
+        let actions = ["data_read", "data_write", "data_delete", "query_execute", "data_download"]
+            .into_iter();
         Self {
             actions: actions.chain(["data_export"]).map(str::to_owned).collect(),
             ignore_users: Vec::new(),
@@ -80,11 +78,11 @@ pub(crate) struct Settings {
     pub(crate) kept_min: u32,
     /// More than so many times the limit are urgent.
     pub(crate) high_ratio: f64,
-    /// How far an hour is compared with those before it.
+    /// How many days an hour is compared with.
     pub(crate) history_days: i32,
     /// For messages.
     pub(crate) history_min: Span,
-    pub(crate) history_min_hours: i64,
+    pub(crate) history_min_days: i64,
     /// The least limit while less than `history_min` is known.
     pub(crate) fallback: u32,
     pub(crate) max_late_micros: i64,
@@ -124,7 +122,7 @@ impl Settings {
             high_ratio: file.high_ratio,
             history_days: whole(file.history, DAY_MICROS),
             history_min: file.history_min,
-            history_min_hours: file.history_min.micros() / HOUR_MICROS,
+            history_min_days: whole(file.history_min, DAY_MICROS).into(),
             fallback: file.fallback,
             max_late_micros: file.max_late.micros(),
             max_future_micros: file.max_future.micros(),
@@ -138,14 +136,9 @@ impl Settings {
     pub(crate) fn kept_days(&self) -> i32 {
         self.history_days + 1
     }
-
-    /// How many hours back the first comparable hour lies.
-    pub(crate) fn history_hours(&self) -> i64 {
-        i64::from(self.history_days * DAY_HOURS)
-    }
 }
 
-/// A span in units, the last one begun counted. The range was checked, so it fits.
+/// A span in units, one that is not full included. The range was checked, so it fits.
 fn whole(span: Span, unit_micros: i64) -> i32 {
     (span.micros() / unit_micros + i64::from(span.micros() % unit_micros > 0)) as i32
 }

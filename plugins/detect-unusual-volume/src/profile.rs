@@ -104,27 +104,38 @@ impl Profile {
         self.judge(at, event, settings)
     }
 
-    /// What is usual in an hour: the same hour of the day, the one before it and the one after it, on
+    /// What is usual in an hour: by the same hour of the day, the one before it and the one after it, on
     /// each day of history that is known.
+    ///
+    /// Days off would pull the median down and make the spread wide: days without any event are left
+    /// out, as long as enough days remain. A day is what lies twelve hours around the hour of the day, so
+    /// that no time zone is needed.
     fn baseline(&self, hour: i32, settings: &Settings) -> Baseline {
-        let age_max = settings.history_hours() + 1;
-        let is_comparable = |other: i64| {
-            let age = i64::from(hour) - other;
-            let of_day = age.rem_euclid(i64::from(DAY_HOURS));
-            let is_near = of_day <= 1 || of_day == i64::from(DAY_HOURS) - 1;
-            is_near && age > 1 && age <= age_max && other >= i64::from(self.since)
-        };
-        let earliest = (i64::from(hour) - age_max).max(self.since.into());
-        let n_comparable = (earliest..i64::from(hour)).filter(|&other| is_comparable(other)).count();
-        let hours = self.history.hours().filter(|&(other, _)| is_comparable(other.into()));
-        let counts: Vec<u32> = hours.map(|(_, count)| count).collect();
-        let n_zeros = n_comparable.saturating_sub(counts.len());
+        let day_hours = i64::from(DAY_HOURS);
+        let known_hours = i64::from(hour) - i64::from(self.since);
+        let n_known = (known_hours / day_hours).clamp(0, settings.history_days.into());
+        let mut counts = Vec::with_capacity(3 * settings.history_days as usize);
+        let mut active_days = 0_u128;
+        for (other, count) in self.history.hours() {
+            let age = i64::from(hour) - i64::from(other);
+            let days = (age + day_hours / 2).div_euclid(day_hours);
+            if !(1..=n_known).contains(&days) {
+                continue;
+            }
+            active_days |= 1 << days;
+            if (age - days * day_hours).abs() <= 1 {
+                counts.push(count);
+            }
+        }
+        let n_days =
+            i64::from(active_days.count_ones()).max(n_known.min(settings.history_min_days));
+        let n_zeros = (3 * n_days as usize).saturating_sub(counts.len());
         Baseline::of(counts, n_zeros)
     }
 
     /// Whether enough is known before an hour to judge it by that alone.
     fn is_known(&self, hour: i32, settings: &Settings) -> bool {
-        i64::from(hour) - i64::from(self.since) >= settings.history_min_hours
+        i64::from(hour) - i64::from(self.since) >= settings.history_min_days * i64::from(DAY_HOURS)
     }
 
     /// The greatest count of an hour that is not unusual.
@@ -132,8 +143,10 @@ impl Profile {
         let baseline = self.baseline(hour, settings);
         let floor = f64::from(settings.floor);
         // Hours that were all alike say nothing about the spread.
-        let by_score =
-            if baseline.spread > 0.0 { baseline.limit(settings.score) } else { baseline.median + floor };
+        let by_score = match baseline.spread {
+            0.0 => baseline.median + floor - 1.0,
+            _ => baseline.limit(settings.score),
+        };
         let limit = by_score.max(baseline.median * settings.ratio).max(floor - 1.0);
         // Saturates.
         let limit = limit as u32;

@@ -42,12 +42,7 @@ pub(crate) fn reads(user: &str, hour: i64, count: u32) -> Vec<Row> {
 }
 
 /// The reads of some days: so many in each hour of a day.
-pub(crate) fn days(
-    user: &str,
-    from: i64,
-    until: i64,
-    count: impl Fn(i64, i64) -> u32,
-) -> Vec<Row> {
+pub(crate) fn days(user: &str, from: i64, until: i64, count: impl Fn(i64, i64) -> u32) -> Vec<Row> {
     let hours = (from * 24..until * 24).map(|hour| (hour, count(hour / 24, hour % 24)));
     hours.flat_map(|(hour, count)| reads(user, hour * HOUR, count)).collect()
 }

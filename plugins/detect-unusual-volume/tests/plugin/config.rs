@@ -49,6 +49,7 @@ fn it_reads_what_it_needs() {
         "source_offset",
     ];
     assert_eq!(detector.reads(), expected);
-    let widest = r#"{"history": "90d", "history-min": "90d", "max-late": "12h", "max-future": "6h"}"#;
+    let widest =
+        r#"{"history": "90d", "history-min": "90d", "max-late": "12h", "max-future": "6h"}"#;
     assert!(Detection::<DetectUnusualVolume>::new(widest).is_ok());
 }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::common::{DAY, HOUR, Random, Row, SECOND, START, detector, judge, read};
+use crate::common::{HOUR, Random, Row, SECOND, START, detector, judge, read};
 
 const N_USERS: u64 = 200;
 const N_DAYS: i64 = 60;
@@ -97,7 +97,7 @@ fn simulate(seed: u64) -> (Vec<Row>, BTreeMap<(String, i64), u32>) {
             }
             let mut count = poisson(user.rate(hour, activity), &mut random);
             if hour == attacked {
-                count += poisson(user.peak * 5.0, &mut random);
+                count += (user.peak * 5.0) as u32;
                 attacks.insert((user.name.clone(), hour), count);
             }
             counts.insert((hour, index), count);

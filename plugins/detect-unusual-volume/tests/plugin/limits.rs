@@ -10,7 +10,7 @@ use crate::common::{
 /// The count at which the reads of an hour raise the first alert, and that limit by the alert.
 fn first_alert(config: &str, history: &[Row], hour: i64) -> Option<Alert> {
     let mut detector = detector(config);
-    assert_eq!(judge(&mut detector, history), []);
+    assert_eq!(told(&judge(&mut detector, history)), []);
     judge(&mut detector, &reads("user_001", hour * HOUR, 3_600)).into_iter().next()
 }
 
@@ -35,11 +35,11 @@ fn the_limit_is_that_of_the_modified_z_score() {
 
 #[test]
 fn where_the_median_deviation_is_nothing_the_mean_one_decides() {
-    // 200 on every seventh day: 9 of 63 comparable hours, so that most deviations are 0.
-    let history = days("user_001", 0, 21, |day, _| if day % 7 == 0 { 200 } else { 0 });
-    let alert = first_alert(r#"{"ratio": 1}"#, &history, 22 * 24 + 12).expect("an alert");
+    // 200 on every seventh day: 6 of 42 comparable hours, so that most deviations are 0.
+    let history = days("user_001", 0, 14, |day, _| if day % 7 == 0 { 200 } else { 0 });
+    let alert = first_alert(r#"{"ratio": 1}"#, &history, 14 * 24 + 12).expect("an alert");
     assert_eq!(label(&alert, "usual"), Some("0"));
-    let limit = (3.5 * 1.253_314 * 200.0 * 9.0 / 63.0_f64).floor() as u64;
+    let limit = (3.5 * 1.253_314 * 200.0 * 6.0 / 42.0_f64).floor() as u64;
     assert_eq!(alert.count, limit + 1);
 }
 
@@ -48,8 +48,8 @@ fn where_all_hours_are_alike_the_floor_is_added() {
     let history = days("user_001", 0, 21, |_, _| 100);
     let alert = |config| first_alert(config, &history, 21 * 24 + 12).expect("an alert").count;
     // 100 is kept as 100: 25 times 4.
-    assert_eq!(alert(r#"{"ratio": 1}"#), 131);
-    assert_eq!(alert(r#"{"ratio": 1, "floor": 50}"#), 151);
+    assert_eq!(alert(r#"{"ratio": 1}"#), 130);
+    assert_eq!(alert(r#"{"ratio": 1, "floor": 50}"#), 150);
     assert_eq!(alert("{}"), 251, "2.5 times the median");
 }
 
@@ -76,8 +76,8 @@ fn hours_without_events_count_as_none() {
 fn neighbouring_hours_are_comparable() {
     let mut detector = experienced(&["user_001"]);
     // An hour before and after work, as when the clocks change.
-    assert_eq!(judge(&mut detector, &reads("user_001", 21 * DAY + 8 * HOUR, 45)), []);
-    assert_eq!(judge(&mut detector, &reads("user_001", 21 * DAY + 17 * HOUR, 45)), []);
+    assert_eq!(told(&judge(&mut detector, &reads("user_001", 21 * DAY + 8 * HOUR, 45))), []);
+    assert_eq!(told(&judge(&mut detector, &reads("user_001", 21 * DAY + 17 * HOUR, 45))), []);
     let two_before = judge(&mut detector, &reads("user_001", 22 * DAY + 7 * HOUR, 45));
     assert_eq!(two_before.len(), 1);
 }
@@ -150,8 +150,10 @@ fn an_alert_says_what_happened() {
         .map(|index| Position { partition: 3, offset: last / SECOND - index * 18 })
         .collect();
     assert_eq!(alert.events, newest);
-    let expected =
-        format!("{} data_read events of one user within an hour, where up to {limit} are", limit + 1);
+    let expected = format!(
+        "{} data_read events of one user within an hour, where up to {limit} are",
+        limit + 1
+    );
     assert!(alert.message.starts_with(&expected), "{}", alert.message);
     assert!(!alert.message.contains("user_001"));
 }
@@ -178,7 +180,8 @@ fn an_hour_is_told_once_and_once_more_when_it_is_urgent() {
     assert_eq!(alerts[0].severity, Severity::High);
 }
 
-/// Five times as much as usual, day after day: it is unusual for more than a week.
+/// Five times as much as usual, day after day: it is unusual for more than a week, by which time it was
+/// told more than forty times.
 #[test]
 fn an_attack_does_not_become_usual_fast() {
     let mut detector = experienced(&["user_001"]);
@@ -186,12 +189,12 @@ fn an_attack_does_not_become_usual_fast() {
     let first = alerts.iter().filter(|alert| alert.rule == "unusual-volume");
     let told: Vec<i64> = first.map(|alert| (alert.window_start - START) / DAY).collect();
     let of_day = |day| told.iter().filter(|&&other| other == day).count();
-    for day in (21..33).filter(|day| day % 7 < 5) {
-        assert!(of_day(day) >= 6, "day {day}: {} of 8 hours", of_day(day));
-    }
+    let by_day: Vec<usize> = (21..42).filter(|day| day % 7 < 5).map(of_day).collect();
+    assert_eq!(by_day[..4], [8; 4], "{by_day:?}");
+    assert!(by_day[..7].iter().all(|&n_hours| n_hours >= 5), "{by_day:?}");
 }
 
-/// An employee who comes back from two weeks of holiday has done nothing wrong.
+/// Somebody who comes back from weeks of holiday has done nothing wrong.
 #[test]
 fn holidays_are_not_unusual() {
     for n_days in [1, 7, 11, 16, 23, 40] {
@@ -219,7 +222,8 @@ fn rows_that_cannot_be_counted_are_told_to_the_log() {
     let no_user = Row { user: None, ..read("a", 0) };
     let no_time = Row { time: None, ..read("a", 0) };
     let no_kafka_time = Row { received: None, ..read("a", 0) };
-    let no_clock = Row { received: Some(i64::MAX - START), time: Some(i64::MAX - START), ..read("a", 0) };
+    let no_clock =
+        Row { received: Some(i64::MAX - START), time: Some(i64::MAX - START), ..read("a", 0) };
     let mut rows = vec![no_user, no_time, no_kafka_time, no_clock, read("a", 0)];
     rows.extend(reads("backup", 0, 50));
     assert_eq!(judge(&mut detector, &rows), []);
@@ -237,19 +241,24 @@ fn batches_change_nothing() {
         let mut random = Random(seed);
         let mut rows = Vec::new();
         for hour in 0..600 {
+            let is_burst = random.below(9) == 0;
+            let n_users = if is_burst { 1 } else { 4 };
             for _ in 0..random.below(40) {
-                let shift = [0, 0, 0, 0, -HOUR, -3 * HOUR, HOUR, 40 * DAY][random.below(8) as usize];
+                let shift =
+                    [0, 0, 0, 0, -HOUR, -3 * HOUR, HOUR, 40 * DAY][random.below(8) as usize];
                 let received = hour * HOUR + random.below(3_600) as i64 * SECOND;
-                let user = ["a", "b", "c", "d"][random.below(4) as usize];
+                let user = ["a", "b", "c", "d"][random.below(n_users) as usize];
                 let partition = random.below(3) as i32;
                 let time = Some(received + shift);
                 rows.push(Row { time, partition, ..read(user, received) });
             }
         }
-        let config = r#"{"floor": 9, "fallback": 12, "history": "7d", "history-min": "3d", "max-keys": 3}"#;
+        let config =
+            r#"{"floor": 9, "fallback": 12, "history": "7d", "history-min": "3d", "max-keys": 3}"#;
         let expected = judge_by(&mut detector(config), &rows, 4_096);
-        assert!(expected.iter().any(|alert| alert.rule == "unusual-volume"), "seed {seed}");
-        assert!(expected.iter().any(|alert| alert.rule == "state-evicted"), "seed {seed}");
+        for rule in ["unusual-volume", "state-evicted"] {
+            assert!(expected.iter().any(|alert| alert.rule == rule), "seed {seed} has no {rule}");
+        }
         for batch_rows in [1, 7, 1_000] {
             let alerts = judge_by(&mut detector(config), &rows, batch_rows);
             assert_eq!(alerts, expected, "seed {seed}, batches of {batch_rows}");

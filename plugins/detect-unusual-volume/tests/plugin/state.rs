@@ -3,8 +3,8 @@
 use audit_plugin_sdk::{RestoreError, Severity};
 
 use crate::common::{
-    DAY, HOUR, MINUTE, Random, Row, SECOND, days, detector, experienced, judge, office, read, reads,
-    told,
+    DAY, HOUR, MINUTE, Random, Row, SECOND, days, detector, experienced, judge, office, read,
+    reads, told,
 };
 
 /// Small numbers, so that a few rows are a history.

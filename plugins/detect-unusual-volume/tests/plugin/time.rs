@@ -6,9 +6,9 @@ use crate::common::{
     DAY, HOUR, MINUTE, Row, days, detector, experienced, judge, office, read, reads, told,
 };
 
-/// The attack that must be found whatever happened before: 300 reads in the given hour.
+/// The attack that must be found whatever happened before: five times as much as usual.
 fn attack(hour: i64) -> Vec<Row> {
-    reads("user_001", hour * HOUR, 300)
+    reads("user_001", hour * HOUR, 200)
 }
 
 const NOON: i64 = 21 * 24 + 12;
@@ -21,7 +21,8 @@ fn a_forged_future_time_changes_nothing() {
         let forged = Row { time: Some(at.saturating_add(ahead)), ..read("user_001", at) };
         assert_eq!(judge(&mut detector, &[forged]), []);
         // What is usual stays so, and what is not does not.
-        let morning = days("user_001", 21, 22, |day, hour| if hour < 12 { office(day, hour) } else { 0 });
+        let morning =
+            days("user_001", 21, 22, |day, hour| if hour < 12 { office(day, hour) } else { 0 });
         assert_eq!(judge(&mut detector, &morning), [], "{ahead} ahead");
         assert_eq!(judge(&mut detector, &attack(NOON)).len(), 1, "{ahead} ahead");
     }
@@ -87,15 +88,15 @@ fn a_clock_that_steps_back_changes_nothing() {
 /// The broker's clock goes back as well: hours that are over get events again.
 #[test]
 fn a_broker_whose_clock_steps_back_mutes_nothing() {
-    for back in [HOUR, 6 * HOUR, 3 * DAY] {
+    for back in [HOUR, 6 * HOUR, DAY] {
         let mut detector = experienced(&["user_001"]);
         assert_eq!(told(&judge(&mut detector, &days("user_001", 21, 24, office))), []);
-        // It is Wednesday evening, and the clock shows less.
-        let now = 23 * DAY + 17 * HOUR - back;
+        // It is late on Wednesday, and the clock shows less.
+        let now = 23 * DAY + 16 * HOUR - back;
         let usual: Vec<Row> = reads("user_001", now, 40);
-        assert_eq!(told(&judge(&mut detector, &usual)).len(), usize::from(now % DAY < 8 * HOUR));
-        let found = judge(&mut detector, &reads("user_001", now + HOUR, 300));
-        assert_eq!(found.len(), 1, "{back} back");
+        assert_eq!(told(&judge(&mut detector, &usual)), []);
+        let found = judge(&mut detector, &reads("user_001", now + HOUR, 200));
+        assert_eq!(told(&found)[0].0, "unusual-volume", "{back} back");
         // Hours that were over are not part of history twice.
         assert_eq!(told(&judge(&mut detector, &days("user_001", 24, 26, office))), []);
     }
@@ -147,7 +148,11 @@ fn late_events_count_where_they_belong() {
         assert_eq!(judge(&mut detector, &reads("user_001", night + HOUR, 20)), []);
         let alerts = judge(&mut detector, &late(by));
         assert_eq!(alerts.len(), expected, "{by} late");
-        assert!(alerts.iter().all(|alert| (alert.window_start, alert.count) == (crate::common::START + night, 30)));
+        assert!(
+            alerts.iter().all(
+                |alert| (alert.window_start, alert.count) == (crate::common::START + night, 30)
+            )
+        );
     }
     let mut strict = detector(r#"{"max-late": "0s", "fallback": 30}"#);
     assert_eq!(judge(&mut strict, &[late(1), reads("user_001", night, 30)].concat()), []);
@@ -163,7 +168,11 @@ fn forged_past_times_change_nothing() {
     let rows: Vec<Row> = (0..5_000)
         .flat_map(|index| {
             let back = 3 * HOUR + index * HOUR;
-            [forged("user_001", back), forged(&format!("made_up_{index}"), back), forged("x", i64::MAX / 2)]
+            [
+                forged("user_001", back),
+                forged(&format!("made_up_{index}"), back),
+                forged("x", i64::MAX / 2),
+            ]
         })
         .collect();
     assert_eq!(judge(&mut detector, &rows), []);
