@@ -13,8 +13,8 @@ pub(crate) use self::author::{
     BenchArgs, CheckArgs, GivenArgs, InspectArgs, KeyArgs, TestArgs, TryArgs,
 };
 pub(crate) use self::plugin::{
-    BuildArgs, HistoryArgs, Kind, Lang, ListArgs, NewArgs, PickArgs, PluginCommand, PromoteArgs,
-    RollbackArgs, TableArgs,
+    BuildArgs, HistoryArgs, Kind, Lang, ListArgs, NewArgs, PickArgs, PluginCommand, SwapArgs,
+    TableArgs,
 };
 
 /// Kafka audit events through WebAssembly plugins into an append-only Iceberg table, and alerts.
@@ -140,6 +140,9 @@ pub(crate) struct RunArgs {
     /// Where alerts go: stdout or file:PATH [default: stdout]
     #[arg(long, env = "AUDIT_HOST_ALERTS", value_name = "TARGET")]
     pub(crate) alerts: Option<String>,
+    /// Show counters to Prometheus at http://ADDRESS:PORT/metrics
+    #[arg(long, env = "AUDIT_HOST_METRICS", value_name = "ADDRESS:PORT")]
+    pub(crate) metrics: Option<String>,
     /// Print the configuration that results, secrets masked, and stop
     #[arg(long)]
     pub(crate) print_config: bool,

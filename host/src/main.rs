@@ -11,6 +11,7 @@ mod commands;
 mod feed;
 mod golden;
 mod logging;
+mod metrics;
 mod plugins;
 mod progress;
 mod wire;

@@ -16,6 +16,7 @@ pub(super) struct File {
     pub(super) table: Table,
     pub(super) run: Run,
     pub(super) alerts: Alerts,
+    pub(super) metrics: Metrics,
     pub(super) dead_letters: DeadLetters,
     pub(super) limits: Limits,
     #[serde(rename = "plugins")]
@@ -52,6 +53,12 @@ pub(super) struct Run {
     pub(super) trigger_interval: Option<String>,
     pub(super) duration: Option<String>,
     pub(super) until_end: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(super) struct Metrics {
+    pub(super) listen: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

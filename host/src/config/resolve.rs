@@ -1,6 +1,7 @@
 //! From flags, variables and file to typed settings, every default explicit.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -58,6 +59,7 @@ pub(crate) struct Settings {
     pub(crate) plugin_cache: PluginCache,
     pub(crate) watch_plugins: bool,
     pub(crate) shadow_report: Option<PathBuf>,
+    pub(crate) metrics: Option<SocketAddr>,
 }
 
 /// Flags and variables (clap has merged them) over the file over the defaults.
@@ -74,7 +76,7 @@ pub(crate) fn resolve(args: RunArgs) -> Result<Settings, Error> {
     };
     let wanted = places.wanted(&file)?;
     let catalog = catalog(&args, &file)?;
-    let File { kafka, table, run, alerts, dead_letters, limits, plugins_place, .. } = file;
+    let File { kafka, table, run, alerts, dead_letters, limits, plugins_place, metrics, .. } = file;
     let (duration, until_end) =
         end(args.duration.or(run.duration), args.until_end.or(run.until_end))?;
     let alerts = args.alerts.or(alerts.to).unwrap_or_else(|| "stdout".to_owned());
@@ -119,6 +121,7 @@ pub(crate) fn resolve(args: RunArgs) -> Result<Settings, Error> {
         plugin_cache: PluginCache::resolve(args.plugin_cache.or(plugins_place.cache).as_deref())?,
         watch_plugins: args.watch_plugins.or(plugins_place.watch).unwrap_or(true),
         shadow_report: args.shadow_report.or(plugins_place.shadow_report),
+        metrics: args.metrics.or(metrics.listen).as_deref().map(metrics_address).transpose()?,
     })
 }
 
@@ -311,6 +314,7 @@ impl Settings {
                 "duration": self.duration.map(format_duration), "until-end": self.until_end,
             },
             "alerts": { "to": self.alerts.to_string() },
+            "metrics": { "listen": self.metrics.map(|address| address.to_string()) },
             "dead-letters": { "payload": payload, "key-file": self.key_file },
             "limits": {
                 "max-record-bytes": self.max_record_bytes,
@@ -328,6 +332,11 @@ impl Settings {
         drop_nulls(&mut file);
         toml::to_string_pretty(&file).unwrap_or_else(|error| format!("# not printable: {error}\n"))
     }
+}
+
+fn metrics_address(given: &str) -> Result<SocketAddr, Error> {
+    let wrong = |_| value("--metrics", given, "must be ADDRESS:PORT, such as 127.0.0.1:9464");
+    given.parse().map_err(wrong)
 }
 
 fn shown_plugin(plugin: &PluginEntry) -> serde_json::Value {

@@ -148,7 +148,9 @@ impl Reloader {
         for (entry, step) in steps {
             match step {
                 Step::Keep(name) => places.push(Place::Keep(name)),
-                Step::Take(prepared) => {
+                Step::Take(mut prepared) => {
+                    // Others were prepared since. A failure comes again in the exchange, and is told there.
+                    let _ = self.control.catch_up(&mut prepared.plugin);
                     taken.push((entry, prepared.plugin.id().clone(), prepared.fingerprint));
                     places.push(Place::New(Box::new(prepared.plugin)));
                 }
@@ -193,11 +195,11 @@ impl Reloader {
         let origin = entry.origin();
         let current = running.iter().find(|plugin| plugin.origin == origin);
         let name = current.map(|plugin| plugin.id.name.clone());
+        let shown = name.clone().unwrap_or_else(|| entry.path.clone());
         let stay = || name.clone().map_or(Step::Skip, Step::Keep);
         let source = match load::source(entry, &self.wanted.keys) {
             Ok(source) => source,
             Err(error) => {
-                let shown = name.clone().unwrap_or_else(|| entry.path.clone());
                 let error = anyhow!(error);
                 self.refuse(&origin, &shown, &entry.path, &format!("{error:#}"), &error);
                 return stay();
@@ -206,7 +208,6 @@ impl Reloader {
         if entry.from_folder && entry.is_bare && self.configured.contains(&origin) {
             let error =
                 anyhow!("the file with its configuration is gone: put it back, or an empty one");
-            let shown = name.clone().unwrap_or_else(|| entry.path.clone());
             self.refuse(&origin, &shown, &entry.path, "no configuration", &error);
             return stay();
         }
@@ -228,7 +229,6 @@ impl Reloader {
                 Step::Take(Box::new(prepared))
             }
             Err(error) => {
-                let shown = name.clone().unwrap_or_else(|| entry.path.clone());
                 self.refuse(&origin, &shown, &entry.path, &print, &error);
                 stay()
             }
@@ -250,32 +250,14 @@ impl Reloader {
                 current.id.name
             );
         }
-        self.try_out(source, &mut plugin)?;
+        golden::prove(&self.engine, source).context("its own golden cases")?;
+        // What it cannot take over is known before anything is exchanged.
+        self.control.catch_up(&mut plugin).map_err(audit_core::Error::from)?;
         self.runtime
             .block_on(self.components.put(&plugin.id().sha256, &component))
             .map_err(audit_core::Error::from)
             .context("keeping the component beside the table")?;
         Ok(plugin)
-    }
-
-    /// Runs the golden cases that the component carries, and gives the candidate the state of the running
-    /// version as of the last epoch: so the exchange has little left to move.
-    fn try_out(&self, source: &PluginSource, plugin: &mut Plugin) -> Result<()> {
-        golden::prove(&self.engine, source).context("its own golden cases")?;
-        if plugin.state_version() == 0 {
-            return Ok(());
-        }
-        for state in self.control.states_of(&plugin.id().name) {
-            if state.partition.is_none() {
-                plugin.restore(&state).map_err(audit_core::Error::from)?;
-                continue;
-            }
-            // Each partition gets an instance of its own in the chain: this one only tries.
-            let mut trial =
-                Plugin::load(&self.engine, source.clone()).map_err(audit_core::Error::from)?;
-            trial.restore(&state).map_err(audit_core::Error::from)?;
-        }
-        Ok(())
     }
 
     /// Nothing leaves the chain while it runs, whatever became of its file or of the configuration: a file

@@ -222,7 +222,9 @@ fn exchanged(
     };
     let one = || -> Result<Duration> {
         let source = chains::source(&subject.component, &json!({}));
-        let place = Place::New(Box::new(Plugin::load(engine, source)?));
+        let mut plugin = Plugin::load(engine, source)?;
+        control.catch_up(&mut plugin)?;
+        let place = Place::New(Box::new(plugin));
         let done = control.arrange(vec![place], "a benchmark".to_owned());
         let done = done.context("the chain has ended")??;
         ensure!(done.n_retired() == 1, "nothing was exchanged");

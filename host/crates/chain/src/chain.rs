@@ -131,7 +131,6 @@ impl PluginChain {
                 slot.restore(state)?;
             }
         }
-        see(&self.view).states = states.to_vec();
         Ok(())
     }
 
@@ -383,7 +382,6 @@ impl Chain for PluginChain {
                 self.tell_lost(&blueprint, &why);
             }
         }
-        see(&self.view).states.clone_from(&states);
         Ok(states)
     }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 use audit_core::{ChangeKind, Counters, PluginChange, PluginId, Severity};
 
 use crate::chain::PluginChain;
-use crate::control::{Done, Place, Wish};
+use crate::control::{Done, LENT_FOR, Place, Wish};
 use crate::error::Error;
 use crate::plan;
 use crate::plugin::{Blueprint, Plugin};
@@ -36,6 +36,12 @@ impl PluginChain {
             Wish::Note(change) => {
                 self.note(*change);
                 Vec::new()
+            }
+            Wish::Lend { of, to } => {
+                let slot = self.slots.iter_mut().find(|slot| slot.name() == of);
+                // A plugin that is not here yet has no past, and who asked may have gone.
+                let _ = to.send(slot.map_or_else(Vec::new, |slot| slot.lend(LENT_FOR)));
+                return Ok(Done { pause: began.elapsed(), retired: Vec::new() });
             }
             Wish::StartShadow { of, candidate, reason } => {
                 self.start_shadow(&of, *candidate, &reason)?;
@@ -134,6 +140,7 @@ impl PluginChain {
             let kind = if before.is_some() { ChangeKind::Replaced } else { ChangeKind::Added };
             let id = before.as_ref().map(|before| before.blueprint.id.clone());
             self.record(kind, &blueprint, id, reason);
+            self.news.alerts.extend(slot.take_gained());
             Counters::add(&self.counters.plugin_changes, 1);
             if let Some(mut before) = before {
                 self.move_shadow(&mut before, &mut slot);

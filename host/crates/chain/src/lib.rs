@@ -8,6 +8,7 @@
 
 mod error;
 mod limits;
+mod memory;
 
 mod chain;
 mod control;

@@ -18,7 +18,9 @@ use crate::failure::Failure;
 use crate::imports::Keys;
 use crate::instance::Instance;
 use crate::limits::{Limits, OnError, Scope};
+use crate::memory::Memory;
 use crate::runner::Runner;
+use crate::slot::Lane;
 
 /// Bytes of a plugin's name and version.
 const NAME_BYTES_MAX: usize = 64;
@@ -106,6 +108,8 @@ pub(crate) struct Blueprint {
 pub struct Plugin {
     pub(crate) blueprint: Arc<Blueprint>,
     pub(crate) runner: Runner,
+    /// Instances that were brought to where those of a running version are.
+    pub(crate) lanes: BTreeMap<Lane, Runner>,
 }
 
 impl Plugin {
@@ -137,7 +141,7 @@ impl Plugin {
         let blueprint = Blueprint::of(source, sha256, description, binding, compiled)?;
         let blueprint = Arc::new(blueprint);
         let runner = Runner::new(Arc::clone(&blueprint), instance);
-        Ok(Self { blueprint, runner })
+        Ok(Self { blueprint, runner, lanes: BTreeMap::new() })
     }
 
     /// The plugin as it runs.
@@ -187,6 +191,16 @@ impl Plugin {
     /// Takes over what an earlier run remembered.
     pub fn restore(&mut self, state: &PluginState) -> Result<(), Error> {
         self.runner.restore(state.state_version, &state.bytes)
+    }
+
+    /// Goes to where the instances of a running version are. Gives how many rows it judged for it.
+    pub(crate) fn follow(&mut self, lent: &[(Lane, Memory)]) -> Result<usize, Error> {
+        let mut n_rows = 0;
+        for (lane, memory) in lent {
+            let idle = || Runner::idle(Arc::clone(&self.blueprint));
+            n_rows += self.lanes.entry(lane.clone()).or_insert_with(idle).follow(memory)?;
+        }
+        Ok(n_rows)
     }
 }
 

@@ -9,18 +9,19 @@ use arrow::array::{AsArray, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::Int32Type;
 use arrow::record_batch::RecordBatch;
-use audit_core::{PluginState, TopicPartition, schema};
+use audit_core::{Alert, PluginState, TopicPartition, schema};
 
 use crate::bisect::{self, Verdict};
 use crate::breaker::{Breaker, Turn, Way};
 use crate::error::Error;
 use crate::limits::Scope;
+use crate::memory::{Memory, Part};
 use crate::plugin::{Blueprint, Plugin};
-use crate::runner::{Part, Runner};
+use crate::runner::Runner;
 use crate::shadow::Shadow;
 
 /// What feeds one instance: a partition, or everything.
-type Lane = Option<TopicPartition>;
+pub(crate) type Lane = Option<TopicPartition>;
 
 pub(crate) struct Slot {
     pub(crate) blueprint: Arc<Blueprint>,
@@ -41,12 +42,11 @@ pub(crate) struct Judged {
 
 impl Slot {
     pub(crate) fn new(plugin: Plugin) -> Self {
-        let Plugin { blueprint, runner } = plugin;
-        let mut runners = BTreeMap::new();
-        // The instance that proved the plugin serves as the first one, of whichever partition comes.
+        let Plugin { blueprint, runner, mut lanes } = plugin;
         if blueprint.scope == Scope::Merged {
-            runners.insert(None, runner);
+            lanes.entry(None).or_insert(runner);
         }
+        let runners = lanes;
         Self { blueprint, runners, breaker: Breaker::default(), shadow: None }
     }
 
@@ -165,21 +165,23 @@ impl Slot {
                         .to_owned(),
             });
         }
-        let version = old.blueprint.state_version;
         for (lane, runner) in &mut old.runners {
             let fresh = self.runner(lane.clone());
-            if fresh.is_primed_for(runner) {
-                fresh.follow(runner)?;
-                continue;
-            }
-            match runner.snapshot() {
-                Ok(bytes) => fresh.restore(version, &bytes)?,
-                // The old version may be exchanged because of this: its past is judged anew.
-                Err(_) => fresh.rebuild_from(runner)?,
-            }
+            fresh.follow(runner.memory())?;
             fresh.inherit_loss(runner);
         }
         Ok(())
+    }
+
+    /// What other instances can be brought to the places of these by.
+    pub(crate) fn lend(&mut self, time: Duration) -> Vec<(Lane, Memory)> {
+        let lent = |(lane, runner): (&Lane, &mut Runner)| (lane.clone(), runner.lend(time));
+        self.runners.iter_mut().map(lent).collect()
+    }
+
+    /// What it found that the version before it had not.
+    pub(crate) fn take_gained(&mut self) -> Vec<Alert> {
+        self.runners.values_mut().flat_map(Runner::take_gained).collect()
     }
 
     pub(crate) fn name(&self) -> &str {
