@@ -68,6 +68,11 @@ impl Runner {
 
     /// What another instance can be brought here by; that one has `time` before this one drops any of it.
     pub(crate) fn lend(&mut self, time: Duration) -> Memory {
+        if self.memory.snapshot().is_none() {
+            // Whether a version takes the state must not depend on whether an epoch has ended. One that
+            // cannot be saved is told again from its beginning.
+            let _ = self.snapshot();
+        }
         self.memory.hold(time);
         self.memory.clone()
     }
@@ -92,10 +97,6 @@ impl Runner {
             n_rows += past.part.rows();
         }
         Ok(n_rows)
-    }
-
-    pub(crate) fn memory(&self) -> &Memory {
-        &self.memory
     }
 
     pub(crate) fn take_gained(&mut self) -> Vec<Alert> {

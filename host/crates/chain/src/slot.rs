@@ -167,7 +167,7 @@ impl Slot {
         }
         for (lane, runner) in &mut old.runners {
             let fresh = self.runner(lane.clone());
-            fresh.follow(runner.memory())?;
+            fresh.follow(&runner.lend(Duration::ZERO))?;
             fresh.inherit_loss(runner);
         }
         Ok(())
