@@ -22,6 +22,10 @@ use crate::table::{Table, median, quantile, rounded};
 /// Addresses that `detect_failed_logins` remembers; the last is the most that it does by default.
 const N_KEYS: [usize; 3] = [0, 10_000, 100_000];
 const N_SWAPS: usize = 500;
+/// After each batch: about 200,000 rows a second.
+const PACE: Duration = Duration::from_millis(20);
+/// The epoch of 5 s.
+const BATCHES_OF_EPOCH: usize = 244;
 /// So many rows, or 16 MiB of columns, are kept before a snapshot is taken.
 const N_BATCHES: usize = 96;
 
@@ -35,7 +39,7 @@ struct Subject {
 /// Exchanges while another thread judges.
 pub(crate) fn swaps(bench: &Bench) -> Result<Vec<Table>> {
     let title = format!(
-        "{N_SWAPS} exchanges of a plugin by itself, while batches of {BATCH_ROWS} are judged"
+        "{N_SWAPS} exchanges of a plugin by itself, while 200,000 rows a second are judged in batches of {BATCH_ROWS}"
     );
     let columns = [
         "plugin",
@@ -217,6 +221,10 @@ fn exchanged(
             }
             chain.take_changes();
             times.push(chains::judge(&mut chain, batch)?.0);
+            if times.len() % BATCHES_OF_EPOCH == 0 {
+                chain.snapshot()?;
+            }
+            thread::sleep(PACE);
         }
         Ok(times)
     };

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use audit_core::{PluginChange, PluginId};
 
@@ -22,8 +22,8 @@ const REQUESTS_WAITING_MAX: usize = 16;
 
 /// A candidate judges faster than the stream comes, or it may never be where the stream is.
 const CATCH_UP_ROUNDS_MAX: usize = 8;
-/// So few rows the exchange itself may judge again.
-const ROWS_BEHIND_MAX: usize = 8_192;
+/// So far the stream may be ahead of it at the exchange.
+const BEHIND_MAX: Duration = Duration::from_millis(5);
 /// How long the running version keeps its past for a candidate.
 pub(crate) const LENT_FOR: Duration = Duration::from_secs(1);
 
@@ -110,7 +110,10 @@ impl ChainControl {
             let Some(asked) = self.ask(Wish::Lend { of, to: lent }) else { return Ok(()) };
             asked?;
             let Ok(lent) = answer.recv() else { return Ok(()) };
-            if candidate.follow(&lent)? < ROWS_BEHIND_MAX {
+            let began = Instant::now();
+            candidate.follow(&lent)?;
+            // As much has come meanwhile as the exchange itself has still to judge again.
+            if began.elapsed() < BEHIND_MAX {
                 break;
             }
         }

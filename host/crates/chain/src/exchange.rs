@@ -6,7 +6,7 @@ use std::time::Instant;
 use audit_core::{ChangeKind, Counters, PluginChange, PluginId, Severity};
 
 use crate::chain::PluginChain;
-use crate::control::{Done, LENT_FOR, Place, Wish};
+use crate::control::{Done, Place, Wish};
 use crate::error::Error;
 use crate::plan;
 use crate::plugin::{Blueprint, Plugin};
@@ -40,7 +40,7 @@ impl PluginChain {
             Wish::Lend { of, to } => {
                 let slot = self.slots.iter_mut().find(|slot| slot.name() == of);
                 // A plugin that is not here yet has no past, and who asked may have gone.
-                let _ = to.send(slot.map_or_else(Vec::new, |slot| slot.lend(LENT_FOR)));
+                let _ = to.send(slot.map_or_else(Vec::new, |slot| slot.lend()));
                 return Ok(Done { pause: began.elapsed(), retired: Vec::new() });
             }
             Wish::StartShadow { of, candidate, reason } => {

@@ -120,6 +120,11 @@ impl Memory {
         self.held_until = Some(Instant::now() + time);
     }
 
+    /// Who catches up does not stop for a snapshot either.
+    pub(crate) fn hold_like(&mut self, other: &Self) {
+        self.held_until = self.held_until.max(other.held_until);
+    }
+
     /// What an instance with this memory has still to judge to be where `other` is. `None` if it cannot
     /// get there from where it is.
     pub(crate) fn missing_of<'a>(&self, other: &'a Memory) -> Option<&'a [Past]> {
@@ -136,6 +141,7 @@ impl Memory {
             life: Arc::clone(&other.life),
             snapshot: other.snapshot.clone(),
             n_before: other.n_before,
+            snapshot_took: other.snapshot_took,
             ..Self::default()
         }
     }

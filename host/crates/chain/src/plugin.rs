@@ -193,14 +193,13 @@ impl Plugin {
         self.runner.restore(state.state_version, &state.bytes)
     }
 
-    /// Goes to where the instances of a running version are. Gives how many rows it judged for it.
-    pub(crate) fn follow(&mut self, lent: &[(Lane, Memory)]) -> Result<usize, Error> {
-        let mut n_rows = 0;
+    /// Goes to where the instances of a running version are.
+    pub(crate) fn follow(&mut self, lent: &[(Lane, Memory)]) -> Result<(), Error> {
         for (lane, memory) in lent {
             let idle = || Runner::idle(Arc::clone(&self.blueprint));
-            n_rows += self.lanes.entry(lane.clone()).or_insert_with(idle).follow(memory)?;
+            self.lanes.entry(lane.clone()).or_insert_with(idle).follow(memory)?;
         }
-        Ok(n_rows)
+        Ok(())
     }
 }
 

@@ -79,24 +79,23 @@ impl Runner {
 
     /// Goes to where another instance of the detector is: judges what that one has judged since it was
     /// last there, or since its last snapshot. What this version finds on the way and the other did not
-    /// is kept: what it takes for told must be told. Gives how many rows it judged.
-    pub(crate) fn follow(&mut self, other: &Memory) -> Result<usize, Error> {
+    /// is kept: what it takes for told must be told.
+    pub(crate) fn follow(&mut self, other: &Memory) -> Result<(), Error> {
         if self.memory.missing_of(other).is_none() {
             let snapshot = other.snapshot();
             self.start_with(snapshot.map(|(version, bytes)| (version, &**bytes)))?;
             self.memory = Memory::at_snapshot_of(other);
             self.gained.clear();
         }
+        self.memory.hold_like(other);
         let missing = self.memory.missing_of(other).unwrap_or_default();
-        let mut n_rows = 0;
         for past in missing {
             let limit = self.blueprint.limits.batch_time;
             let answer = self.judge(&past.part, limit).map_err(|failure| self.refused(failure))?;
             let is_new = |alert: &Alert| !past.findings.contains(&finding(alert));
             self.gained.extend(answer.alerts.into_iter().filter(is_new));
-            n_rows += past.part.rows();
         }
-        Ok(n_rows)
+        Ok(())
     }
 
     pub(crate) fn take_gained(&mut self) -> Vec<Alert> {

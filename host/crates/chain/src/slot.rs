@@ -13,6 +13,7 @@ use audit_core::{Alert, PluginState, TopicPartition, schema};
 
 use crate::bisect::{self, Verdict};
 use crate::breaker::{Breaker, Turn, Way};
+use crate::control::LENT_FOR;
 use crate::error::Error;
 use crate::limits::Scope;
 use crate::memory::{Memory, Part};
@@ -167,15 +168,15 @@ impl Slot {
         }
         for (lane, runner) in &mut old.runners {
             let fresh = self.runner(lane.clone());
-            fresh.follow(&runner.lend(Duration::ZERO))?;
+            fresh.follow(&runner.lend(LENT_FOR))?;
             fresh.inherit_loss(runner);
         }
         Ok(())
     }
 
     /// What other instances can be brought to the places of these by.
-    pub(crate) fn lend(&mut self, time: Duration) -> Vec<(Lane, Memory)> {
-        let lent = |(lane, runner): (&Lane, &mut Runner)| (lane.clone(), runner.lend(time));
+    pub(crate) fn lend(&mut self) -> Vec<(Lane, Memory)> {
+        let lent = |(lane, runner): (&Lane, &mut Runner)| (lane.clone(), runner.lend(LENT_FOR));
         self.runners.iter_mut().map(lent).collect()
     }
 
