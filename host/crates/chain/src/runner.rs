@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow::record_batch::RecordBatch;
+use audit_lookup::Set;
 
 use crate::abi::audit_host::plugin::types;
 use crate::abi::{Lowered, state};
@@ -31,6 +32,8 @@ const PARTS_SINCE_SNAPSHOT_MAX: usize = 256;
 pub(crate) struct Part {
     pub(crate) topic: Arc<str>,
     pub(crate) clock: i64,
+    /// As they were when the rows came: judging them again gives the same.
+    pub(crate) lookups: Arc<Set>,
     pub(crate) columns: RecordBatch,
 }
 
@@ -41,7 +44,8 @@ impl Part {
 
     pub(crate) fn slice(&self, start: usize, rows: usize) -> Self {
         let columns = self.columns.slice(start, rows);
-        Self { topic: Arc::clone(&self.topic), clock: self.clock, columns }
+        let (topic, lookups) = (Arc::clone(&self.topic), Arc::clone(&self.lookups));
+        Self { topic, clock: self.clock, lookups, columns }
     }
 }
 
@@ -265,7 +269,7 @@ fn call(
     let rows = u32::try_from(part.rows()).map_err(|_| answered("too many rows".to_owned()))?;
     let batch = types::Batch { rows, columns: &params };
     let context = types::Context { topic: &part.topic, clock: part.clock };
-    instance.set_batch(&part.topic, part.clock);
+    instance.set_batch(&part.topic, part.clock, &part.lookups);
     let judged = instance.call("process", limit, |bindings, store| {
         bindings.audit_host_plugin_judge().call_process(store, context, batch)
     })?;
