@@ -208,15 +208,14 @@ impl Calendar {
     }
 
     fn closed(&self, start: i64, end: i64) -> Option<Interval> {
-        let reason = self.reason(start, end);
-        (start < end).then_some(Interval { start, end, is_open: false, reason })
+        if start >= end {
+            return None;
+        }
+        Some(Interval { start, end, is_open: false, reason: self.reason(start, end) })
     }
 
     fn reason(&self, start: i64, end: i64) -> String {
         let days = self.date(start)..=self.date(end.saturating_sub(1));
-        if start >= end {
-            return String::new();
-        }
         let mut names: Vec<&str> = Vec::new();
         for (date, name) in self.holidays.range(days) {
             // One on a day that is closed anyway explains nothing; and each name once.
