@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use audit_core::{PluginChange, PluginId};
+use audit_lookup::Set;
 
 use crate::error::Error;
 use crate::memory::Memory;
@@ -63,6 +64,7 @@ pub(crate) enum Wish {
     Arrange { places: Vec<Place>, reason: String },
     Note(Box<PluginChange>),
     Lend { of: String, to: SyncSender<Vec<(Lane, Memory)>> },
+    TakeLookups { set: Box<Set>, changes: Vec<PluginChange> },
     StartShadow { of: String, candidate: Box<Plugin>, reason: String },
     EndShadow { of: String, reason: String },
 }
@@ -134,6 +136,15 @@ impl ChainControl {
     /// Has something recorded that did not change the chain: a candidate that was refused.
     pub fn note(&self, change: PluginChange) -> Option<Result<Done, Error>> {
         self.ask(Wish::Note(Box::new(change)))
+    }
+
+    /// Has plugins look things up in another set from the next batch on, and each change recorded.
+    pub fn take_lookups(
+        &self,
+        set: Set,
+        changes: Vec<PluginChange>,
+    ) -> Option<Result<Done, Error>> {
+        self.ask(Wish::TakeLookups { set: Box::new(set), changes })
     }
 
     /// Lets a candidate run beside the plugin of that name.

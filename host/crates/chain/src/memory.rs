@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use arrow::record_batch::RecordBatch;
 use audit_core::Alert;
+use audit_lookup::Set;
 
 use crate::shadow::{Finding, finding};
 
@@ -26,6 +27,8 @@ const SHARE_OF_TIME: u32 = 8;
 pub(crate) struct Part {
     pub(crate) topic: Arc<str>,
     pub(crate) clock: i64,
+    /// As they were when the rows came: judging them again gives the same.
+    pub(crate) lookups: Arc<Set>,
     pub(crate) columns: RecordBatch,
 }
 
@@ -36,7 +39,8 @@ impl Part {
 
     pub(crate) fn slice(&self, start: usize, rows: usize) -> Self {
         let columns = self.columns.slice(start, rows);
-        Self { topic: Arc::clone(&self.topic), clock: self.clock, columns }
+        let (topic, lookups) = (Arc::clone(&self.topic), Arc::clone(&self.lookups));
+        Self { topic, clock: self.clock, lookups, columns }
     }
 }
 

@@ -252,7 +252,7 @@ fn call(
     let rows = u32::try_from(part.rows()).map_err(|_| answered("too many rows".to_owned()))?;
     let batch = types::Batch { rows, columns: &params };
     let context = types::Context { topic: &part.topic, clock: part.clock };
-    instance.set_batch(&part.topic, part.clock);
+    instance.set_batch(&part.topic, part.clock, &part.lookups);
     let judged = instance.call("process", limit, |bindings, store| {
         bindings.audit_host_plugin_judge().call_process(store, context, batch)
     })?;

@@ -66,8 +66,12 @@ impl Slot {
         }
         let limits = &self.blueprint.limits;
         let time = if way == Way::Probe { limits.probe_time() } else { limits.bisect_time() };
-        let part =
-            Part { topic: Arc::clone(topic), clock, columns: self.blueprint.project(columns)? };
+        let part = Part {
+            topic: Arc::clone(topic),
+            clock,
+            lookups: self.blueprint.grants.lookups.lookups.current(),
+            columns: self.blueprint.project(columns)?,
+        };
         let verdict = match self.blueprint.scope {
             Scope::Merged => bisect::judge(self.runner(None), &part, time)?,
             Scope::Partition => self.judge_lanes(&part, columns, time)?,
@@ -100,6 +104,7 @@ impl Slot {
             let of_lane = Part {
                 topic: Arc::clone(&part.topic),
                 clock: part.clock,
+                lookups: Arc::clone(&part.lookups),
                 columns: take_record_batch(&part.columns, &UInt32Array::from(rows.clone()))?,
             };
             let verdict = bisect::judge(self.runner(lane), &of_lane, time)?;
