@@ -35,8 +35,10 @@ const HOST: &[(&str, &[&str])] = &[
         ],
     ),
 ];
-/// What rule authors depend on, and the only crate of ours that a plugin may use.
+/// What rule authors depend on.
 const SDK: &str = "audit-plugin-sdk";
+/// What the built-in plugins share. With the SDK the only crates of ours that a plugin may use.
+const TOOLKITS: &[&str] = &["audit-detect", "audit-hours"];
 /// They drive everything from outside, so they may use any crate, and no crate may use them.
 const DRIVERS: &[&str] = &["audit-tests", "xtask"];
 /// Outside crates (a final `*` stands for any ending) and the one crate that may use each.
@@ -102,7 +104,9 @@ fn inside(member: &Member, used: &str) -> Option<String> {
         return None;
     }
     if member.is_guest() {
-        let allowed = name != SDK && used == SDK;
+        let is_toolkit = TOOLKITS.contains(&name.as_str());
+        let allowed =
+            name != SDK && (used == SDK || (!is_toolkit && TOOLKITS.contains(&used)));
         return (!allowed).then(|| format!("{name} depends on {used}; a guest may use only {SDK}"));
     }
     let allowed =
@@ -180,6 +184,7 @@ mod tests {
     fn the_picture_is_allowed() {
         assert!(check("audit-host", "host", &["audit-core", "audit-sink"]).is_empty());
         assert!(check("mask-ip", "plugins/mask-ip", &[SDK, "serde"]).is_empty());
+        assert!(check("audit-detect", "plugins/detect", &[SDK]).is_empty());
     }
 
     #[test]

@@ -1,0 +1,389 @@
+//! Bursts of one key: what no alert covers yet, and the windows that were alerted.
+//!
+//! The windows of a key hold each sighting at most once: one inside an alerted window belongs to it and
+//! counts for no other. One that comes late and lies less than a window before an alerted one (another
+//! partition was read later) belongs to the same burst and raises nothing more, or one burst would give
+//! two alerts. So every span that holds too much either raises an alert or touches the window of one,
+//! and what goes on steadily gives one alert a window.
+
+use audit_plugin_sdk::Severity;
+use audit_plugin_sdk::codec::{Reader, Writer};
+
+use crate::alert::{EVENTS_MAX, severity_code, severity_of};
+use crate::event::Event;
+
+/// The most sightings of a key that no alert covers. What a rule counts must stay below.
+pub const LOOSE_MAX: usize = 1_000;
+
+/// The most windows that are remembered of a key. A key gets more than three or four only by events
+/// dated back over a long time.
+const ALERTED_MAX: usize = 64;
+
+/// How late an event may come at least and still meet its neighbours: a partition may lag that much,
+/// however short the window.
+const LATE_MICROS: i64 = 3_600_000_000;
+
+/// Memory of a sighting and of a window, with the slack of vectors.
+const SIGHTING_BYTES: usize = 56;
+const BURST_BYTES: usize = 96;
+
+/// For how long after its arrival a sighting is kept under a rule with such a window: one that comes up
+/// to a window or an hour late still meets all of its neighbours.
+pub const fn kept_micros(window_micros: i64) -> i64 {
+    let late = if window_micros > LATE_MICROS { window_micros } else { LATE_MICROS };
+    window_micros + late
+}
+
+/// What a detector counts in windows.
+pub trait Rule {
+    /// The length of a window.
+    fn window_micros(&self) -> i64;
+
+    /// The first of the sightings that are too much together with the one at `at`, which just came. All
+    /// lie within one window of the first. They are sorted by time and in no alerted window.
+    fn first_of_burst(&self, loose: &[Sighting], at: usize) -> Option<usize>;
+
+    /// How bad a window is with the sighting at `at` of those that it keeps. Asked after every one of
+    /// them until the worst was told: the answers may fall, what was told does not.
+    fn severity(&self, burst: &Burst, at: usize) -> Severity;
+
+    /// What `severity` never exceeds: there is no more to say after it.
+    fn worst(&self) -> Severity;
+
+    /// What a sighting adds to the weight of a window.
+    fn weight(&self, _sighting: &Sighting) -> u64 {
+        0
+    }
+
+    /// How many sightings an alerted window keeps until the worst was told.
+    fn n_kept(&self) -> usize {
+        EVENTS_MAX
+    }
+
+    /// Whether the rule asks only which tags a span holds. Then a sighting between two of the same tag
+    /// no more than a window apart is in no span without one of them, and need not be kept: a key has at
+    /// most about two sightings a tag and window, however many events it has.
+    fn is_of_tags(&self) -> bool {
+        false
+    }
+}
+
+/// An event as a rule counts it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sighting {
+    /// When and where.
+    pub event: Event,
+    /// What the rule makes of it: who, from where, how many rows.
+    pub tag: u64,
+}
+
+/// A window that was alerted: from `start` for the length of the rule's window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Burst {
+    /// The time of the first sighting.
+    pub start: i64,
+    /// The time of the last one.
+    pub last: i64,
+    /// The newest Kafka time of any.
+    pub received: i64,
+    /// All sightings in the window, of which `kept` may be fewer.
+    pub n_events: u64,
+    /// What they weigh.
+    pub weight: u64,
+    /// How bad it was called.
+    pub severity: Severity,
+    /// Sorted. Empty once the worst was told.
+    pub kept: Vec<Sighting>,
+}
+
+/// Something to tell: a burst that just became one, or that just became worse.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The burst as of the event that tripped the rule.
+    pub burst: Burst,
+    /// Whether it was told already as less bad.
+    pub is_rise: bool,
+}
+
+/// The bursts of a key.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Bursts {
+    /// Sorted.
+    loose: Vec<Sighting>,
+    /// In the order in which they were opened.
+    alerted: Vec<Burst>,
+}
+
+impl Bursts {
+    /// Counts an event. What comes back is to be told at once, with the state as of that event: so where
+    /// a batch ends makes no difference.
+    pub fn add(&mut self, sighting: Sighting, rule: &impl Rule) -> Option<Finding> {
+        let window = rule.window_micros();
+        self.forget_before(sighting.event.received.saturating_sub(kept_micros(window)));
+        let time = sighting.event.time;
+        if let Some(burst) = self.alerted.iter_mut().find(|burst| burst.covers(time, window)) {
+            return burst.add(sighting, rule);
+        }
+        if self.alerted.iter().any(|burst| burst.follows(time, window)) {
+            return None;
+        }
+        let at = if rule.is_of_tags() {
+            insert_tag(&mut self.loose, sighting, window)?
+        } else {
+            insert(&mut self.loose, sighting)
+        };
+        if let Some(first) = rule.first_of_burst(&self.loose, at) {
+            return Some(self.open(first, rule));
+        }
+        if self.loose.len() > LOOSE_MAX {
+            self.drop_longest_here();
+        }
+        None
+    }
+
+    /// Bursts of another format of a state. `None` for what no detector could have remembered.
+    pub fn from_parts(loose: Vec<Sighting>, alerted: Vec<Burst>) -> Option<Self> {
+        let is_sorted =
+            |sightings: &[Sighting]| sightings.is_sorted_by_key(|sighting| sighting.event.order());
+        let is_sound = loose.len() <= LOOSE_MAX
+            && alerted.len() <= ALERTED_MAX
+            && is_sorted(&loose)
+            && alerted.iter().all(|burst| burst.is_sound() && is_sorted(&burst.kept));
+        is_sound.then_some(Self { loose, alerted })
+    }
+
+    /// What no alert covers, by time.
+    pub fn loose(&self) -> &[Sighting] {
+        &self.loose
+    }
+
+    /// The alerted window that an event belongs to.
+    pub fn burst_at(&self, time: i64, rule: &impl Rule) -> Option<&Burst> {
+        self.alerted.iter().find(|burst| burst.covers(time, rule.window_micros()))
+    }
+
+    /// About how much memory it takes besides its own size.
+    pub fn n_bytes(&self) -> usize {
+        let alerted =
+            self.alerted.iter().map(|burst| BURST_BYTES + burst.kept.len() * SIGHTING_BYTES);
+        self.loose.len() * SIGHTING_BYTES + alerted.sum::<usize>()
+    }
+
+    /// Appends it to a state.
+    pub fn write(&self, writer: &mut Writer) {
+        write_sightings(writer, &self.loose);
+        writer.uint(self.alerted.len() as u64);
+        for burst in &self.alerted {
+            writer.int(burst.start);
+            writer.int(burst.last);
+            writer.int(burst.received);
+            writer.uint(burst.n_events);
+            writer.uint(burst.weight);
+            writer.uint(severity_code(burst.severity));
+            write_sightings(writer, &burst.kept);
+        }
+    }
+
+    /// Reads what `write` wrote. `None` for other bytes.
+    pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let loose = read_sightings(reader)?;
+        let n_alerted = reader.count().filter(|&n| n <= ALERTED_MAX)?;
+        let mut alerted = Vec::with_capacity(n_alerted);
+        for _ in 0..n_alerted {
+            alerted.push(Burst::read(reader)?);
+        }
+        Some(Self { loose, alerted })
+    }
+
+    fn forget_before(&mut self, received: i64) {
+        self.loose.retain(|sighting| sighting.event.received >= received);
+        self.alerted.retain(|burst| burst.received >= received);
+    }
+
+    /// Opens the window that starts at a loose sighting and moves the sightings in it there.
+    fn open(&mut self, first: usize, rule: &impl Rule) -> Finding {
+        let start = self.loose[first].event.time;
+        let mut burst = Burst {
+            start,
+            last: start,
+            received: i64::MIN,
+            n_events: 0,
+            weight: 0,
+            severity: Severity::Info,
+            kept: Vec::new(),
+        };
+        let is_inside = |sighting: &Sighting| {
+            let since = sighting.event.time.saturating_sub(start);
+            sighting.event.time >= start && since < rule.window_micros()
+        };
+        for sighting in self.loose.iter().filter(|sighting| is_inside(sighting)) {
+            burst.take(*sighting, rule);
+        }
+        self.loose.retain(|sighting| !is_inside(sighting));
+        self.loose.shrink_to_fit();
+        let finding = Finding { burst: burst.clone(), is_rise: false };
+        burst.settle(rule);
+        self.alerted.reserve_exact(1);
+        self.alerted.push(burst);
+        if self.alerted.len() > ALERTED_MAX {
+            self.alerted.remove(0);
+        }
+        finding
+    }
+
+    fn drop_longest_here(&mut self) {
+        let received = |(_, sighting): &(usize, &Sighting)| sighting.event.received;
+        if let Some((at, _)) = self.loose.iter().enumerate().min_by_key(received) {
+            self.loose.remove(at);
+        }
+    }
+}
+
+impl Burst {
+    fn covers(&self, time: i64, window_micros: i64) -> bool {
+        time >= self.start && time.saturating_sub(self.start) < window_micros
+    }
+
+    fn follows(&self, time: i64, window_micros: i64) -> bool {
+        time < self.start && self.start.saturating_sub(time) < window_micros
+    }
+
+    /// Counts one more after the alert.
+    fn add(&mut self, sighting: Sighting, rule: &impl Rule) -> Option<Finding> {
+        let before = self.severity;
+        self.take(sighting, rule);
+        if self.severity == before {
+            return None;
+        }
+        let finding = Finding { burst: self.clone(), is_rise: true };
+        self.settle(rule);
+        Some(finding)
+    }
+
+    fn take(&mut self, sighting: Sighting, rule: &impl Rule) {
+        self.n_events += 1;
+        self.weight = self.weight.saturating_add(rule.weight(&sighting));
+        self.last = self.last.max(sighting.event.time);
+        self.received = self.received.max(sighting.event.received);
+        if self.severity == rule.worst() && self.kept.is_empty() {
+            return;
+        }
+        let at = insert(&mut self.kept, sighting);
+        self.severity = self.severity.max(rule.severity(self, at));
+        if self.kept.len() > rule.n_kept() {
+            self.kept.remove(0);
+        }
+    }
+
+    /// After the worst was told the numbers are enough.
+    fn settle(&mut self, rule: &impl Rule) {
+        if self.severity == rule.worst() {
+            self.kept = Vec::new();
+        }
+    }
+
+    fn is_sound(&self) -> bool {
+        self.start <= self.last
+            && self.n_events >= self.kept.len() as u64
+            && self.n_events < u64::MAX / 2
+            && self.kept.len() <= LOOSE_MAX
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let (start, last, received) = (reader.int()?, reader.int()?, reader.int()?);
+        let (n_events, weight) = (reader.uint()?, reader.uint()?);
+        let severity = severity_of(reader.uint()?)?;
+        let kept = read_sightings(reader)?;
+        let burst = Self { start, last, received, n_events, weight, severity, kept };
+        burst.is_sound().then_some(burst)
+    }
+}
+
+/// Inserts in order and gives the place.
+fn insert(sightings: &mut Vec<Sighting>, sighting: Sighting) -> usize {
+    let order = sighting.event.order();
+    let at = sightings.partition_point(|other| other.event.order() <= order);
+    // Most keys have one or two: doubling from four would waste most of the memory.
+    if sightings.len() == sightings.capacity() {
+        sightings.reserve_exact(1 + sightings.len() / 2);
+    }
+    sightings.insert(at, sighting);
+    at
+}
+
+/// Inserts in order, and drops what then lies between two of the same tag no more than a window apart.
+/// `None` where that is the sighting itself.
+fn insert_tag(sightings: &mut Vec<Sighting>, sighting: Sighting, window: i64) -> Option<usize> {
+    let order = sighting.event.order();
+    let place = sightings.partition_point(|other| other.event.order() <= order);
+    let is_same = |at: &usize| sightings[*at].tag == sighting.tag;
+    let mut before = (0..place).rev().filter(is_same);
+    let mut behind = (place..sightings.len()).filter(is_same);
+    let (before, before_that) = (before.next(), before.next());
+    let (behind, behind_that) = (behind.next(), behind.next());
+    let time = |at: usize| sightings[at].event.time;
+    if let (Some(first), Some(last)) = (before, behind)
+        && time(last).saturating_sub(time(first)) <= window
+    {
+        outlive(&mut sightings[first], sighting.event.received);
+        outlive(&mut sightings[last], sighting.event.received);
+        return None;
+    }
+    let mut at = insert(sightings, sighting);
+    // From the back, so that the places before stay what they are. The new one moved those behind it.
+    if let (Some(dropped), Some(last)) = (behind, behind_that)
+        && sightings[last + 1].event.time.saturating_sub(sighting.event.time) <= window
+    {
+        let received = sightings[dropped + 1].event.received;
+        outlive(&mut sightings[last + 1], received);
+        sightings.remove(dropped + 1);
+    }
+    if let (Some(dropped), Some(first)) = (before, before_that)
+        && sighting.event.time.saturating_sub(sightings[first].event.time) <= window
+    {
+        let received = sightings[dropped].event.received;
+        outlive(&mut sightings[first], received);
+        sightings.remove(dropped);
+        at -= 1;
+    }
+    Some(at)
+}
+
+/// Keeps a sighting for as long as the one that it stands for.
+fn outlive(sighting: &mut Sighting, received: i64) {
+    sighting.event.received = sighting.event.received.max(received);
+}
+
+/// Times are written as differences, so that a sighting takes about twelve bytes.
+fn write_sightings(writer: &mut Writer, sightings: &[Sighting]) {
+    writer.uint(sightings.len() as u64);
+    let mut before = 0_i64;
+    for Sighting { event, tag } in sightings {
+        writer.int(event.time.wrapping_sub(before));
+        writer.int(event.received.wrapping_sub(event.time));
+        writer.int(i64::from(event.partition));
+        writer.int(event.offset);
+        writer.uint(*tag);
+        before = event.time;
+    }
+}
+
+fn read_sightings(reader: &mut Reader<'_>) -> Option<Vec<Sighting>> {
+    let n_sightings = reader.count().filter(|&n| n <= LOOSE_MAX)?;
+    let mut sightings: Vec<Sighting> = Vec::with_capacity(n_sightings);
+    let mut time = 0_i64;
+    for _ in 0..n_sightings {
+        time = time.wrapping_add(reader.int()?);
+        let event = Event {
+            time,
+            received: time.wrapping_add(reader.int()?),
+            partition: i32::try_from(reader.int()?).ok()?,
+            offset: reader.int()?,
+        };
+        sightings.push(Sighting { event, tag: reader.uint()? });
+    }
+    sightings.is_sorted_by_key(|sighting| sighting.event.order()).then_some(sightings)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,482 @@
+//! What is remembered of each key, bounded in number and in size.
+//!
+//! Keys stand in a slab and hang in a list by their last event, the one silent for longest first: where
+//! there is no room, that one goes. A table of hashes finds them. Its seed comes from the first key and
+//! its time, so that nobody can choose keys that meet; it is no part of a snapshot, as it orders nothing.
+//!
+//! No call walks over all keys: what was silent for too long is swept from the old end of the list, a
+//! few keys an event, and a key that comes back after its time starts afresh, swept or not.
+
+use audit_plugin_sdk::codec::{Reader, Writer};
+use hashbrown::HashTable;
+
+use crate::hash::seeded_hash;
+
+/// Slots are allocated by so many: growing copies none, so memory never doubles for a moment.
+const CHUNK_SLOTS: usize = 1024;
+
+/// How many silent keys one event may sweep: more than it adds, so that they are gone in time.
+const SWEPT_AN_EVENT: usize = 2;
+
+/// Memory of a key besides its text and its value: its slot, its place in the table, two allocations.
+const KEY_BYTES: usize = 144;
+
+/// Longer keys are not taken over from a snapshot. Detectors cut theirs far below.
+const KEY_BYTES_MAX: usize = 1024;
+
+/// No slot.
+const NONE: u32 = u32::MAX;
+
+/// What is remembered of a key.
+pub trait Remembered: Default {
+    /// About how much memory it takes besides its own size. Made of lengths and not of capacities, as
+    /// those are others after a restart, and what is forgotten must not depend on that. Asked for after
+    /// every event of the key, so it should not have to count much.
+    fn n_bytes(&self) -> usize;
+}
+
+/// How much is remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The most keys.
+    pub keys: usize,
+    /// The most memory of all keys, about.
+    pub bytes: usize,
+    /// A key without an event for longer than this, by Kafka time, is forgotten.
+    pub silence_micros: i64,
+}
+
+/// Keys and what is remembered of them.
+#[derive(Debug)]
+pub struct Keyed<V> {
+    limits: Limits,
+    chunks: Vec<Vec<Slot<V>>>,
+    /// The first of the slots that are not in use, chained by `newer`.
+    free: u32,
+    /// Slots by the hash of their key.
+    table: HashTable<u32>,
+    seed: Option<u64>,
+    /// The ends of the list.
+    oldest: u32,
+    newest: u32,
+    n_bytes: usize,
+    n_evicted: u64,
+}
+
+#[derive(Debug)]
+struct Slot<V> {
+    hash: u64,
+    key: Box<[u8]>,
+    /// The newest Kafka time of an event of the key.
+    touched: i64,
+    n_bytes: usize,
+    older: u32,
+    newer: u32,
+    value: V,
+}
+
+impl<V: Remembered> Keyed<V> {
+    /// Nothing remembered yet.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            chunks: Vec::new(),
+            free: NONE,
+            table: HashTable::new(),
+            seed: None,
+            oldest: NONE,
+            newest: NONE,
+            n_bytes: 0,
+            n_evicted: 0,
+        }
+    }
+
+    /// The number of keys.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether no key is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// About how much memory all keys take.
+    pub fn n_bytes(&self) -> usize {
+        self.n_bytes
+    }
+
+    /// The keys that were forgotten for want of room, ever.
+    pub fn n_evicted(&self) -> u64 {
+        self.n_evicted
+    }
+
+    /// What is remembered of a key, without counting as an event of it.
+    pub fn get(&self, key: &[u8]) -> Option<&V> {
+        self.find(key).map(|slot| &self.slot(slot).value)
+    }
+
+    /// All keys, the one silent for longest first.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &V)> {
+        self.slots().map(|slot| (&*slot.key, &slot.value))
+    }
+
+    /// Lets an event received at `now` change what is remembered of its key; then forgets the keys
+    /// silent for longest where there is no room, never the one just touched.
+    pub fn touch<R>(&mut self, key: &[u8], now: i64, change: impl FnOnce(&mut V) -> R) -> R {
+        self.sweep(now);
+        let key = &key[..key.len().min(KEY_BYTES_MAX)];
+        let at = match self.find(key) {
+            Some(at) => {
+                self.unlink(at);
+                self.link(at);
+                self.wake(at, now);
+                at
+            }
+            None => self.insert(key, now, V::default()),
+        };
+        let slot = self.slot_mut(at);
+        let result = change(&mut slot.value);
+        let before = slot.n_bytes;
+        slot.n_bytes = KEY_BYTES + slot.key.len() + slot.value.n_bytes();
+        self.n_bytes = self.n_bytes + self.slot(at).n_bytes - before;
+        self.make_room(now);
+        result
+    }
+
+    /// Writes all keys, the one silent for longest first, each with its value by `write_value`.
+    pub fn write(&self, writer: &mut Writer, mut write_value: impl FnMut(&mut Writer, &V)) {
+        writer.uint(self.n_evicted);
+        writer.uint(self.len() as u64);
+        let mut before = 0_i64;
+        for slot in self.slots() {
+            writer.bytes(&slot.key);
+            writer.int(slot.touched.wrapping_sub(before));
+            write_value(writer, &slot.value);
+            before = slot.touched;
+        }
+    }
+
+    /// Reads what `write` wrote. `None` for other bytes. Where the limits are narrower than they were,
+    /// room is made at once, and counted like any eviction.
+    pub fn read(
+        reader: &mut Reader<'_>,
+        limits: Limits,
+        mut read_value: impl FnMut(&mut Reader<'_>) -> Option<V>,
+    ) -> Option<Self> {
+        let mut keyed = Self::new(limits);
+        let n_evicted = reader.uint().filter(|&n| n < u64::MAX / 2)?;
+        let n_keys = reader.count()?;
+        let mut touched = 0_i64;
+        for _ in 0..n_keys {
+            let key = reader.bytes().filter(|key| key.len() <= KEY_BYTES_MAX)?;
+            touched = touched.wrapping_add(reader.int()?);
+            let value = read_value(reader)?;
+            if keyed.find(key).is_some() {
+                return None;
+            }
+            keyed.insert(key, touched, value);
+            keyed.make_room(touched);
+        }
+        keyed.n_evicted += n_evicted;
+        Some(keyed)
+    }
+
+    fn insert(&mut self, key: &[u8], now: i64, value: V) -> u32 {
+        let seed = *self.seed.get_or_insert_with(|| seeded_hash(now as u64, key));
+        let hash = seeded_hash(seed, key);
+        let n_bytes = KEY_BYTES + key.len() + value.n_bytes();
+        let (older, newer) = (NONE, NONE);
+        let slot = Slot { hash, key: key.into(), touched: now, n_bytes, older, newer, value };
+        let at = self.place(slot);
+        self.n_bytes += n_bytes;
+        self.link(at);
+        let (table, chunks) = (&mut self.table, &self.chunks);
+        table.insert_unique(hash, at, |&at| slot_of(chunks, at).hash);
+        at
+    }
+
+    /// Notes an event of a key. One that was silent for too long is as good as swept.
+    fn wake(&mut self, at: u32, now: i64) {
+        let silence_micros = self.limits.silence_micros;
+        let slot = self.slot_mut(at);
+        if is_silent(slot.touched, now, silence_micros) {
+            slot.value = V::default();
+        }
+        // A partition that lags must not make the key look silent to the others.
+        slot.touched = slot.touched.max(now);
+    }
+
+    /// Forgets keys that were silent for too long, a few at the old end of the list.
+    fn sweep(&mut self, now: i64) {
+        for _ in 0..SWEPT_AN_EVENT {
+            let at = self.oldest;
+            if at == NONE || !is_silent(self.slot(at).touched, now, self.limits.silence_micros) {
+                return;
+            }
+            self.remove(at);
+        }
+    }
+
+    fn make_room(&mut self, now: i64) {
+        while self.len() > 1 && (self.len() > self.limits.keys || self.n_bytes > self.limits.bytes)
+        {
+            let at = self.oldest;
+            // What was silent for too long is no loss.
+            if !is_silent(self.slot(at).touched, now, self.limits.silence_micros) {
+                self.n_evicted += 1;
+            }
+            self.remove(at);
+        }
+    }
+
+    fn remove(&mut self, at: u32) {
+        self.unlink(at);
+        let hash = self.slot(at).hash;
+        if let Ok(entry) = self.table.find_entry(hash, |&other| other == at) {
+            entry.remove();
+        }
+        self.n_bytes -= self.slot(at).n_bytes;
+        let free = self.free;
+        let slot = self.slot_mut(at);
+        slot.key = Box::default();
+        slot.value = V::default();
+        slot.newer = free;
+        self.free = at;
+    }
+
+    fn find(&self, key: &[u8]) -> Option<u32> {
+        let hash = seeded_hash(self.seed?, key);
+        self.table.find(hash, |&at| *self.slot(at).key == *key).copied()
+    }
+
+    /// Puts a slot where one is free.
+    fn place(&mut self, slot: Slot<V>) -> u32 {
+        if self.free != NONE {
+            let at = self.free;
+            self.free = self.slot(at).newer;
+            *self.slot_mut(at) = slot;
+            return at;
+        }
+        if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK_SLOTS) {
+            // The first chunk grows as it must: most tests and many detectors know few keys.
+            let n_slots = if self.chunks.is_empty() { 0 } else { CHUNK_SLOTS };
+            self.chunks.push(Vec::with_capacity(n_slots));
+        }
+        let chunk = self.chunks.len() - 1;
+        self.chunks[chunk].push(slot);
+        (chunk * CHUNK_SLOTS + self.chunks[chunk].len() - 1) as u32
+    }
+
+    /// Hangs a slot to the new end of the list.
+    fn link(&mut self, at: u32) {
+        let before = std::mem::replace(&mut self.newest, at);
+        if before == NONE {
+            self.oldest = at;
+        } else {
+            self.slot_mut(before).newer = at;
+        }
+        let slot = self.slot_mut(at);
+        (slot.older, slot.newer) = (before, NONE);
+    }
+
+    fn unlink(&mut self, at: u32) {
+        let (older, newer) = (self.slot(at).older, self.slot(at).newer);
+        if older == NONE {
+            self.oldest = newer;
+        } else {
+            self.slot_mut(older).newer = newer;
+        }
+        if newer == NONE {
+            self.newest = older;
+        } else {
+            self.slot_mut(newer).older = older;
+        }
+    }
+
+    fn slots(&self) -> impl Iterator<Item = &Slot<V>> {
+        let slot = |at: u32| (at != NONE).then(|| self.slot(at));
+        std::iter::successors(slot(self.oldest), move |before| slot(before.newer))
+    }
+
+    fn slot(&self, at: u32) -> &Slot<V> {
+        slot_of(&self.chunks, at)
+    }
+
+    fn slot_mut(&mut self, at: u32) -> &mut Slot<V> {
+        &mut self.chunks[at as usize / CHUNK_SLOTS][at as usize % CHUNK_SLOTS]
+    }
+}
+
+fn slot_of<V>(chunks: &[Vec<Slot<V>>], at: u32) -> &Slot<V> {
+    &chunks[at as usize / CHUNK_SLOTS][at as usize % CHUNK_SLOTS]
+}
+
+fn is_silent(touched: i64, now: i64, silence_micros: i64) -> bool {
+    now.saturating_sub(touched) > silence_micros
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[derive(Debug, Default, Clone, PartialEq)]
+    struct Count(u64);
+
+    impl Remembered for Count {
+        fn n_bytes(&self) -> usize {
+            self.0 as usize
+        }
+    }
+
+    fn limits(keys: usize) -> Limits {
+        Limits { keys, bytes: 1 << 20, silence_micros: 100 }
+    }
+
+    fn keys(keyed: &Keyed<Count>) -> Vec<String> {
+        keyed.iter().map(|(key, _)| String::from_utf8_lossy(key).into_owned()).collect()
+    }
+
+    fn add(keyed: &mut Keyed<Count>, key: &str, now: i64) -> u64 {
+        keyed.touch(key.as_bytes(), now, |count| {
+            count.0 += 1;
+            count.0
+        })
+    }
+
+    fn bytes(keyed: &Keyed<Count>) -> Vec<u8> {
+        let mut writer = Writer::default();
+        keyed.write(&mut writer, |writer, count| writer.uint(count.0));
+        writer.finish()
+    }
+
+    fn read(bytes: &[u8], limits: Limits) -> Option<Keyed<Count>> {
+        let mut reader = Reader::new(bytes);
+        let keyed = Keyed::read(&mut reader, limits, |reader| reader.uint().map(Count))?;
+        reader.is_at_end().then_some(keyed)
+    }
+
+    #[test]
+    fn the_key_silent_for_longest_goes_first() {
+        let mut keyed = Keyed::new(limits(3));
+        for key in ["a", "b", "c", "a", "d"] {
+            add(&mut keyed, key, 1);
+        }
+        assert_eq!(keys(&keyed), ["c", "a", "d"]);
+        assert_eq!((keyed.len(), keyed.n_evicted()), (3, 1));
+        assert_eq!(keyed.get(b"a"), Some(&Count(2)));
+        assert_eq!(keyed.get(b"b"), None);
+        assert_eq!(add(&mut keyed, "b", 1), 1, "what was forgotten starts afresh");
+    }
+
+    #[test]
+    fn bytes_bound_as_well_and_never_the_key_just_touched() {
+        let mut keyed = Keyed::new(Limits { bytes: 1_000, ..limits(1_000) });
+        for key in ["a", "b", "c"] {
+            add(&mut keyed, key, 1);
+        }
+        keyed.touch(b"d", 1, |count| count.0 = 800);
+        assert_eq!(keys(&keyed), ["d"]);
+        keyed.touch(b"d", 1, |count| count.0 = 5_000);
+        assert_eq!(keys(&keyed), ["d"], "the last one stays, whatever it takes");
+        assert_eq!(keyed.n_bytes(), KEY_BYTES + 1 + 5_000);
+        add(&mut keyed, "e", 1);
+        assert_eq!((keys(&keyed), keyed.n_bytes()), (vec!["e".to_owned()], KEY_BYTES + 2));
+        assert_eq!(keyed.n_evicted(), 4);
+    }
+
+    #[test]
+    fn silent_keys_are_swept_a_few_an_event_and_are_no_loss() {
+        let mut keyed = Keyed::new(limits(1_000));
+        for index in 0..1_000 {
+            add(&mut keyed, &index.to_string(), 0);
+        }
+        add(&mut keyed, "0", 100);
+        assert_eq!(keyed.len(), 1_000, "not longer than allowed");
+        add(&mut keyed, "new", 101);
+        assert_eq!(keyed.len(), 999);
+        // One that is silent, but not swept yet.
+        assert_eq!(add(&mut keyed, "999", 101), 1);
+        for _ in 0..500 {
+            add(&mut keyed, "new", 101);
+        }
+        assert_eq!(keys(&keyed), ["0", "999", "new"]);
+        assert_eq!(keyed.n_evicted(), 0);
+        // A clock that steps back forgets nothing, and makes nothing look older than it is.
+        add(&mut keyed, "new", -1_000_000);
+        assert_eq!(add(&mut keyed, "0", 102), 3);
+        assert_eq!(keyed.len(), 3);
+    }
+
+    #[test]
+    fn a_snapshot_is_the_same_whatever_way_led_there() {
+        let mut keyed = Keyed::new(limits(100));
+        for index in 0..1_000_u64 {
+            add(&mut keyed, &(index * index % 137).to_string(), index as i64 / 10);
+        }
+        let state = bytes(&keyed);
+        let mut again = read(&state, limits(100)).unwrap();
+        assert_eq!(bytes(&again), state);
+        assert_eq!(again.n_bytes(), keyed.n_bytes());
+        for index in 0..1_000_u64 {
+            let key = (index * 7 % 141).to_string();
+            assert_eq!(add(&mut keyed, &key, 120), add(&mut again, &key, 120));
+        }
+        assert_eq!(bytes(&again), bytes(&keyed));
+        assert!(keyed.n_evicted() > 0, "tests nothing otherwise");
+    }
+
+    #[test]
+    fn narrower_limits_make_room_at_once() {
+        let mut keyed = Keyed::new(limits(10));
+        for key in ["a", "b", "c", "d"] {
+            add(&mut keyed, key, 1);
+        }
+        let narrow = read(&bytes(&keyed), limits(2)).unwrap();
+        assert_eq!((keys(&narrow), narrow.n_evicted()), (vec!["c".into(), "d".into()], 2));
+    }
+
+    #[test]
+    fn damage_is_refused() {
+        let mut keyed = Keyed::new(limits(10));
+        for key in ["a", "b"] {
+            add(&mut keyed, key, 1);
+        }
+        let state = bytes(&keyed);
+        for length in 0..state.len() {
+            assert!(read(&state[..length], limits(10)).is_none(), "{length}");
+        }
+        let mut twice = state.clone();
+        let at = twice.iter().position(|&byte| byte == b'b').unwrap();
+        twice[at] = b'a';
+        assert!(read(&twice, limits(10)).is_none(), "a key twice");
+        // Claims 127 keys, and as many bytes follow.
+        let many = [vec![0, 127], vec![0xff; 127]].concat();
+        assert!(read(&many, limits(10)).is_none());
+    }
+
+    /// Against a map and a list that do the same in the plainest way.
+    #[test]
+    fn many_keys_behave_like_a_plain_map() {
+        let mut keyed = Keyed::new(limits(50));
+        let mut plain: BTreeMap<u64, u64> = BTreeMap::new();
+        let mut order: Vec<u64> = Vec::new();
+        let mut random = 1_u64;
+        for _ in 0..20_000 {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let key = (random >> 33) % 90;
+            let count = plain.entry(key).or_default();
+            *count += 1;
+            assert_eq!(add(&mut keyed, &key.to_string(), 0), *count);
+            order.retain(|other| *other != key);
+            order.push(key);
+            if order.len() > 50 {
+                plain.remove(&order.remove(0));
+            }
+        }
+        let expected: Vec<String> = order.iter().map(u64::to_string).collect();
+        assert_eq!(keys(&keyed), expected);
+    }
+}
