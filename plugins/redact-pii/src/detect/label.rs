@@ -8,6 +8,8 @@ pub(crate) enum Label {
     /// `key` alone, which names ids as well.
     Key,
     Phone,
+    /// Four numbers with dots are no address.
+    Version,
 }
 
 /// The longest name that is looked at.
@@ -35,11 +37,17 @@ const ENDINGS: &[(&[u8], Label)] = &[
     (b"mobilenumber", Label::Phone),
     (b"telephone", Label::Phone),
     (b"msisdn", Label::Phone),
+    (b"version", Label::Version),
+    (b"release", Label::Version),
+    (b"build", Label::Version),
+    (b"firmware", Label::Version),
 ];
 
 /// Names that are one whole word.
 const WORDS: &[(&[u8], Label)] = &[
     (b"key", Label::Key),
+    (b"v", Label::Version),
+    (b"ver", Label::Version),
     (b"pass", Label::Password),
     (b"tel", Label::Phone),
     (b"cell", Label::Phone),
@@ -53,7 +61,7 @@ const HARMLESS: &[&[u8]] = &[b"nexttoken", b"pagetoken", b"continuationtoken"];
 pub(crate) fn of_name(name: &[u8]) -> Option<Label> {
     // Most names are done by their last letter.
     let last = name.last()?.to_ascii_lowercase();
-    if !matches!(last, b'd' | b'e' | b't' | b'n' | b'y' | b's' | b'l' | b'x' | b'r') {
+    if !matches!(last, b'd' | b'e' | b't' | b'n' | b'y' | b's' | b'l' | b'x' | b'r' | b'v') {
         return None;
     }
     let mut letters = [0; NAME_BYTES_MAX];

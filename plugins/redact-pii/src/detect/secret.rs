@@ -33,8 +33,8 @@ const PREFIXES: &[(&[u8], usize)] = &[
     (b"AIza", 35),
 ];
 
-/// The longest value behind a name. A longer one is found by what is in it.
-const VALUE_BYTES_MAX: usize = 4096;
+/// So much of the value behind a name is judged. The rest is of the same kind.
+const VALUE_BYTES_MAX: usize = 512;
 const PASSWORD_BYTES_MIN: usize = 6;
 const TOKEN_BYTES_MIN: usize = 16;
 /// Shannon entropy, bits a character. Random hexadecimal digits have 3.3 or more at 16 characters.
@@ -91,8 +91,13 @@ fn is_credential(byte: u8) -> bool {
 /// The value behind a colon or an equals sign, if its name says what it is.
 pub(super) fn named(text: &[u8], sign: usize) -> Option<Match> {
     let label = label::of_name(label::name_before(text, sign))?;
-    let (start, end) = value_behind(text, sign + 1)?;
-    of_label(label, &text[start..end]).map(|kind| Match::new(start, end, kind))
+    let (start, quote) = value_start(text, sign + 1);
+    let is_end = |&byte: &u8| ends_value(byte, quote);
+    let value = text.get(start..)?;
+    let length = value.iter().take(VALUE_BYTES_MAX).take_while(|byte| !is_end(byte)).count();
+    let kind = of_label(label, &value[..length])?;
+    let end = start + length + value[length..].iter().take_while(|byte| !is_end(byte)).count();
+    Some(Match::new(start, end, kind))
 }
 
 /// What a value is under a label.
@@ -101,37 +106,32 @@ pub(crate) fn of_label(label: Label, value: &[u8]) -> Option<Kind> {
         Label::Password => is_password(value),
         Label::Token => is_random(value),
         Label::Key => is_random(value) && !is_id(value),
-        Label::Phone => return is_plain_phone(value).then_some(Kind::Phone),
+        Label::Phone => return is_phone(value).then_some(Kind::Phone),
+        Label::Version => false,
     };
     fits.then_some(Kind::ApiKey)
 }
 
-/// Where the value starts and ends: up to the closing quote if it is quoted.
-fn value_behind(text: &[u8], from: usize) -> Option<(usize, usize)> {
-    let is_sign = matches!(text.get(from), Some(b'=' | b'>' | b':'));
-    let mut start = from + usize::from(is_sign);
-    start += text.get(start..)?.iter().take(2).take_while(|&&byte| byte == b' ').count();
-    if text.get(start) == Some(&b'\\') {
-        start += 1;
-    }
-    let quote = text.get(start).copied().filter(|byte| matches!(byte, b'"' | b'\'' | b'`'));
-    start += usize::from(quote.is_some());
-    let value = text.get(start..)?;
-    let is_end = |&byte: &u8| match quote {
+/// Where a value starts, and the quote that it ends with if it is quoted.
+fn value_start(text: &[u8], from: usize) -> (usize, Option<u8>) {
+    let at = |start: usize| text.get(start).copied();
+    let mut start = from + usize::from(matches!(at(from), Some(b'=' | b'>' | b':')));
+    let rest = text.get(start..).unwrap_or_default();
+    start += rest.iter().take(2).take_while(|&&byte| byte == b' ').count();
+    start += usize::from(at(start) == Some(b'\\'));
+    let quote = at(start).filter(|byte| matches!(byte, b'"' | b'\'' | b'`'));
+    (start + usize::from(quote.is_some()), quote)
+}
+
+fn ends_value(byte: u8, quote: Option<u8>) -> bool {
+    match quote {
         Some(quote) => byte == quote || byte == b'\\',
         None => {
             byte <= b' '
                 || matches!(byte, b',' | b';' | b'&' | b'"' | b'\'' | b'`' | b'<' | b'>')
                 || matches!(byte, b'(' | b')' | b'[' | b']' | b'{' | b'}' | b'|' | b'\\')
         }
-    };
-    let length = value.iter().take(VALUE_BYTES_MAX).position(is_end);
-    let length = length.unwrap_or(value.len().min(VALUE_BYTES_MAX));
-    // A limit may fall inside a character.
-    let length = (length..value.len().min(length + 4))
-        .find(|&at| value[at] & 0xc0 != 0x80)
-        .unwrap_or(value.len());
-    Some((start, start + length))
+    }
 }
 
 /// Letters and something else, so that `password: required` is left alone.
@@ -173,10 +173,13 @@ fn is_id(value: &[u8]) -> bool {
     value.iter().all(is_hex) || !has_upper || value.contains(&b'/')
 }
 
-/// Digits without separators, as programs keep telephone numbers.
-fn is_plain_phone(value: &[u8]) -> bool {
-    let digits = value.strip_prefix(b"+").unwrap_or(value);
-    PHONE_DIGITS.contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit)
+/// Digits, with the separators of telephone numbers or without, as programs keep them.
+fn is_phone(value: &[u8]) -> bool {
+    let n_digits = value.iter().filter(|byte| byte.is_ascii_digit()).count();
+    let is_part = |byte: &u8| {
+        byte.is_ascii_digit() || matches!(byte, b' ' | b'-' | b'.' | b'/' | b'(' | b')' | b'+')
+    };
+    PHONE_DIGITS.contains(&n_digits) && value.iter().all(is_part)
 }
 
 /// Shannon entropy in bits a character.
