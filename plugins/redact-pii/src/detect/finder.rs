@@ -138,6 +138,7 @@ impl Finder {
     fn number(&mut self, text: &[u8], at: usize, kinds: Kinds) -> usize {
         if kinds.has(Kind::Iban)
             && let Some((start, end)) = iban::at(text, at)
+            && !number::is_in_identifier(text, start)
         {
             self.matches.push(Match::new(start, end, Kind::Iban));
             return end;

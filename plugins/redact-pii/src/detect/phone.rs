@@ -3,7 +3,7 @@
 //! number, as ids and times look the same.
 
 use super::number::{Number, Separator};
-use super::{before, is_alphanumeric};
+use super::{before, is_alphanumeric, is_digit};
 
 /// ITU-T E.164: at most 15 digits. The shortest numbers in use abroad have 8.
 const INTERNATIONAL_DIGITS: std::ops::RangeInclusive<usize> = 8..=15;
@@ -136,10 +136,17 @@ fn national(number: Number<'_>) -> Option<usize> {
     fits.then_some(n_groups)
 }
 
-/// Whether nothing before makes the number a part of an id: a letter, an underline, a dash, a dot.
+/// Whether nothing before makes the number a part of an id: a letter, an underline, a hash, or a sign
+/// that joins it to something.
 fn stands_free(number: Number<'_>) -> bool {
-    !is_alphanumeric(number.before())
-        && !matches!(number.before(), Some(b'_' | b'-' | b'.' | b'/' | b'#' | b':'))
+    let start = number.group(0).map_or(0, |group| group.start);
+    let second = before(number.text, start.saturating_sub(1));
+    match number.before() {
+        Some(b'_' | b'#') => false,
+        Some(b'-' | b'.' | b'/') => !is_alphanumeric(second),
+        Some(b':') => !is_digit(second),
+        byte => !is_alphanumeric(byte),
+    }
 }
 
 /// Whether nothing behind makes it longer. An `x` starts an extension.
