@@ -10,9 +10,10 @@ mod stream;
 mod table;
 
 use anyhow::Result;
-use audit_generate::{Attack, Disorder, Intensity, Settings};
+use audit_generate::{Attack, Disorder, Intensity, Label, Settings};
 
 pub use self::score::{Score, Scores};
+use self::score::is_about;
 pub use self::sql::Sql;
 pub use self::table::{print, print_errors};
 
@@ -23,6 +24,10 @@ pub const SCORING_SEEDS: [u64; 3] = [9_001, 9_002, 9_003];
 
 /// Events of a stream: about seven weeks, as unusual volumes need three weeks of history.
 pub const EVENTS: u64 = 260_000;
+
+/// So much of a stream's end is not scored, in microseconds: there an attack may be cut off before it is
+/// one, after a rule has tripped.
+const UNSCORED: i64 = 2 * 3_600_000_000;
 
 /// One way of making streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,14 +96,37 @@ pub fn evaluate(
     let mut pair = Pair::default();
     for seed in seeds {
         let stream = stream::Stream::make(scenario.settings(*seed, n_events)?, sql)?;
-        let found = detectors::run(&stream)?;
-        pair.detectors.add(&stream.labels, &found);
+        let scored = Scored::before(stream.span.1 - UNSCORED, &stream.labels);
+        pair.detectors.add(&scored.labels, &scored.findings(detectors::run(&stream)?));
         if let Some(sql) = sql {
-            let found = sql.run(&stream)?;
-            pair.sql.add(&stream.labels, &found);
+            pair.sql.add(&scored.labels, &scored.findings(sql.run(&stream)?));
         }
     }
     Ok(pair)
+}
+
+/// What is scored of a stream: all but its end.
+struct Scored {
+    cut: i64,
+    labels: Vec<Label>,
+    /// Attacks and near misses that the end may have cut off.
+    unscored: Vec<Label>,
+}
+
+impl Scored {
+    fn before(cut: i64, labels: &[Label]) -> Self {
+        let is_over = |label: &Label| label.last_event < cut;
+        let (labels, unscored) = labels.iter().cloned().partition(is_over);
+        Self { cut, labels, unscored }
+    }
+
+    fn findings(&self, mut found: Vec<Finding>) -> Vec<Finding> {
+        found.retain(|finding| {
+            let is_cut_off = self.unscored.iter().any(|label| is_about(finding, label));
+            finding.from < self.cut && !is_cut_off
+        });
+        found
+    }
 }
 
 /// The scores of both.

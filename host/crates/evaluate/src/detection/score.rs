@@ -110,7 +110,7 @@ impl Scores {
 
 /// The same rule and key, and spans of time that meet. A report about users alone is about whatever the
 /// user does.
-fn is_about(finding: &Finding, label: &Label) -> bool {
+pub(super) fn is_about(finding: &Finding, label: &Label) -> bool {
     let key = label.key.as_str();
     let user = key.split_once('/').map_or(key, |(user, _)| user);
     finding.rule == label.rule
