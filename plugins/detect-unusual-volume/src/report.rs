@@ -1,0 +1,71 @@
+//! The alerts. They carry user and action, counts, times and positions: no other text of an event.
+
+use audit_detect::{field, key_field};
+use audit_plugin_sdk::{Alert, Severity};
+
+use crate::config::{HOUR_MICROS, Settings};
+use crate::profile::{Finding, Told};
+
+/// Data from information repositories: <https://attack.mitre.org/techniques/T1213/>.
+const ATTACK: &str = "T1213";
+
+/// Separates action and user in a key. No action has one.
+const SEPARATOR: u8 = 0;
+
+/// The key of a user and an action, written over what the buffer held.
+pub(crate) fn write_key(buffer: &mut Vec<u8>, user: &[u8], action: &[u8]) {
+    buffer.clear();
+    buffer.extend_from_slice(action);
+    buffer.push(SEPARATOR);
+    buffer.extend_from_slice(user);
+}
+
+/// The alert for an hour in which a user did more than usual. The second kind has a rule of its own, as
+/// the host takes two alerts with the same rule, key and window for one.
+pub(crate) fn unusual(key: &[u8], finding: Finding, settings: &Settings) -> Alert {
+    let at = key.iter().position(|&byte| byte == SEPARATOR).unwrap_or(key.len());
+    let (action, user) = (&key[..at], key.get(at + 1..).unwrap_or_default());
+    let hour = &finding.hour;
+    let start = i64::from(hour.hour) * HOUR_MICROS;
+    let rule = if finding.is_rise { "unusual-volume-escalated" } else { "unusual-volume" };
+    let (usual, basis, compared) = match finding.median {
+        Some(median) => {
+            let compared = format!(
+                "usual are about {median:.0}, by the same hours of the last {} days",
+                settings.history_days
+            );
+            (Some(median), "history", compared)
+        }
+        None => {
+            let compared = format!("with less than {} of history to compare", settings.history_min);
+            (None, "short-history", compared)
+        }
+    };
+    let mut labels = vec![
+        field("attack", ATTACK),
+        field("basis", basis),
+        field("limit", &hour.limit.to_string()),
+    ];
+    labels.extend(usual.map(|median| field("usual", &median.to_string())));
+    Alert {
+        rule: rule.to_owned(),
+        severity: if hour.told == Told::High { Severity::High } else { Severity::Medium },
+        key: vec![
+            key_field("user_id", user, settings.show_email),
+            key_field("action_type", action, settings.show_email),
+        ],
+        window_start: start,
+        first_event: start + i64::from(hour.first),
+        last_event: start + i64::from(hour.last),
+        count: hour.count.into(),
+        events: finding.events,
+        message: format!(
+            "{} {} events of one user within an hour, where up to {} are not unusual ({compared}); see which resources \
+             they touched and whether a task explains them, else suspend the user's sessions",
+            hour.count,
+            String::from_utf8_lossy(action),
+            hour.limit
+        ),
+        labels,
+    }
+}

@@ -1,0 +1,43 @@
+//! All users and actions.
+
+use audit_detect::{Event, Evictions, Keyed};
+use audit_plugin_sdk::Judgement;
+
+use crate::config::Settings;
+use crate::profile::{Profile, hour_of};
+use crate::report;
+
+/// What the detector remembers.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) profiles: Keyed<Profile>,
+    pub(crate) evictions: Evictions,
+}
+
+impl State {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self { profiles: Keyed::new(settings.limits), evictions: Evictions::default() }
+    }
+
+    /// Counts an event of a key, and raises the alerts that it gives cause for. `None` for one that
+    /// cannot be counted, as no clock shows its time.
+    pub(crate) fn add(
+        &mut self,
+        key: &[u8],
+        event: &Event,
+        settings: &Settings,
+        out: &mut Judgement,
+    ) -> Option<()> {
+        let hour = hour_of(event.time)?;
+        let count = |profile: &mut Profile| profile.count(event, hour, settings);
+        if let Some(finding) = self.profiles.touch(key, event.received, count) {
+            out.alert(report::unusual(key, finding, settings));
+        }
+        let n_evicted = self.profiles.n_evicted();
+        let what = "pairs of user and action";
+        if let Some(alert) = self.evictions.due(n_evicted, event.received, what) {
+            out.alert(alert);
+        }
+        Some(())
+    }
+}
