@@ -13,8 +13,8 @@ pub(crate) use self::author::{
     BenchArgs, CheckArgs, GivenArgs, InspectArgs, KeyArgs, TestArgs, TryArgs,
 };
 pub(crate) use self::plugin::{
-    BuildArgs, HistoryArgs, Kind, Lang, ListArgs, NewArgs, PickArgs, PluginCommand, PromoteArgs,
-    RollbackArgs, TableArgs,
+    BuildArgs, HistoryArgs, Kind, Lang, ListArgs, NewArgs, PickArgs, PluginCommand, SwapArgs,
+    TableArgs,
 };
 
 /// Kafka audit events through WebAssembly plugins into an append-only Iceberg table, and alerts.
@@ -55,6 +55,8 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Writes synthetic audit events, with labelled attacks on request
     Generate(GenerateArgs),
+    /// Opens values that a plugin encrypted
+    Decrypt(DecryptArgs),
     /// Makes, builds, tests, measures and exchanges plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
@@ -66,6 +68,7 @@ impl Command {
             Self::Run(args) => &args.log,
             Self::Demo(args) => &args.log,
             Self::Generate(args) => &args.log,
+            Self::Decrypt(args) => &args.log,
             Self::Plugin(command) => command.log(),
         }
     }
@@ -140,6 +143,9 @@ pub(crate) struct RunArgs {
     /// Where alerts go: stdout or file:PATH [default: stdout]
     #[arg(long, env = "AUDIT_HOST_ALERTS", value_name = "TARGET")]
     pub(crate) alerts: Option<String>,
+    /// Show counters to Prometheus at http://ADDRESS:PORT/metrics
+    #[arg(long, env = "AUDIT_HOST_METRICS", value_name = "ADDRESS:PORT")]
+    pub(crate) metrics: Option<String>,
     /// Print the configuration that results, secrets masked, and stop
     #[arg(long)]
     pub(crate) print_config: bool,
@@ -176,6 +182,30 @@ pub(crate) struct DemoArgs {
     /// The same seed gives the same events
     #[arg(long, default_value_t = 42)]
     pub(crate) seed: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DecryptArgs {
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+    /// Configuration file (TOML) that defines the key
+    #[arg(long, env = "AUDIT_HOST_CONFIG", value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// The key, as [keys] names it; earlier secrets of it are tried by their ids
+    #[arg(long, value_name = "NAME")]
+    pub(crate) key: String,
+    /// For whom the values were encrypted
+    #[arg(long, default_value = "")]
+    pub(crate) subject: String,
+    /// The column or path that they stood at
+    #[arg(long)]
+    pub(crate) context: String,
+    /// Print each value as a JSON string: a value may have several lines
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The values; without any they are read from standard input, one a line
+    #[arg(value_name = "VALUE")]
+    pub(crate) values: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -107,6 +107,11 @@ fn ordinary(row: usize, field: &str) -> String {
 }
 
 /// Ordinary events of one partition from that offset on.
+pub(crate) fn ordinary_value(row: usize, field: &str) -> String {
+    ordinary(row, field)
+}
+
+/// Ordinary events from that offset on.
 pub(crate) fn ordinary_from(first: i64, n_rows: usize) -> Result<Batch> {
     batch_of(0, first, n_rows, |row, field| Some(ordinary(row, field)))
 }

@@ -34,11 +34,11 @@ fn files_that_are_no_plugins_are_refused_by_what_they_are() -> Result<()> {
         refused(&engine, "truncated", cut, &["truncated.wasm"])?;
     }
     let newer = hostile::with_abi(&whole, "0.9.0")?;
-    refused(&engine, "newer", newer, &["built for audit-host:plugin@0.9.0", "speaks 0.1.0"])?;
+    refused(&engine, "newer", newer, &["built for audit-host:plugin@0.9.0", "speaks 0.1.1"])?;
     let older = hostile::with_abi(&whole, "0.0.1")?;
-    refused(&engine, "older", older, &["built for audit-host:plugin@0.0.1", "speaks 0.1.0"])?;
+    refused(&engine, "older", older, &["built for audit-host:plugin@0.0.1", "speaks 0.1.1"])?;
     let stateless = hostile::without_state(&whole)?;
-    refused(&engine, "stateless", stateless, &["does not export audit-host:plugin/state@0.1.0"])?;
+    refused(&engine, "stateless", stateless, &["does not export audit-host:plugin/state@0.1.1"])?;
     let http = fs::read(env::guest("http")?)?;
     refused(&engine, "http", http, &["imports wasi:http/outgoing-handler@0.2.0"])?;
     Ok(())

@@ -17,13 +17,13 @@ fn module(text: &[u8]) -> Vec<u8> {
 
 #[test]
 fn patches_replace_every_text_and_change_no_length() -> Result<()> {
-    let bytes = component(b"a@0.1.0 b@0.1.0");
+    let bytes = component(b"a@0.1.1 b@0.1.1");
     assert_eq!(hostile::with_abi(&bytes, "0.9.0")?, component(b"a@0.9.0 b@0.9.0"));
-    for (from, to) in [("@0.1.0", "@0.10.0"), ("@0.2.0", "@0.9.0"), ("", "")] {
+    for (from, to) in [("@0.1.1", "@0.10.0"), ("@0.2.0", "@0.9.0"), ("", "")] {
         assert!(hostile::patched(&bytes, from, to).is_err(), "{from} {to}");
     }
-    let state = component(b"audit-host:plugin/state@0.1.0");
-    assert_eq!(hostile::without_state(&state)?, component(b"audit-host:plugin/stale@0.1.0"));
+    let state = component(b"audit-host:plugin/state@0.1.1");
+    assert_eq!(hostile::without_state(&state)?, component(b"audit-host:plugin/stale@0.1.1"));
     Ok(())
 }
 

@@ -56,12 +56,12 @@ pub fn with_mode(bytes: &[u8], mode: &str) -> Result<Vec<u8>> {
 
 /// The component as if it had been made for another version of the ABI, such as `0.9.0`.
 pub fn with_abi(bytes: &[u8], version: &str) -> Result<Vec<u8>> {
-    patched(bytes, "@0.1.0", &format!("@{version}"))
+    patched(bytes, "@0.1.1", &format!("@{version}"))
 }
 
 /// The component without the export `state`: it has one of a name that nobody asks for.
 pub fn without_state(bytes: &[u8]) -> Result<Vec<u8>> {
-    patched(bytes, "audit-host:plugin/state@0.1.0", "audit-host:plugin/stale@0.1.0")
+    patched(bytes, "audit-host:plugin/state@0.1.1", "audit-host:plugin/stale@0.1.1")
 }
 
 /// The component with `n_bytes` or a little more added, in sections that mean nothing. It stays valid.

@@ -1,9 +1,13 @@
 //! Where everything lies, and the lock that keeps two xtasks apart.
 
 use std::fs::{self, File, TryLockError};
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
+
+use crate::run;
 
 /// The folders of this checkout and of the user's cache.
 pub(crate) struct Context {
@@ -55,7 +59,34 @@ impl Context {
 
     /// Held while xtask builds. Waits for another xtask and says so.
     pub(crate) fn lock_target(&self) -> Result<File> {
-        lock(&self.target)
+        let lock = lock(&self.target)?;
+        self.claim_target()?;
+        Ok(lock)
+    }
+
+    /// Cargo tells the crates of two checkouts apart by time only: what another checkout built later
+    /// would be taken for what this one has. The crates that both depend on are the same, and stay.
+    fn claim_target(&self) -> Result<()> {
+        let path = self.target.join(".checkout");
+        let root = self.root.as_os_str().as_bytes();
+        let claimed = |cause| format!("cannot note in {} who builds here: {cause}", path.display());
+        match fs::read(&path) {
+            Ok(last) if last == root => return Ok(()),
+            Ok(_) => {
+                println!("xtask: another checkout was built here last: its own crates are removed");
+                let mut cargo = run::cargo(self);
+                run::run(cargo.args(["clean", "--workspace", "--release"]))?;
+                match fs::remove_dir_all(self.wasm()) {
+                    Err(error) if error.kind() != ErrorKind::NotFound => {
+                        return Err(error).with_context(|| self.wasm().display().to_string());
+                    }
+                    _ => {}
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => bail!(claimed(error)),
+        }
+        fs::write(&path, root).or_else(|error| bail!(claimed(error)))
     }
 
     /// Held while xtask fetches parts.

@@ -28,9 +28,9 @@ pub(crate) enum PluginCommand {
     /// Lists what happened to the plugins, oldest first
     History(HistoryArgs),
     /// Puts back the component that ran before
-    Rollback(RollbackArgs),
+    Rollback(SwapArgs),
     /// Puts the candidate that runs as a shadow in its plugin's place
-    Promote(PromoteArgs),
+    Promote(SwapArgs),
 }
 
 impl PluginCommand {
@@ -45,8 +45,7 @@ impl PluginCommand {
             Self::Run(args) => &args.log,
             Self::List(args) => &args.log,
             Self::History(args) => &args.log,
-            Self::Rollback(args) => &args.log,
-            Self::Promote(args) => &args.log,
+            Self::Rollback(args) | Self::Promote(args) => &args.log,
         }
     }
 }
@@ -97,25 +96,12 @@ pub(crate) struct HistoryArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct RollbackArgs {
+pub(crate) struct SwapArgs {
     #[command(flatten)]
     pub(crate) log: LogArgs,
     #[command(flatten)]
     pub(crate) table: TableArgs,
     /// The plugin, as `plugin list` names it
-    #[arg(value_name = "NAME")]
-    pub(crate) plugin: String,
-    #[command(flatten)]
-    pub(crate) pick: PickArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct PromoteArgs {
-    #[command(flatten)]
-    pub(crate) log: LogArgs,
-    #[command(flatten)]
-    pub(crate) table: TableArgs,
-    /// The plugin beside which the candidate runs
     #[arg(value_name = "NAME")]
     pub(crate) plugin: String,
     #[command(flatten)]

@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cli::RunArgs;
 use crate::commands::print;
 use crate::config::{self, Settings};
+use crate::metrics;
 use crate::plugins::{Cause, Reloader, Watch, on_hangup, report_at_end};
 use crate::progress::{EVERY, Progress};
 use crate::wire::wire;
@@ -34,6 +35,10 @@ pub(crate) async fn run(args: RunArgs) -> Result<()> {
 
 /// Runs the flow with these settings until it ends or `stop` is set.
 pub(crate) async fn flow(settings: &Settings, stop: Stop, counters: &Arc<Counters>) -> Result<()> {
+    if let Some(address) = settings.metrics {
+        let address = metrics::serve(address, Arc::clone(counters)).await?;
+        tracing::info!("counters are at http://{address}/metrics");
+    }
     let wired = wire(settings, counters).await?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),

@@ -1,6 +1,7 @@
 //! From flags, variables and file to typed settings, every default explicit.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -58,6 +59,7 @@ pub(crate) struct Settings {
     pub(crate) plugin_cache: PluginCache,
     pub(crate) watch_plugins: bool,
     pub(crate) shadow_report: Option<PathBuf>,
+    pub(crate) metrics: Option<SocketAddr>,
 }
 
 /// Flags and variables (clap has merged them) over the file over the defaults.
@@ -74,7 +76,7 @@ pub(crate) fn resolve(args: RunArgs) -> Result<Settings, Error> {
     };
     let wanted = places.wanted(&file)?;
     let catalog = catalog(&args, &file)?;
-    let File { kafka, table, run, alerts, dead_letters, limits, plugins_place, .. } = file;
+    let File { kafka, table, run, alerts, dead_letters, limits, plugins_place, metrics, .. } = file;
     let (duration, until_end) =
         end(args.duration.or(run.duration), args.until_end.or(run.until_end))?;
     let alerts = args.alerts.or(alerts.to).unwrap_or_else(|| "stdout".to_owned());
@@ -119,6 +121,7 @@ pub(crate) fn resolve(args: RunArgs) -> Result<Settings, Error> {
         plugin_cache: PluginCache::resolve(args.plugin_cache.or(plugins_place.cache).as_deref())?,
         watch_plugins: args.watch_plugins.or(plugins_place.watch).unwrap_or(true),
         shadow_report: args.shadow_report.or(plugins_place.shadow_report),
+        metrics: args.metrics.or(metrics.listen).as_deref().map(metrics_address).transpose()?,
     })
 }
 
@@ -290,7 +293,6 @@ impl Settings {
         let properties: BTreeMap<_, _> = self.kafka_properties.iter().map(shown).collect();
         let plugins =
             self.wanted.plugins.iter().filter(|plugin| !plugin.from_folder).map(shown_plugin);
-        let keys = self.wanted.keys.iter().map(|(name, file)| (name, json!({ "file": file })));
         let payload = match (self.keep_raw_payloads, self.keep_payloads && self.key_file.is_some())
         {
             (true, _) => "raw",
@@ -311,6 +313,7 @@ impl Settings {
                 "duration": self.duration.map(format_duration), "until-end": self.until_end,
             },
             "alerts": { "to": self.alerts.to_string() },
+            "metrics": { "listen": self.metrics.map(|address| address.to_string()) },
             "dead-letters": { "payload": payload, "key-file": self.key_file },
             "limits": {
                 "max-record-bytes": self.max_record_bytes,
@@ -323,18 +326,25 @@ impl Settings {
                 "shadow": self.wanted.shadows, "shadow-report": self.shadow_report,
             },
             "plugin": plugins.collect::<Vec<_>>(),
-            "keys": keys.collect::<BTreeMap<_, _>>(),
+            "keys": self.wanted.keys,
+            "lookups": self.wanted.lookups.tables,
+            "calendars": self.wanted.lookups.calendars,
         });
         drop_nulls(&mut file);
         toml::to_string_pretty(&file).unwrap_or_else(|error| format!("# not printable: {error}\n"))
     }
 }
 
+fn metrics_address(given: &str) -> Result<SocketAddr, Error> {
+    let wrong = |_| value("--metrics", given, "must be ADDRESS:PORT, such as 127.0.0.1:9464");
+    given.parse().map_err(wrong)
+}
+
 fn shown_plugin(plugin: &PluginEntry) -> serde_json::Value {
     let config: serde_json::Value = serde_json::from_str(&plugin.config).unwrap_or_default();
     let limits = &plugin.limits;
     json!({
-        "path": plugin.path, "keys": plugin.keys, "config": config,
+        "path": plugin.path, "keys": plugin.keys, "lookups": plugin.lookups, "config": config,
         "on-error": match plugin.on_error {
             OnError::Quarantine => "quarantine",
             OnError::Halt => "halt",
@@ -425,9 +435,20 @@ mod tests {
             [[plugin]]
             path = "builtin:redact_pii"
             keys = ["k"]
+            lookups = ["roles", "office"]
             config = { fields = { user_email = { action = "drop" } } }
             [keys.k]
             file = "/k"
+            id = "2026-11"
+            previous = [{ file = "/old" }]
+            [lookups.roles]
+            file = "roles.csv"
+            key = "user_id"
+            valid-from = "from"
+            valid-to = "to"
+            [calendars.office]
+            time-zone = "Europe/Berlin"
+            hours = ["mon-fri 09:00-17:00"]
         "#;
         std::fs::write(file.path(), text).unwrap();
         let mut args = args(None, Some("w"));

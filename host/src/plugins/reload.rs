@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 use audit_chain::{ChainControl, Engine, Place, Plugin, PluginSource, Running};
 use audit_core::{ChangeKind, PluginChange};
+use audit_lookup::Lookups;
 use audit_sink::ComponentStore;
 use jiff::Timestamp;
 use tokio::runtime::Handle;
@@ -20,7 +21,7 @@ use tokio::runtime::Handle;
 use super::load::{self, fingerprint};
 use super::shadows;
 use super::watch::{Cause, Watch};
-use crate::config::{PluginEntry, PluginPlaces, Wanted};
+use crate::config::{KeyEntry, PluginEntry, PluginPlaces, Wanted};
 use crate::golden;
 
 /// How often candidates are reported.
@@ -37,6 +38,8 @@ pub(crate) struct Reloader {
     /// What the chain was made of when the run began, by origin.
     pub(crate) active: BTreeMap<String, String>,
     pub(crate) wanted: Wanted,
+    /// The tables and calendars that plugins may ask.
+    pub(crate) lookups: Lookups,
     /// Plugins of the folder that had a file with their configuration, by origin.
     pub(crate) configured: BTreeSet<String>,
     /// What was refused already, by origin: not tried, and not told, again until it changes.
@@ -96,7 +99,8 @@ impl Reloader {
         let shadows = self.wanted.shadows.values().map(PathBuf::from);
         paths
             .chain(shadows)
-            .chain(self.wanted.keys.values().cloned())
+            .chain(self.wanted.keys.values().flat_map(KeyEntry::files).map(PathBuf::from))
+            .chain(self.wanted.lookups.files().map(PathBuf::from))
             .chain(self.places.config.clone())
             .chain(self.wanted.folder.clone())
             .collect()
@@ -116,6 +120,8 @@ impl Reloader {
                 return;
             }
         }
+        // First, as a plugin that is taken next may ask for what came with it.
+        self.look_at_lookups(cause);
         self.reconcile(cause);
     }
 
@@ -148,7 +154,9 @@ impl Reloader {
         for (entry, step) in steps {
             match step {
                 Step::Keep(name) => places.push(Place::Keep(name)),
-                Step::Take(prepared) => {
+                Step::Take(mut prepared) => {
+                    // Others were prepared since. A failure comes again in the exchange, and is told there.
+                    let _ = self.control.catch_up(&mut prepared.plugin);
                     taken.push((entry, prepared.plugin.id().clone(), prepared.fingerprint));
                     places.push(Place::New(Box::new(prepared.plugin)));
                 }
@@ -193,11 +201,11 @@ impl Reloader {
         let origin = entry.origin();
         let current = running.iter().find(|plugin| plugin.origin == origin);
         let name = current.map(|plugin| plugin.id.name.clone());
+        let shown = name.clone().unwrap_or_else(|| entry.path.clone());
         let stay = || name.clone().map_or(Step::Skip, Step::Keep);
-        let source = match load::source(entry, &self.wanted.keys) {
+        let source = match load::source(entry, &self.wanted.keys, &self.lookups) {
             Ok(source) => source,
             Err(error) => {
-                let shown = name.clone().unwrap_or_else(|| entry.path.clone());
                 let error = anyhow!(error);
                 self.refuse(&origin, &shown, &entry.path, &format!("{error:#}"), &error);
                 return stay();
@@ -206,7 +214,6 @@ impl Reloader {
         if entry.from_folder && entry.is_bare && self.configured.contains(&origin) {
             let error =
                 anyhow!("the file with its configuration is gone: put it back, or an empty one");
-            let shown = name.clone().unwrap_or_else(|| entry.path.clone());
             self.refuse(&origin, &shown, &entry.path, "no configuration", &error);
             return stay();
         }
@@ -228,7 +235,6 @@ impl Reloader {
                 Step::Take(Box::new(prepared))
             }
             Err(error) => {
-                let shown = name.clone().unwrap_or_else(|| entry.path.clone());
                 self.refuse(&origin, &shown, &entry.path, &print, &error);
                 stay()
             }
@@ -250,32 +256,14 @@ impl Reloader {
                 current.id.name
             );
         }
-        self.try_out(source, &mut plugin)?;
+        golden::prove(&self.engine, source).context("its own golden cases")?;
+        // What it cannot take over is known before anything is exchanged.
+        self.control.catch_up(&mut plugin).map_err(audit_core::Error::from)?;
         self.runtime
             .block_on(self.components.put(&plugin.id().sha256, &component))
             .map_err(audit_core::Error::from)
             .context("keeping the component beside the table")?;
         Ok(plugin)
-    }
-
-    /// Runs the golden cases that the component carries, and gives the candidate the state of the running
-    /// version as of the last epoch: so the exchange has little left to move.
-    fn try_out(&self, source: &PluginSource, plugin: &mut Plugin) -> Result<()> {
-        golden::prove(&self.engine, source).context("its own golden cases")?;
-        if plugin.state_version() == 0 {
-            return Ok(());
-        }
-        for state in self.control.states_of(&plugin.id().name) {
-            if state.partition.is_none() {
-                plugin.restore(&state).map_err(audit_core::Error::from)?;
-                continue;
-            }
-            // Each partition gets an instance of its own in the chain: this one only tries.
-            let mut trial =
-                Plugin::load(&self.engine, source.clone()).map_err(audit_core::Error::from)?;
-            trial.restore(&state).map_err(audit_core::Error::from)?;
-        }
-        Ok(())
     }
 
     /// Nothing leaves the chain while it runs, whatever became of its file or of the configuration: a file
@@ -377,7 +365,7 @@ impl Reloader {
         let entry = self.wanted.plugins.iter().find(|entry| entry.origin() == live.origin);
         let entry = entry.cloned().unwrap_or_else(|| PluginEntry::plain(file));
         let entry = PluginEntry { path: file.to_owned(), ..entry };
-        let source = load::source(&entry, &self.wanted.keys)?;
+        let source = load::source(&entry, &self.wanted.keys, &self.lookups)?;
         Ok((fingerprint(&entry, &source), source))
     }
 

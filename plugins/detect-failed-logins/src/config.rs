@@ -1,17 +1,22 @@
 //! The configuration: as written, then checked.
 
+use audit_detect::{
+    FUTURE_MAX, LOOSE_MAX, Limits, STATE_BYTES_DEFAULT, WINDOW_MAX, WINDOW_MIN, in_range,
+    kept_micros, limits, not_empty,
+};
 use audit_plugin_sdk::{Config, ConfigError, Span, serde};
 
 /// JSON Schema of the configuration.
 pub(crate) const SCHEMA: &str = include_str!("schema.json");
 
-/// The most failures that are kept for one address. The threshold must stay below.
-pub(crate) const FAILURES_PER_ADDRESS_MAX: usize = 1_000;
+/// Beyond a week nobody calls a login the consequence of an attack.
+const AFTER_ATTACK_MAX: Span = Span::from_secs(7 * 86_400);
 
-const WINDOW_MIN: Span = Span::from_secs(1);
-const WINDOW_MAX: Span = Span::from_secs(30 * 86_400);
-const FUTURE_MAX: Span = Span::from_secs(86_400);
-const KEYS_MAX: usize = 1_000_000;
+/// Users have two sightings a window each, and half of the room is for those who succeed.
+const SPRAY_USERS_MAX: usize = LOOSE_MAX / 4;
+
+/// Shorter prefixes hold several organizations.
+const IPV6_PREFIX_MIN: u32 = 16;
 
 /// The keys as the user writes them.
 #[derive(Debug, serde::Deserialize)]
@@ -22,9 +27,15 @@ struct File {
     max_future: Span,
     high_count: usize,
     high_window: Span,
+    spray_users: usize,
+    spray_window: Span,
+    after_attack: Span,
     actions: Vec<String>,
     results: Vec<String>,
+    success_results: Vec<String>,
+    ipv6_prefix: u32,
     max_keys: usize,
+    state_bytes_max: usize,
 }
 
 impl Default for File {
@@ -35,9 +46,15 @@ impl Default for File {
             max_future: Span::from_secs(300),
             high_count: 10,
             high_window: Span::from_secs(600),
+            spray_users: 5,
+            spray_window: Span::from_secs(1_200),
+            after_attack: Span::from_secs(3 * 3_600),
             actions: vec!["user_login".to_owned()],
             results: vec!["failure".to_owned()],
+            success_results: vec!["success".to_owned()],
+            ipv6_prefix: 64,
             max_keys: 100_000,
+            state_bytes_max: STATE_BYTES_DEFAULT,
         }
     }
 }
@@ -47,60 +64,64 @@ impl Default for File {
 pub(crate) struct Settings {
     /// More failures than this in a window raise an alert.
     pub(crate) threshold: usize,
-    /// For messages.
     pub(crate) window: Span,
-    pub(crate) window_micros: i64,
     /// How far an event's time may be ahead of its Kafka time.
     pub(crate) max_future_micros: i64,
     /// So many failures within `high_window_micros` are urgent.
     pub(crate) high_count: usize,
     pub(crate) high_window_micros: i64,
+    /// So many users failing within `spray_window` are sprayed. 0: nobody looks.
+    pub(crate) spray_users: usize,
+    pub(crate) spray_window: Span,
+    /// A login so long after an attack is told. 0: none is.
+    pub(crate) after_attack: Span,
     pub(crate) actions: Vec<Vec<u8>>,
     pub(crate) results: Vec<Vec<u8>>,
-    /// The most addresses that are remembered.
-    pub(crate) max_keys: usize,
+    pub(crate) success_results: Vec<Vec<u8>>,
+    /// IPv6 addresses with so many bits in common are one.
+    pub(crate) ipv6_prefix: u32,
+    pub(crate) limits: Limits,
 }
 
 impl Settings {
     pub(crate) fn from_config(config: &Config) -> Result<Self, ConfigError> {
         let file: File = config.parse()?;
-        in_range("threshold", file.threshold, 1, FAILURES_PER_ADDRESS_MAX - 1)?;
-        in_range("high-count", file.high_count, 1, FAILURES_PER_ADDRESS_MAX)?;
-        in_range("max-keys", file.max_keys, 1, KEYS_MAX)?;
+        in_range("threshold", file.threshold, 1, LOOSE_MAX - 1)?;
+        in_range("high-count", file.high_count, 1, LOOSE_MAX)?;
         in_range("window", file.window, WINDOW_MIN, WINDOW_MAX)?;
         in_range("high-window", file.high_window, WINDOW_MIN, WINDOW_MAX)?;
         in_range("max-future", file.max_future, Span::from_secs(0), FUTURE_MAX)?;
+        if file.spray_users != 0 {
+            in_range("spray-users", file.spray_users, 2, SPRAY_USERS_MAX)?;
+        }
+        in_range("spray-window", file.spray_window, WINDOW_MIN, WINDOW_MAX)?;
+        in_range("after-attack", file.after_attack, Span::from_secs(0), AFTER_ATTACK_MAX)?;
+        in_range("ipv6-prefix", file.ipv6_prefix, IPV6_PREFIX_MIN, 128)?;
         not_empty("actions", &file.actions)?;
         not_empty("results", &file.results)?;
+        not_empty("success-results", &file.success_results)?;
+        if let Some(both) = file.success_results.iter().find(|both| file.results.contains(both)) {
+            let message = format!("{both:?} is among results as well, and cannot be both");
+            return Err(ConfigError::new("success-results", message));
+        }
+        let kept = [file.window, file.spray_window].map(|window| kept_micros(window.micros()));
+        // A login that comes late still finds the attack before it.
+        let silence = kept[0].max(kept[1]).max(file.after_attack.micros() + kept_micros(0));
+        let bytes = |texts: Vec<String>| texts.into_iter().map(String::into_bytes).collect();
         Ok(Self {
             threshold: file.threshold,
             window: file.window,
-            window_micros: file.window.micros(),
             max_future_micros: file.max_future.micros(),
             high_count: file.high_count,
             high_window_micros: file.high_window.micros(),
-            actions: file.actions.into_iter().map(String::into_bytes).collect(),
-            results: file.results.into_iter().map(String::into_bytes).collect(),
-            max_keys: file.max_keys,
+            spray_users: file.spray_users,
+            spray_window: file.spray_window,
+            after_attack: file.after_attack,
+            actions: bytes(file.actions),
+            results: bytes(file.results),
+            success_results: bytes(file.success_results),
+            ipv6_prefix: file.ipv6_prefix,
+            limits: limits(file.max_keys, file.state_bytes_max, silence)?,
         })
     }
-}
-
-fn in_range<T: PartialOrd + Copy + std::fmt::Display>(
-    key: &str,
-    value: T,
-    min: T,
-    max: T,
-) -> Result<(), ConfigError> {
-    if value < min || value > max {
-        return Err(ConfigError::new(key, format!("{value} is not in the range {min} to {max}")));
-    }
-    Ok(())
-}
-
-fn not_empty(key: &str, values: &[String]) -> Result<(), ConfigError> {
-    if values.is_empty() {
-        return Err(ConfigError::new(key, "an empty list would never match".to_owned()));
-    }
-    Ok(())
 }

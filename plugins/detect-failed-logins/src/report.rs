@@ -1,70 +1,73 @@
 //! The alerts. They carry the address, counts, times and positions: no user, no text of an event.
 
-use audit_plugin_sdk::{Alert, Field, Position, Severity};
+use audit_detect::{Event, Finding, alert, field, key_field, positions};
+use audit_plugin_sdk::{Alert, Field, Severity};
 
-use crate::address::{Failure, Told, Window};
+use crate::address::Attack;
 use crate::config::Settings;
+use crate::rules::{is_success, n_users};
 
 /// Password guessing: <https://attack.mitre.org/techniques/T1110/001/>.
-const ATTACK: &str = "T1110.001";
+const GUESSING: &str = "T1110.001";
+/// Password spraying: <https://attack.mitre.org/techniques/T1110/003/>.
+const SPRAYING: &str = "T1110.003";
+/// Valid accounts: <https://attack.mitre.org/techniques/T1078/>.
+const VALID_ACCOUNTS: &str = "T1078";
 
-/// The most events that an alert cites, as the host keeps no more.
-const EVENTS_MAX: usize = 100;
+/// Too many failures.
+pub(crate) fn guessing(address: &[u8], finding: &Finding, settings: &Settings) -> Alert {
+    let burst = &finding.burst;
+    let message = format!(
+        "{} failed logins from one address within {}, more than {} allowed; see whether a login \
+         from it has succeeded since, then block it or reset the accounts it tried",
+        burst.n_events, settings.window, settings.threshold
+    );
+    let users = n_users(burst.kept.iter()).to_string();
+    let labels = vec![field("attack", GUESSING), field("distinct-users", &users)];
+    alert(finding, "failed-logins", key(address), message, labels)
+}
 
-/// The alert for a window that the host does not know, or not as urgent. The second kind has a rule
-/// of its own, as the host takes two alerts with the same rule, key and window for one.
-pub(crate) fn burst(address: &[u8], window: &Window, settings: &Settings) -> Alert {
-    let is_escalation = window.told == Told::Medium;
-    let length = settings.window;
-    let n_failures = window.n_failures;
+/// Too many users who fail.
+pub(crate) fn spraying(address: &[u8], finding: &Finding, settings: &Settings) -> Alert {
+    let kept = &finding.burst.kept;
+    let failures = || kept.iter().filter(|sighting| !is_success(sighting));
+    let n_failing = n_users(failures());
+    let message = format!(
+        "{n_failing} users failed to log in from one address within {}, and fewer succeeded: one password \
+         may be tried on many accounts; see whether a login from it has succeeded since, then block it",
+        settings.spray_window
+    );
+    let labels = vec![field("attack", SPRAYING), field("distinct-users", &n_failing.to_string())];
+    let told = alert(finding, "password-spray", key(address), message, labels);
     Alert {
-        rule: if is_escalation { "failed-logins-escalated" } else { "failed-logins" }.to_owned(),
-        severity: if window.is_high { Severity::High } else { Severity::Medium },
-        key: vec![field("ip_address", &String::from_utf8_lossy(address))],
-        window_start: window.start,
-        first_event: window.start,
-        last_event: window.last,
-        count: n_failures,
-        events: newest(&window.failures),
-        message: format!(
-            "{n_failures} failed logins from one address within {length}, more than {} allowed; see whether a login \
-             from it has succeeded since, then block it or reset the accounts it tried",
-            settings.threshold
-        ),
-        labels: vec![
-            field("attack", ATTACK),
-            field("distinct-users", &window.n_users().to_string()),
-        ],
+        first_event: failures().next().map_or(told.first_event, |first| first.event.time),
+        last_event: failures().next_back().map_or(told.last_event, |last| last.event.time),
+        count: n_failing as u64,
+        events: positions(failures()),
+        ..told
     }
 }
 
-/// The alert for addresses forgotten for want of room.
-pub(crate) fn evictions(n_evicted: u64, clock: i64, day_start: i64) -> Alert {
+/// A login from an address that was alerted on.
+pub(crate) fn login(address: &[u8], attack: &Attack, success: Event, settings: &Settings) -> Alert {
     Alert {
-        rule: "state-evicted".to_owned(),
-        severity: Severity::Low,
-        key: Vec::new(),
-        window_start: day_start,
-        first_event: clock,
-        last_event: clock,
-        count: n_evicted,
-        events: Vec::new(),
+        rule: "login-after-attack".to_owned(),
+        severity: Severity::High,
+        key: key(address),
+        window_start: attack.start,
+        first_event: attack.start,
+        last_event: success.time,
+        count: 1,
+        events: vec![success.position()],
         message: format!(
-            "{n_evicted} addresses with failed logins were forgotten for want of room, so bursts may have been missed; \
-             raise max-keys, or look for a scan from many addresses"
+            "a login succeeded from an address within {} after too many failed ones: take the cited account for \
+             compromised, end its sessions, reset it and see what it has done since",
+            settings.after_attack
         ),
-        labels: Vec::new(),
+        labels: vec![field("attack", VALID_ACCOUNTS)],
     }
 }
 
-/// The positions of the newest failures, the oldest of them first.
-fn newest(failures: &[Failure]) -> Vec<Position> {
-    let skipped = failures.len().saturating_sub(EVENTS_MAX);
-    let position =
-        |failure: &Failure| Position { partition: failure.partition, offset: failure.offset };
-    failures.iter().skip(skipped).map(position).collect()
-}
-
-fn field(name: &str, value: &str) -> Field {
-    Field { name: name.to_owned(), value: value.to_owned() }
+fn key(address: &[u8]) -> Vec<Field> {
+    vec![key_field("ip_address", address, false)]
 }

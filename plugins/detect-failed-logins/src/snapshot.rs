@@ -1,35 +1,27 @@
-//! The state as bytes, format 1: the counters, then every address with its loose failures and its
-//! windows, the address silent for longest first. Times are written as differences, so that a failure
-//! takes about twelve bytes.
+//! The state as bytes, format 2: what was told of evictions, then every address, the one silent for
+//! longest first. Format 1 of earlier releases is taken over.
 
+use audit_detect::{Burst, Bursts, Event, Evictions, Keyed, LOOSE_MAX, Origin, Sighting};
+use audit_plugin_sdk::Severity;
 use audit_plugin_sdk::codec::{Reader, Writer};
 
-use crate::address::{Address, Failure, KEY_BYTES_MAX, Told, WINDOWS_MAX, Window};
-use crate::config::{FAILURES_PER_ADDRESS_MAX, Settings};
-use crate::state::State;
+use crate::State;
+use crate::address::{Address, Attack, is_set};
+use crate::config::Settings;
 
 /// Tells a state of this detector from any other bytes.
 const MAGIC: &[u8] = b"failed-logins";
 
+/// Limits of format 1.
+const KEY_BYTES_MAX_1: usize = 128;
+const WINDOWS_MAX_1: usize = 64;
+
 pub(crate) fn write(state: &State) -> Vec<u8> {
     // Close to what is needed, as a vector that grows would take twice that for a moment.
-    let mut writer = Writer::with_capacity(state.n_bytes() / 3);
+    let mut writer = Writer::with_capacity(state.addresses.n_bytes() / 3);
     writer.bytes(MAGIC);
-    writer.uint(state.n_ignored);
-    writer.uint(state.n_evicted);
-    writer.uint(state.n_evicted_told);
-    writer.int(state.told_day);
-    writer.int(state.swept);
-    let addresses = state.addresses();
-    writer.uint(addresses.len() as u64);
-    for (key, address) in addresses {
-        writer.bytes(key);
-        write_failures(&mut writer, &address.loose);
-        writer.uint(address.windows.len() as u64);
-        for window in &address.windows {
-            write_window(&mut writer, window);
-        }
-    }
+    state.addresses.write(&mut writer, |writer, address| address.write(writer));
+    state.evictions.write(&mut writer);
     writer.finish()
 }
 
@@ -39,104 +31,79 @@ pub(crate) fn read(bytes: &[u8], settings: &Settings) -> Option<State> {
     if reader.bytes()? != MAGIC {
         return None;
     }
-    let mut state = State::default();
-    state.n_ignored = reader.uint()?;
-    let (n_evicted, n_evicted_told) = (reader.uint()?, reader.uint()?);
-    state.told_day = reader.int()?;
-    state.swept = reader.int()?;
-    if n_evicted_told > n_evicted || n_evicted > u64::MAX / 2 {
+    let addresses = Keyed::read(&mut reader, settings.limits, Address::read)?;
+    let evictions = Evictions::read(&mut reader, addresses.n_evicted())?;
+    reader.is_at_end().then_some(State { addresses, evictions })
+}
+
+/// Format 1: failures and windows alone, IPv6 addresses one by one. What it does not know, users who
+/// succeed and who was sprayed, starts afresh.
+pub(crate) fn read_version_1(bytes: &[u8], settings: &Settings) -> Option<State> {
+    let mut reader = Reader::new(bytes);
+    if reader.bytes()? != MAGIC {
         return None;
     }
-    for _ in 0..reader.count()? {
-        let key = reader.bytes()?;
-        if key.len() > KEY_BYTES_MAX || std::str::from_utf8(key).is_err() {
-            return None;
-        }
-        let address = read_address(&mut reader)?;
-        state.append(key, address, settings)?;
+    for _ in 0..3 {
+        reader.uint()?;
     }
-    // A smaller `max-keys` than before makes room at once: that is counted like any eviction.
-    state.n_evicted += n_evicted;
-    state.n_evicted_told = n_evicted_told;
+    for _ in 0..2 {
+        reader.int()?;
+    }
+    let mut state = State::new(settings);
+    for _ in 0..reader.count()? {
+        let text = reader.bytes().filter(|text| text.len() <= KEY_BYTES_MAX_1)?;
+        let (address, received) = read_address_1(&mut reader)?;
+        let key = Origin::of(text).key(text, settings.ipv6_prefix);
+        // Of addresses that are one now, the one with the latest failure stands for all.
+        state.addresses.touch(&key, received, |kept| *kept = address);
+    }
     reader.is_at_end().then_some(state)
 }
 
-fn read_address(reader: &mut Reader<'_>) -> Option<Address> {
-    let loose = read_failures(reader)?;
-    let n_windows = reader.count()?;
-    if n_windows > WINDOWS_MAX {
-        return None;
-    }
+/// An address and the Kafka time of its last failure.
+fn read_address_1(reader: &mut Reader<'_>) -> Option<(Address, i64)> {
+    let loose = read_failures_1(reader)?;
+    let n_windows = reader.count().filter(|&n| n <= WINDOWS_MAX_1)?;
     let mut windows = Vec::with_capacity(n_windows);
     for _ in 0..n_windows {
-        windows.push(read_window(reader)?);
+        windows.push(read_window_1(reader)?);
     }
-    let address = Address { loose, windows };
-    (!address.is_empty()).then_some(address)
+    let received = loose.iter().map(|failure| failure.event.received);
+    let received = received.chain(windows.iter().map(|window| window.received)).max()?;
+    let attack = windows.iter().max_by_key(|window| window.last).map(|window| Attack {
+        start: window.start,
+        since: window.last,
+        last: window.last,
+        is_told: false,
+    });
+    let guesses = Bursts::from_parts(loose, windows)?;
+    Some((Address { guesses, sprays: Bursts::default(), attack }, received))
 }
 
-fn write_window(writer: &mut Writer, window: &Window) {
-    writer.int(window.start);
-    writer.int(window.last);
-    writer.int(window.received);
-    writer.uint(window.n_failures);
-    writer.uint(u64::from(window.told == Told::High));
-    write_failures(writer, &window.failures);
-}
-
-/// Between batches the host knows all of every window, so only two states are left.
-fn read_window(reader: &mut Reader<'_>) -> Option<Window> {
+fn read_window_1(reader: &mut Reader<'_>) -> Option<Burst> {
     let (start, last, received) = (reader.int()?, reader.int()?, reader.int()?);
-    let n_failures = reader.uint()?;
-    let is_high = match reader.uint()? {
-        0 => false,
-        1 => true,
-        _ => return None,
-    };
-    let failures = read_failures(reader)?;
-    let is_sound =
-        start <= last && n_failures >= failures.len() as u64 && n_failures < u64::MAX / 2;
-    is_sound.then_some(Window {
-        start,
-        n_failures,
-        last,
-        received,
-        is_high,
-        told: if is_high { Told::High } else { Told::Medium },
-        failures,
-    })
+    let n_events = reader.uint()?;
+    let severity = if is_set(reader)? { Severity::High } else { Severity::Medium };
+    let kept = read_failures_1(reader)?;
+    Some(Burst { start, last, received, n_events, weight: 0, severity, kept })
 }
 
-fn write_failures(writer: &mut Writer, failures: &[Failure]) {
-    writer.uint(failures.len() as u64);
-    let mut before = 0_i64;
-    for failure in failures {
-        writer.int(failure.time.wrapping_sub(before));
-        writer.int(failure.received.wrapping_sub(failure.time));
-        writer.int(i64::from(failure.partition));
-        writer.int(failure.offset);
-        writer.uint(u64::from(failure.user));
-        before = failure.time;
-    }
-}
-
-fn read_failures(reader: &mut Reader<'_>) -> Option<Vec<Failure>> {
-    let n_failures = reader.count()?;
-    if n_failures > FAILURES_PER_ADDRESS_MAX {
-        return None;
-    }
+fn read_failures_1(reader: &mut Reader<'_>) -> Option<Vec<Sighting>> {
+    let n_failures = reader.count().filter(|&n| n <= LOOSE_MAX)?;
     let mut failures = Vec::with_capacity(n_failures);
-    let mut before = 0_i64;
+    let mut time = 0_i64;
     for _ in 0..n_failures {
-        let time = before.wrapping_add(reader.int()?);
-        failures.push(Failure {
+        time = time.wrapping_add(reader.int()?);
+        let event = Event {
             time,
             received: time.wrapping_add(reader.int()?),
             partition: i32::try_from(reader.int()?).ok()?,
             offset: reader.int()?,
-            user: u32::try_from(reader.uint()?).ok()?,
-        });
-        before = time;
+        };
+        let user = u32::try_from(reader.uint()?).ok()?;
+        // As format 2 writes users: even, and 0 for nobody. The hash is another, so somebody who failed
+        // before and after the change is counted twice in the label, for a window.
+        failures.push(Sighting { event, tag: u64::from(user & !1) });
     }
-    failures.is_sorted().then_some(failures)
+    Some(failures)
 }

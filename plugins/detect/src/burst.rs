@@ -141,6 +141,17 @@ impl Bursts {
         None
     }
 
+    /// Bursts of another format of a state. `None` for what no detector could have remembered.
+    pub fn from_parts(loose: Vec<Sighting>, alerted: Vec<Burst>) -> Option<Self> {
+        let is_sorted =
+            |sightings: &[Sighting]| sightings.is_sorted_by_key(|sighting| sighting.event.order());
+        let is_sound = loose.len() <= LOOSE_MAX
+            && alerted.len() <= ALERTED_MAX
+            && is_sorted(&loose)
+            && alerted.iter().all(|burst| burst.is_sound() && is_sorted(&burst.kept));
+        is_sound.then_some(Self { loose, alerted })
+    }
+
     /// What no alert covers, by time.
     pub fn loose(&self) -> &[Sighting] {
         &self.loose
@@ -271,13 +282,20 @@ impl Burst {
         }
     }
 
+    fn is_sound(&self) -> bool {
+        self.start <= self.last
+            && self.n_events >= self.kept.len() as u64
+            && self.n_events < u64::MAX / 2
+            && self.kept.len() <= LOOSE_MAX
+    }
+
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let (start, last, received) = (reader.int()?, reader.int()?, reader.int()?);
         let (n_events, weight) = (reader.uint()?, reader.uint()?);
         let severity = severity_of(reader.uint()?)?;
         let kept = read_sightings(reader)?;
-        let is_sound = start <= last && n_events >= kept.len() as u64 && n_events < u64::MAX / 2;
-        is_sound.then_some(Self { start, last, received, n_events, weight, severity, kept })
+        let burst = Self { start, last, received, n_events, weight, severity, kept };
+        burst.is_sound().then_some(burst)
     }
 }
 

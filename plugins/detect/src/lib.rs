@@ -1,7 +1,8 @@
 //! What the built-in detectors share.
 //!
 //! A detector reads rows as [`Event`]s, remembers something of each key in [`Keyed`], and counts in
-//! sliding windows of event time by [`Bursts`] under its own [`Rule`]. Three things hold for all of it:
+//! sliding windows of event time by [`Bursts`] under its own [`Rule`], or tells of each event by itself
+//! in [`Episodes`]. Three things hold for all of it:
 //!
 //! - **Nothing depends on where a batch ends.** All that is forgotten is forgotten as an event comes,
 //!   by that event's Kafka time, never by the clock of a batch.
@@ -14,6 +15,7 @@ mod address;
 mod alert;
 mod burst;
 mod config;
+mod episode;
 mod event;
 mod hash;
 mod keyed;
@@ -26,7 +28,8 @@ pub use config::{
     FUTURE_MAX, KEYS_MAX, STATE_BYTES_DEFAULT, STATE_BYTES_MAX, WINDOW_MAX, WINDOW_MIN, in_range,
     limits, not_empty,
 };
+pub use episode::{Episode, Episodes, Incident, Outbreak};
 pub use event::{Event, EventColumns, is_one_of, key};
 pub use hash::stable_hash;
 pub use keyed::{Keyed, Limits, Remembered};
-pub use spans::{first_of_count, first_of_distinct, first_of_weight};
+pub use spans::{first_of_count, first_of_distinct, first_of_weight, n_distinct_near};

@@ -42,64 +42,77 @@ pub fn first_of_weight(
     None
 }
 
-/// The first sighting of the earliest span of `length` that includes the one at `at` and whose numbers
-/// of distinct tags of class 0 and of class 1 are too much. Never too much with fewer than `least` of
-/// class 0.
+/// The first sighting of the earliest span of `length` that includes the one at `at` and holds at least
+/// `least` distinct tags of those that `counts` names. Others are as if they were not there.
 pub fn first_of_distinct(
     sightings: &[Sighting],
     at: usize,
     least: usize,
     length: i64,
-    class: impl Fn(u64) -> usize,
-    is_too_much: impl Fn([usize; 2]) -> bool,
+    counts: impl Fn(u64) -> bool,
 ) -> Option<usize> {
     let near = near(sightings, at, length);
-    let around = &sightings[near.clone()];
-    if !has_distinct(around, least, &class) {
+    if !may_have_distinct(&sightings[near.clone()], least, &counts) {
         return None;
     }
-    let mut tags: Vec<u64> = around.iter().map(|sighting| sighting.tag).collect();
-    tags.sort_unstable();
-    tags.dedup();
+    let tags = distinct(&sightings[near.clone()], &counts);
     let place = |tag: u64| tags.partition_point(|other| *other < tag);
-    let mut counts = vec![0_u32; tags.len()];
-    let mut distinct = [0_usize; 2];
-    let mut end = near.start;
+    let mut n_sightings = vec![0_u32; tags.len()];
+    let (mut end, mut n_distinct) = (near.start, 0);
     for first in near.start..=at {
         while end < near.end && is_within(&sightings[first], &sightings[end], length) {
-            let tag = sightings[end].tag;
-            let count = &mut counts[place(tag)];
-            distinct[class(tag) & 1] += usize::from(*count == 0);
-            *count += 1;
+            if counts(sightings[end].tag) {
+                let n = &mut n_sightings[place(sightings[end].tag)];
+                n_distinct += usize::from(*n == 0);
+                *n += 1;
+            }
             end += 1;
         }
-        if distinct[0] >= least && is_too_much(distinct) {
+        if !counts(sightings[first].tag) {
+            continue;
+        }
+        if n_distinct >= least {
             return Some(first);
         }
-        let tag = sightings[first].tag;
-        let count = &mut counts[place(tag)];
-        *count -= 1;
-        distinct[class(tag) & 1] -= usize::from(*count == 0);
+        let n = &mut n_sightings[place(sightings[first].tag)];
+        *n -= 1;
+        n_distinct -= usize::from(*n == 0);
     }
     None
 }
 
-/// Whether there are so many distinct tags of class 0, found out without an allocation where it is
-/// plain that there are not: this is asked of nearly every event.
-fn has_distinct(sightings: &[Sighting], least: usize, class: &impl Fn(u64) -> usize) -> bool {
-    if sightings.len() < least {
-        return false;
+/// How many distinct tags of those that `counts` names lie less than `length` from the sighting at `at`,
+/// before or behind it.
+pub fn n_distinct_near(
+    sightings: &[Sighting],
+    at: usize,
+    length: i64,
+    counts: impl Fn(u64) -> bool,
+) -> usize {
+    distinct(&sightings[near(sightings, at, length)], &counts).len()
+}
+
+/// Sorted.
+fn distinct(sightings: &[Sighting], counts: &impl Fn(u64) -> bool) -> Vec<u64> {
+    let tags = sightings.iter().map(|sighting| sighting.tag);
+    let mut tags: Vec<u64> = tags.filter(|tag| counts(*tag)).collect();
+    tags.sort_unstable();
+    tags.dedup();
+    tags
+}
+
+/// Says no, without an allocation, where it is plain that there are not so many: this is asked of nearly
+/// every event.
+fn may_have_distinct(sightings: &[Sighting], least: usize, counts: &impl Fn(u64) -> bool) -> bool {
+    /// More than these are counted in another way.
+    const PLAIN_MAX: usize = 32;
+    if sightings.len() < least || sightings.len() > PLAIN_MAX {
+        return sightings.len() >= least;
     }
-    let mut n_distinct = 0;
-    for (index, sighting) in sightings.iter().enumerate() {
-        if n_distinct >= least || index > 64 {
-            return true;
-        }
-        let is_new = class(sighting.tag) == 0
-            && sightings[..index].iter().all(|before| before.tag != sighting.tag);
-        n_distinct += usize::from(is_new);
-    }
-    n_distinct >= least
+    let is_new = |(index, sighting): &(usize, &Sighting)| {
+        counts(sighting.tag) && sightings[..*index].iter().all(|before| before.tag != sighting.tag)
+    };
+    sightings.iter().enumerate().filter(is_new).take(least).count() >= least
 }
 
 /// The sightings that can share a span with the one at `at`.
@@ -166,15 +179,19 @@ mod tests {
             of.sort_unstable();
             let all = sightings(&of);
             let at = below(of.len() as u64) as usize;
-            let is_too_much = |n: [usize; 2]| n[0] > n[1] + 1;
-            let class = |tag: u64| (tag % 2) as usize;
-            let found = first_of_distinct(&all, at, 3, 10, class, is_too_much);
+            let counts = |tag: u64| !tag.is_multiple_of(3);
+            let least = 2 + below(5) as usize;
+            let found = first_of_distinct(&all, at, least, 10, counts);
+            let tags = |inside: &mut dyn Iterator<Item = &(i64, u64)>| {
+                let tags = inside.map(|(_, tag)| *tag).filter(|tag| counts(*tag));
+                tags.collect::<std::collections::BTreeSet<u64>>().len()
+            };
             let expected = (0..=at).find(|&first| {
-                let inside = || of[first..].iter().filter(|(time, _)| time - of[first].0 < 10);
-                let tags: std::collections::BTreeSet<u64> = inside().map(|(_, tag)| *tag).collect();
-                let n = [0, 1].map(|of| tags.iter().filter(|tag| class(**tag) == of).count());
-                of[at].0 - of[first].0 < 10 && n[0] >= 3 && is_too_much(n)
+                let inside = &mut of[first..].iter().filter(|(time, _)| time - of[first].0 < 10);
+                of[at].0 - of[first].0 < 10 && counts(of[first].1) && tags(inside) >= least
             });
+            let around = &mut of.iter().filter(|(time, _)| (time - of[at].0).abs() < 10);
+            assert_eq!(n_distinct_near(&all, at, 10, counts), tags(around), "round {round}");
             assert_eq!(found, expected, "round {round}: {of:?} at {at}");
             n_found += usize::from(found.is_some());
         }

@@ -1,5 +1,7 @@
 //! What may be done to a value.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use audit_plugin_sdk::serde;
 
 use crate::detect::{Kind, is_email};
@@ -9,7 +11,7 @@ pub(crate) const REDACTED: &str = "[REDACTED]";
 
 /// What may be done to a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-#[serde(crate = "serde", rename_all = "lowercase")]
+#[serde(crate = "serde", rename_all = "kebab-case")]
 pub(crate) enum Action {
     /// Hide most of it and keep its shape.
     Mask,
@@ -19,9 +21,30 @@ pub(crate) enum Action {
     Drop,
     /// Put a keyed hash in its place.
     Hash,
+    /// Put a token in its place, which keeps equality.
+    Token,
+    /// Encrypt it for the subject of the event.
+    Encrypt,
+    /// Keep the network of an address and nothing of anything else.
+    Generalise,
+    /// Put `?` in the place of the literals of a statement.
+    SqlLiterals,
     /// Leave it, without a search.
     Keep,
 }
+
+impl Action {
+    /// Whether the host does it, under a key.
+    pub(crate) fn needs_key(self) -> bool {
+        matches!(self, Self::Hash | Self::Token | Self::Encrypt)
+    }
+}
+
+/// The networks that are left of addresses.
+const IPV4_BITS: u32 = 24;
+const IPV6_BITS: u32 = 48;
+/// A secret is masked by so many stars, whatever its length.
+const STARS: &[u8] = b"********";
 
 /// Of a value that is no e-mail address, this many characters stay, if it is longer than twice that.
 const KEPT_CHARS: usize = 4;
@@ -44,6 +67,58 @@ pub(crate) fn mask_match(kind: Kind, value: &[u8], out: &mut Vec<u8>) {
         Kind::Card | Kind::Ssn | Kind::Phone => mask_digits(value, out),
         Kind::Ip if value.contains(&b':') => mask_ipv6(value, out),
         Kind::Ip => mask_ipv4(value, out),
+        Kind::Iban => mask_iban(value, out),
+        Kind::Jwt | Kind::ApiKey | Kind::Unreadable => out.extend_from_slice(STARS),
+    }
+}
+
+/// Writes the network of an address, `203.0.113.0/24`, and `[REDACTED]` for what is no address.
+pub(crate) fn generalise(value: &[u8], out: &mut Vec<u8>) {
+    match network(value) {
+        Some((address, bits)) => out.extend_from_slice(format!("{address}/{bits}").as_bytes()),
+        None => out.extend_from_slice(REDACTED.as_bytes()),
+    }
+}
+
+/// Writes the network of an address that was found. A length that stands behind it already, as in
+/// `10.1.2.3/16`, stays the only one.
+pub(crate) fn generalise_match(value: &[u8], behind: &[u8], out: &mut Vec<u8>) -> bool {
+    let has_length = matches!(behind, [b'/', b'0'..=b'9', ..]);
+    let Some((address, bits)) = network(value) else {
+        return false;
+    };
+    let text = if has_length { address.to_string() } else { format!("{address}/{bits}") };
+    out.extend_from_slice(text.as_bytes());
+    true
+}
+
+fn network(value: &[u8]) -> Option<(IpAddr, u32)> {
+    let cut_v4 =
+        |address: Ipv4Addr| Ipv4Addr::from_bits(address.to_bits() & (u32::MAX << (32 - IPV4_BITS)));
+    let address = std::str::from_utf8(value.trim_ascii()).ok()?.parse().ok()?;
+    Some(match address {
+        IpAddr::V4(address) => (cut_v4(address).into(), IPV4_BITS),
+        IpAddr::V6(address) => match address.to_ipv4_mapped() {
+            Some(mapped) => (cut_v4(mapped).to_ipv6_mapped().into(), 96 + IPV4_BITS),
+            None => {
+                let mask = u128::MAX << (128 - IPV6_BITS);
+                (Ipv6Addr::from_bits(address.to_bits() & mask).into(), IPV6_BITS)
+            }
+        },
+    })
+}
+
+/// The country and the last four stay, and what separates groups.
+fn mask_iban(value: &[u8], out: &mut Vec<u8>) {
+    let n_chars = value.iter().filter(|byte| byte.is_ascii_alphanumeric()).count();
+    let mut n_seen = 0;
+    for &byte in value {
+        if !byte.is_ascii_alphanumeric() {
+            out.push(byte);
+            continue;
+        }
+        n_seen += 1;
+        out.push(if n_seen <= 2 || n_seen + KEPT_CHARS > n_chars { byte } else { b'*' });
     }
 }
 

@@ -6,10 +6,11 @@ use std::fmt;
 use audit_plugin_sdk::serde::de::{
     self, Deserialize, Deserializer, IntoDeserializer, MapAccess, Visitor,
 };
-use audit_plugin_sdk::{Config, ConfigError, crypto, serde};
+use audit_plugin_sdk::{Config, ConfigError, serde};
 
 use crate::action::Action;
 use crate::detect::{Kind, Kinds};
+use crate::keys::Keys;
 use crate::path::Paths;
 use crate::prefilter::Prefilter;
 
@@ -18,8 +19,6 @@ pub(crate) const SCHEMA: &str = include_str!("schema.json");
 
 /// The column whose text is JSON.
 const DETAILS: &str = "details";
-
-const HASH_KEY_BYTES_MAX: usize = 64;
 
 /// The keys as the user writes them.
 #[derive(Debug, serde::Deserialize)]
@@ -31,6 +30,10 @@ struct File {
     detectors: Vec<Kind>,
     free_text_action: Action,
     hash_key: Option<String>,
+    token_key: Option<String>,
+    encryption_key: Option<String>,
+    subject: Option<String>,
+    log_counts: bool,
 }
 
 impl Default for File {
@@ -43,6 +46,10 @@ impl Default for File {
             detectors: Kind::ALL.to_vec(),
             free_text_action: Action::Redact,
             hash_key: None,
+            token_key: None,
+            encryption_key: None,
+            subject: None,
+            log_counts: false,
         }
     }
 }
@@ -105,7 +112,7 @@ pub(crate) enum Job {
 
 impl Job {
     pub(crate) fn keeps_equality(self) -> bool {
-        self == Self::Whole(Action::Hash)
+        matches!(self, Self::Whole(Action::Hash | Action::Token))
     }
 }
 
@@ -119,16 +126,21 @@ pub(crate) struct Settings {
     pub(crate) text_action: Action,
     /// Whether `details` is searched, or only its paths are followed.
     pub(crate) searches_details: bool,
-    /// Present if any action is `hash`.
-    pub(crate) hash_key: Option<String>,
+    pub(crate) keys: Keys,
+    /// The column that says for whom values are encrypted. Present if any are.
+    pub(crate) subject: Option<String>,
+    /// Whether the log tells how much was found.
+    pub(crate) logs_counts: bool,
     pub(crate) prefilter: Prefilter,
 }
 
 impl Settings {
     pub(crate) fn from_config(config: &Config) -> Result<Self, ConfigError> {
-        let file: File = config.parse()?;
-        if matches!(file.free_text_action, Action::Drop | Action::Keep) {
-            let message = "free text can be masked, redacted or hashed".to_owned();
+        let mut file: File = config.parse()?;
+        if matches!(file.free_text_action, Action::Drop | Action::Keep | Action::SqlLiterals) {
+            let message = "free text can be masked, redacted or hashed, replaced by tokens, encrypted or \
+                           generalised"
+                .to_owned();
             return Err(ConfigError::new("free-text-action", message));
         }
         let mut paths = Paths::default();
@@ -136,7 +148,8 @@ impl Settings {
             let added = paths.add(path, rule.action);
             added.map_err(|message| ConfigError::new(&format!("details-paths.{path}"), message))?;
         }
-        file.check_hash_key()?;
+        let keys = file.take_keys()?;
+        file.check_subject()?;
         let jobs = file.jobs(&paths)?;
         let (first_keys, has_index) = paths.first_keys();
         let kinds = Kinds::of(&file.detectors);
@@ -147,7 +160,9 @@ impl Settings {
             kinds,
             text_action: file.free_text_action,
             searches_details: file.free_text.iter().any(|column| column == DETAILS),
-            hash_key: file.hash_key,
+            keys,
+            subject: file.subject,
+            logs_counts: file.log_counts,
         })
     }
 }
@@ -182,39 +197,41 @@ impl File {
         Ok(jobs)
     }
 
-    /// Every hash needs a key, and the key must be there.
-    fn check_hash_key(&self) -> Result<(), ConfigError> {
-        let Some(user) = self.first_hash() else {
-            return Ok(());
-        };
-        let Some(key) = &self.hash_key else {
-            let message = format!("{user} is to be hashed, which needs the name of a key");
-            return Err(ConfigError::new("hash-key", message));
-        };
-        // It is written into values, JSON among them.
-        let is_plain =
-            |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-        if key.is_empty() || key.len() > HASH_KEY_BYTES_MAX || !key.bytes().all(is_plain) {
-            let message = format!(
-                "a name has 1 to {HASH_KEY_BYTES_MAX} letters, digits, dashes, dots or underlines"
-            );
-            return Err(ConfigError::new("hash-key", message));
+    /// Every action of the host needs a key, and the key must be there.
+    fn take_keys(&mut self) -> Result<Keys, ConfigError> {
+        let names = [
+            (Action::Hash, self.hash_key.take()),
+            (Action::Token, self.token_key.take()),
+            (Action::Encrypt, self.encryption_key.take()),
+        ];
+        let mut keys = Keys::default();
+        for (action, name) in names {
+            keys.add(action, name, self.first_user(action))?;
         }
-        if !crypto::has_key(key) {
-            let message = format!("the key {key} is not granted to this plugin");
-            return Err(ConfigError::new("hash-key", message));
-        }
-        Ok(())
+        Ok(keys)
     }
 
-    /// The first configuration key whose action is `hash`.
-    fn first_hash(&self) -> Option<String> {
+    /// Values are encrypted for somebody, whom a column names.
+    fn check_subject(&self) -> Result<(), ConfigError> {
+        let refused = |message: &str| Err(ConfigError::new("subject", message.to_owned()));
+        match (&self.subject, self.first_user(Action::Encrypt)) {
+            (None, Some(user)) => {
+                refused(&format!("{user} is to be encrypted, which needs a column such as user_id"))
+            }
+            (Some(_), None) => refused("nothing is to be encrypted"),
+            (Some(subject), Some(_)) if subject.is_empty() => refused("a column has a name"),
+            _ => Ok(()),
+        }
+    }
+
+    /// The first configuration key that has an action.
+    fn first_user(&self, action: Action) -> Option<String> {
         let named = |table: &str, rules: &BTreeMap<String, Rule>| {
-            let mut hashed = rules.iter().filter(|(_, rule)| rule.action == Action::Hash);
-            hashed.next().map(|(name, _)| format!("{table}.{name}"))
+            let mut users = rules.iter().filter(|(_, rule)| rule.action == action);
+            users.next().map(|(name, _)| format!("{table}.{name}"))
         };
         named("fields", &self.fields)
             .or_else(|| named("details-paths", &self.details_paths))
-            .or_else(|| (self.free_text_action == Action::Hash).then(|| "free-text".to_owned()))
+            .or_else(|| (self.free_text_action == action).then(|| "free-text".to_owned()))
     }
 }

@@ -3,11 +3,13 @@
 //! Text between changes is copied as it stands, so a value without findings keeps every byte. What is
 //! no JSON, or nested too deep, is free text, and is replaced as a whole if a path could apply to it.
 
+use std::ops::Range;
+
 use crate::action::{self, Action};
-use crate::detect::Kind;
-use crate::detect::is_card_number;
+use crate::detect::label::{self, Label};
+use crate::detect::{Kind, is_card_number, of_label};
 use crate::escape;
-use crate::output::Output;
+use crate::output::{Origin, Output};
 use crate::path::{Down, Place};
 use crate::text::{self, Searcher, Style};
 
@@ -64,6 +66,8 @@ struct Document<'d, 'a, 'o> {
     levels: Vec<Level>,
     /// The place of the value that comes next.
     place: Place,
+    /// What the key before says about the values that come next.
+    label: Option<Label>,
     /// The number of open levels outside a container that is replaced as a whole.
     muted_at: Option<usize>,
 }
@@ -71,7 +75,17 @@ struct Document<'d, 'a, 'o> {
 impl<'d, 'a, 'o> Document<'d, 'a, 'o> {
     fn new(searcher: &'d mut Searcher<'a>, text: &'d [u8], out: &'d mut Output<'o>) -> Self {
         let place = searcher.settings.paths.root();
-        Self { searcher, text, out, at: 0, copied: 0, levels: Vec::new(), place, muted_at: None }
+        Self {
+            searcher,
+            text,
+            out,
+            at: 0,
+            copied: 0,
+            levels: Vec::new(),
+            place,
+            label: None,
+            muted_at: None,
+        }
     }
 
     /// Walks the whole text. `None` where it is no JSON or too deep.
@@ -150,10 +164,13 @@ impl<'d, 'a, 'o> Document<'d, 'a, 'o> {
             let mut unescaped = Vec::new();
             escape::unescape(name, &mut unescaped);
             self.place = self.below(Down::Key(&unescaped));
+            self.search(inside, has_escapes, None);
+            self.label = label_of(&unescaped);
         } else {
             self.place = self.below(Down::Key(name));
+            self.search(inside, has_escapes, None);
+            self.label = label_of(name);
         }
-        self.search(inside, has_escapes);
         while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
             self.at += 1;
         }
@@ -169,7 +186,7 @@ impl<'d, 'a, 'o> Document<'d, 'a, 'o> {
         let (inside, has_escapes) = self.take_string()?;
         match self.place.action {
             _ if self.muted_at.is_some() => {}
-            None => self.search(inside, has_escapes),
+            None => self.search(inside, has_escapes, self.label),
             Some(Action::Keep) => {}
             Some(action) => {
                 let mut value = Vec::new();
@@ -213,9 +230,21 @@ impl<'d, 'a, 'o> Document<'d, 'a, 'o> {
                 self.out.escaped(&masked);
                 self.out.literal(b"\"");
             }
-            Action::Hash => {
+            Action::Generalise => {
+                let mut network = Vec::new();
+                action::generalise(value, &mut network);
                 self.out.literal(b"\"");
-                self.out.hash(value);
+                self.out.literal(&network);
+                self.out.literal(b"\"");
+            }
+            Action::SqlLiterals => {
+                self.out.literal(b"\"");
+                self.searcher.without_literals(value, Style::Escaped, self.out);
+                self.out.literal(b"\"");
+            }
+            Action::Hash | Action::Token | Action::Encrypt => {
+                self.out.literal(b"\"");
+                self.out.keyed(action, Origin::Path(self.place.rule), value);
                 self.out.literal(b"\"");
             }
             Action::Redact | Action::Drop | Action::Keep => self.replace_value(action),
@@ -234,7 +263,7 @@ impl<'d, 'a, 'o> Document<'d, 'a, 'o> {
     }
 
     /// Searches the inside of a string and replaces what is found.
-    fn search(&mut self, inside: std::ops::Range<usize>, has_escapes: bool) {
+    fn search(&mut self, inside: Range<usize>, has_escapes: bool, label: Option<Label>) {
         if self.muted_at.is_some() || !self.searcher.settings.searches_details {
             return;
         }
@@ -249,10 +278,10 @@ impl<'d, 'a, 'o> Document<'d, 'a, 'o> {
                 self.out.literal(action::REDACTED.as_bytes());
                 true
             } else {
-                self.searcher.replace(&unescaped, Style::Escaped, self.out)
+                self.searcher.replace(&unescaped, label, Style::Escaped, self.out)
             }
         } else {
-            self.searcher.replace(string, Style::Plain, self.out)
+            self.searcher.replace(string, label, Style::Plain, self.out)
         };
         if is_changed {
             self.copied = inside.end;
@@ -262,26 +291,33 @@ impl<'d, 'a, 'o> Document<'d, 'a, 'o> {
         }
     }
 
-    /// Searches the digits of a number: a card number may be written as one.
+    /// Searches the digits of a number: card numbers are written as one, and telephone numbers where the
+    /// key says so.
     fn search_number(&mut self, start: usize) {
         let settings = self.searcher.settings;
         let text = self.text;
-        let is_card = settings.searches_details
-            && settings.kinds.has(Kind::Card)
-            && is_card_number(&whole_digits(&text[start..self.at]));
-        if !is_card {
+        if !settings.searches_details {
             return;
         }
         let digits = whole_digits(&text[start..self.at]);
+        let is_card = settings.kinds.has(Kind::Card) && is_card_number(&digits);
+        let label = self.label.filter(|&label| {
+            label == Label::Phone
+                && settings.kinds.has(Kind::Phone)
+                && of_label(label, &digits).is_some()
+        });
+        if !is_card && label.is_none() {
+            return;
+        }
         self.copy_to(start);
         self.out.literal(b"\"");
-        self.searcher.replace(&digits, Style::Plain, self.out);
+        self.searcher.replace(&digits, label, Style::Plain, self.out);
         self.out.literal(b"\"");
         self.copied = self.at;
     }
 
     /// Takes a string and gives where its inside is and whether it holds escapes.
-    fn take_string(&mut self) -> Option<(std::ops::Range<usize>, bool)> {
+    fn take_string(&mut self) -> Option<(Range<usize>, bool)> {
         let start = self.at + 1;
         let mut at = start;
         let mut has_escapes = false;
@@ -321,6 +357,11 @@ impl<'d, 'a, 'o> Document<'d, 'a, 'o> {
     fn peek(&self) -> Option<u8> {
         self.text.get(self.at).copied()
     }
+}
+
+/// What the last word of a key says about its value.
+fn label_of(key: &[u8]) -> Option<Label> {
+    label::of_name(label::name_before(key, key.len()))
 }
 
 /// The length of the escape that a text starts with. `None` where it is none.

@@ -1,4 +1,4 @@
-//! Masks, redacts, drops or hashes personal data: whole columns by name, values inside `details` by
+//! Masks, redacts, drops, hashes, encrypts or generalises personal data: whole columns by name, values inside `details` by
 //! path, and whatever looks like personal data in free text.
 //!
 //! It fails closed: a value that cannot be looked through is replaced as a whole, and nothing found
@@ -9,19 +9,23 @@ mod config;
 mod details;
 mod detect;
 mod escape;
+mod keys;
+mod lanes;
 mod output;
 mod path;
 mod prefilter;
+mod sql;
 mod text;
 mod whole;
 
 use audit_plugin_sdk::{
     Batch, Binding, Config, ConfigError, Context, Description, Fault, Judgement, Transform,
-    Utf8Column, Utf8Edit, export_transform,
+    Utf8Column, export_transform, log,
 };
 
 use config::{Job, Settings};
-use output::Output;
+use detect::Kind;
+use output::{Origin, Output};
 use text::Searcher;
 
 /// The largest value that is looked through. A longer one is replaced as a whole, so that one event
@@ -50,18 +54,29 @@ impl Transform for RedactPii {
                 binding.replacing_utf8(column)
             };
         }
+        if let Some(subject) = &settings.subject {
+            binding = binding.reading(subject);
+        }
         Ok((Self { settings }, binding))
     }
 
     fn process(&self, _: &Context, batch: &Batch, out: &mut Judgement) -> Result<(), Fault> {
+        let subject = self.settings.subject.as_deref();
+        let subjects = subject.map(|subject| batch.utf8(subject)).transpose()?;
+        let mut searcher = Searcher::new(&self.settings);
         for (name, job) in &self.settings.jobs {
             let column = batch.utf8(name)?;
             let replaced = match job {
-                Job::Whole(action) => whole::rewrite(column, *action, &self.settings)?,
-                Job::Text => self.rewrite(column, text::rewrite)?,
-                Job::Details => self.rewrite(column, details::rewrite)?,
+                Job::Whole(action) => {
+                    whole::rewrite(name, column, *action, subjects, &mut searcher)?
+                }
+                Job::Text => rewrite(name, column, subjects, &mut searcher, text::rewrite)?,
+                Job::Details => rewrite(name, column, subjects, &mut searcher, details::rewrite)?,
             };
             out.write_utf8(name, replaced);
+        }
+        if self.settings.logs_counts {
+            log_counts(&searcher.counts);
         }
         Ok(())
     }
@@ -69,35 +84,49 @@ impl Transform for RedactPii {
 
 export_transform!(RedactPii);
 
-impl RedactPii {
-    /// Rewrites the values that may need it and copies the others.
-    fn rewrite(
-        &self,
-        column: &Utf8Column,
-        rewrite: impl Fn(&mut Searcher<'_>, &[u8], &mut Output) -> bool,
-    ) -> Result<Utf8Column, Fault> {
-        let settings = &self.settings;
-        let mut edit = Utf8Edit::new(column);
-        let mut searcher = Searcher::new(settings);
-        let mut out = Output::new(settings.hash_key.as_deref());
-        for row in 0..column.rows() {
-            let Some(value) = column.get(row) else {
-                continue;
-            };
-            if !settings.prefilter.may_change(value) {
-                continue;
-            }
-            out.start_row(row);
-            let is_changed = if value.len() > VALUE_BYTES_MAX {
-                out.literal(action::REDACTED.as_bytes());
-                true
-            } else {
-                rewrite(&mut searcher, value, &mut out)
-            };
-            if is_changed {
-                edit.set(row, out.row());
-            }
+/// Rewrites the values that may need it and copies the others.
+fn rewrite<'a>(
+    name: &str,
+    column: &Utf8Column,
+    subjects: Option<&Utf8Column>,
+    searcher: &mut Searcher<'a>,
+    rewrite: impl Fn(&mut Searcher<'a>, &[u8], &mut Output) -> bool,
+) -> Result<Utf8Column, Fault> {
+    let settings = searcher.settings;
+    let mut out = Output::new(&settings.keys, subjects);
+    for row in settings.prefilter.suspects(column) {
+        let Some(value) = column.get(row) else {
+            continue;
+        };
+        out.start_row(row);
+        let mark = out.mark();
+        let is_changed = if value.len() > VALUE_BYTES_MAX {
+            out.literal(action::REDACTED.as_bytes());
+            true
+        } else {
+            rewrite(searcher, value, &mut out)
+        };
+        if is_changed {
+            out.keep_row();
+        } else {
+            out.rewind(mark);
         }
-        out.fill(edit.finish())
+    }
+    out.finish(column, |origin| match origin {
+        Origin::Column => name.to_owned(),
+        Origin::Path(rule) => format!("{name}.{}", settings.paths.name(rule)),
+    })
+}
+
+/// Tells how much was found, never what.
+fn log_counts(counts: &[u64; Kind::COUNT]) {
+    let found: Vec<String> = Kind::ALL
+        .into_iter()
+        .chain([Kind::Unreadable])
+        .filter(|&kind| counts[kind as usize] > 0)
+        .map(|kind| format!("{} {}", kind.name(), counts[kind as usize]))
+        .collect();
+    if !found.is_empty() {
+        log::debug(&format!("found {}", found.join(", ")));
     }
 }

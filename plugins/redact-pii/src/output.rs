@@ -1,32 +1,53 @@
-//! The text of the row being rewritten, with holes for hashes.
+//! The text of the rows that change, with holes for what the host makes under its keys.
 //!
-//! The host hashes a column in one call, so a hash is not known when its place is written. All hashes
-//! are of the same length: zeros go in first and are overwritten when the column is done.
+//! The host hashes, tokenises and encrypts a column in one call, so what it makes is not known when its
+//! place is written. The values are collected, and the rows are put together when the column is done.
 
-use audit_plugin_sdk::{Fault, Utf8Builder, Utf8Column, crypto};
+use audit_plugin_sdk::{Fault, Utf8Builder, Utf8Column, Utf8Edit, crypto};
 
+use crate::action::{Action, REDACTED};
 use crate::escape;
+use crate::keys::Keys;
 
-/// So many hexadecimal digits of the hash are shown: 128 bits, more than enough to tell values apart.
+/// So many bytes of a hash are shown: 128 bits, more than enough to tell values apart.
 const SHOWN_BYTES: usize = 16;
 
-/// Collects a row at a time, and the values to hash of all rows.
+/// Where a value comes from: what it is encrypted for besides its subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Origin {
+    Column,
+    /// The path of that index.
+    Path(usize),
+}
+
+/// Collects a row at a time.
 #[derive(Debug)]
 pub(crate) struct Output<'a> {
-    hash_key: Option<&'a str>,
+    keys: &'a Keys,
+    subjects: Option<&'a Utf8Column>,
     row: usize,
     bytes: Vec<u8>,
+    rows: Vec<Row>,
     holes: Vec<Hole>,
     originals: Vec<u8>,
 }
 
-/// A place for a hash.
+/// A row that changes. Its text starts where that of the one before ends, and so do its holes.
+#[derive(Debug)]
+struct Row {
+    row: usize,
+    end: usize,
+    holes_end: usize,
+}
+
+/// A place for what the host makes.
 #[derive(Debug)]
 struct Hole {
     row: usize,
-    /// Where the zeros are in the row's text.
     at: usize,
-    /// Where the value to hash ends. It starts where the one before ends.
+    action: Action,
+    origin: Origin,
+    /// Where the value ends. It starts where the one before ends.
     original_end: usize,
 }
 
@@ -38,19 +59,27 @@ pub(crate) struct Mark {
 }
 
 impl<'a> Output<'a> {
-    pub(crate) fn new(hash_key: Option<&'a str>) -> Self {
-        Self { hash_key, row: 0, bytes: Vec::new(), holes: Vec::new(), originals: Vec::new() }
+    pub(crate) fn new(keys: &'a Keys, subjects: Option<&'a Utf8Column>) -> Self {
+        Self {
+            keys,
+            subjects,
+            row: 0,
+            bytes: Vec::new(),
+            rows: Vec::new(),
+            holes: Vec::new(),
+            originals: Vec::new(),
+        }
     }
 
     /// Begins a row. Rows come in ascending order.
     pub(crate) fn start_row(&mut self, row: usize) {
         self.row = row;
-        self.bytes.clear();
     }
 
-    /// The text of the row so far.
-    pub(crate) fn row(&self) -> &[u8] {
-        &self.bytes
+    /// Keeps what was written since the row began as its text.
+    pub(crate) fn keep_row(&mut self) {
+        let (end, holes_end) = (self.bytes.len(), self.holes.len());
+        self.rows.push(Row { row: self.row, end, holes_end });
     }
 
     /// Appends bytes as they are.
@@ -63,16 +92,18 @@ impl<'a> Output<'a> {
         escape::escape(text, &mut self.bytes);
     }
 
-    /// Appends the hash of a value: `hmac-sha256:<key>:<hash>`. None of it needs escapes.
-    pub(crate) fn hash(&mut self, value: &[u8]) {
-        prefix(self.hash_key.unwrap_or_default(), &mut self.bytes);
+    /// Appends what the host makes of a value. None of it needs escapes. A value that has no subject to
+    /// be encrypted for is redacted.
+    pub(crate) fn keyed(&mut self, action: Action, origin: Origin, value: &[u8]) {
+        let row = self.row;
+        let has_subject = self.subjects.is_some_and(|subjects| has_subject(subjects, row));
+        if action == Action::Encrypt && !has_subject {
+            self.literal(REDACTED.as_bytes());
+            return;
+        }
         self.originals.extend_from_slice(value);
-        self.holes.push(Hole {
-            row: self.row,
-            at: self.bytes.len(),
-            original_end: self.originals.len(),
-        });
-        self.bytes.extend_from_slice(&[b'0'; 2 * SHOWN_BYTES]);
+        let original_end = self.originals.len();
+        self.holes.push(Hole { row, at: self.bytes.len(), action, origin, original_end });
     }
 
     pub(crate) fn mark(&self) -> Mark {
@@ -86,47 +117,118 @@ impl<'a> Output<'a> {
         self.originals.truncate(self.holes.last().map_or(0, |hole| hole.original_end));
     }
 
-    /// Puts the hashes into the finished column.
-    pub(crate) fn fill(self, mut column: Utf8Column) -> Result<Utf8Column, Fault> {
-        let Some(key) = self.hash_key.filter(|_| !self.holes.is_empty()) else {
-            return Ok(column);
-        };
-        let mut originals = Utf8Builder::with_capacity(self.holes.len(), self.originals.len());
-        let mut start = 0;
+    /// The column with the rows that change. `context` names an origin.
+    pub(crate) fn finish(
+        &self,
+        column: &Utf8Column,
+        context: impl Fn(Origin) -> String,
+    ) -> Result<Utf8Column, Fault> {
+        let made = self.fill(context)?;
+        let mut edit = Utf8Edit::new(column);
+        let mut text = Vec::new();
+        let (mut start, mut first_hole) = (0, 0);
+        for row in &self.rows {
+            if first_hole == row.holes_end {
+                edit.set(row.row, &self.bytes[start..row.end]);
+            } else {
+                text.clear();
+                for index in first_hole..row.holes_end {
+                    text.extend_from_slice(&self.bytes[start..self.holes[index].at]);
+                    text.extend_from_slice(made.get(index)?);
+                    start = self.holes[index].at;
+                }
+                text.extend_from_slice(&self.bytes[start..row.end]);
+                edit.set(row.row, &text);
+            }
+            (start, first_hole) = (row.end, row.holes_end);
+        }
+        Ok(edit.finish())
+    }
+
+    /// What the host makes for every hole: one call for each action and origin.
+    fn fill(&self, context: impl Fn(Origin) -> String) -> Result<Made, Fault> {
+        let mut jobs: Vec<(Action, Origin)> = Vec::new();
         for hole in &self.holes {
-            originals.push(&self.originals[start..hole.original_end]);
-            start = hole.original_end;
+            let job = (hole.action, hole.origin);
+            if !jobs.contains(&job) {
+                jobs.push(job);
+            }
         }
-        let digests = crypto::keyed_hash(key, &originals.finish())?;
-        for (index, hole) in self.holes.iter().enumerate() {
-            let digest =
-                digests.get(index).ok_or_else(|| Fault::Other("a hash is missing".to_owned()))?;
-            column.overwrite(hole.row, hole.at, &shown(digest));
+        let mut made = Made { answers: Vec::new(), places: vec![(0, 0); self.holes.len()] };
+        for (action, origin) in jobs {
+            let mut values = Utf8Builder::with_capacity(self.holes.len(), self.originals.len());
+            let mut subjects = Utf8Builder::with_capacity(self.holes.len(), 0);
+            let mut start = 0;
+            for (hole, place) in self.holes.iter().zip(&mut made.places) {
+                if (hole.action, hole.origin) == (action, origin) {
+                    *place = (made.answers.len(), values.rows());
+                    values.push(&self.originals[start..hole.original_end]);
+                    subjects.push(self.subjects.and_then(|all| all.get(hole.row)).unwrap_or(b""));
+                }
+                start = hole.original_end;
+            }
+            let subjects = subjects.finish();
+            let context = context(origin);
+            let answer = keyed(self.keys, action, &context, Some(&subjects), &values.finish())?;
+            made.answers.push(answer);
         }
-        Ok(column)
+        Ok(made)
     }
 }
 
-/// A whole column of hashes. Nulls stay null.
-pub(crate) fn hashed(column: &Utf8Column, key: &str) -> Result<Utf8Column, Fault> {
+/// What the host made, by hole.
+struct Made {
+    answers: Vec<Utf8Column>,
+    /// The answer and the row in it.
+    places: Vec<(usize, usize)>,
+}
+
+impl Made {
+    fn get(&self, hole: usize) -> Result<&[u8], Fault> {
+        let (answer, row) = self.places[hole];
+        let text = self.answers[answer].get(row).filter(|text| !text.is_empty());
+        text.ok_or_else(|| Fault::Other("the host made nothing of a value".to_owned()))
+    }
+}
+
+/// Whether a row has somebody to encrypt for.
+pub(crate) fn has_subject(subjects: &Utf8Column, row: usize) -> bool {
+    subjects.get(row).is_some_and(|subject| !subject.is_empty())
+}
+
+/// A column of what the host makes of another. Nulls stay null.
+pub(crate) fn keyed(
+    keys: &Keys,
+    action: Action,
+    context: &str,
+    subjects: Option<&Utf8Column>,
+    values: &Utf8Column,
+) -> Result<Utf8Column, Fault> {
+    let key = keys.of(action)?;
+    match (action, subjects) {
+        (Action::Token, _) => crypto::token(key, values),
+        (Action::Encrypt, Some(subjects)) => crypto::encrypt(key, context, subjects, values),
+        (Action::Encrypt, None) => Err(Fault::Other("there are no subjects".to_owned())),
+        _ => hashed(values, key),
+    }
+}
+
+/// Writes `hmac-sha256:<key>:<hash>`.
+fn hashed(column: &Utf8Column, key: &str) -> Result<Utf8Column, Fault> {
     let digests = crypto::keyed_hash(key, column)?;
     let mut builder = Utf8Builder::with_capacity(column.rows(), column.rows() * 64);
     for row in 0..column.rows() {
         match (column.get(row), digests.get(row)) {
             (Some(_), Some(digest)) => builder.push_with(|out| {
-                prefix(key, out);
+                out.extend_from_slice(b"hmac-sha256:");
+                out.extend_from_slice(key.as_bytes());
+                out.push(b':');
                 out.extend_from_slice(&shown(digest));
             }),
             _ => builder.push_null(),
         }
     }
     Ok(builder.finish())
-}
-
-fn prefix(key: &str, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"hmac-sha256:");
-    out.extend_from_slice(key.as_bytes());
-    out.push(b':');
 }
 
 /// The first bytes of a hash in hexadecimal.

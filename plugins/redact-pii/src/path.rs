@@ -19,6 +19,8 @@ enum Step {
 #[derive(Debug, Default)]
 pub(crate) struct Paths {
     rules: Vec<(Vec<Step>, Action)>,
+    /// As the user wrote them, without `$.`.
+    names: Vec<String>,
 }
 
 /// Where a place in a document stands against the paths.
@@ -28,6 +30,8 @@ pub(crate) struct Place {
     open: u64,
     /// What to do to the value here, and to all values below that no longer path names.
     pub(crate) action: Option<Action>,
+    /// The path that says so.
+    pub(crate) rule: usize,
 }
 
 /// One step down.
@@ -49,7 +53,13 @@ impl Paths {
             return Err(format!("the path has more than {STEPS_MAX} steps"));
         }
         self.rules.push((steps, action));
+        self.names.push(plain(path).to_owned());
         Ok(())
+    }
+
+    /// How a path is written.
+    pub(crate) fn name(&self, rule: usize) -> &str {
+        self.names.get(rule).map_or("", String::as_str)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -85,12 +95,12 @@ impl Paths {
     pub(crate) fn root(&self) -> Place {
         let open =
             if self.rules.len() == PATHS_MAX { u64::MAX } else { (1 << self.rules.len()) - 1 };
-        Place { open, action: None }
+        Place { open, action: None, rule: 0 }
     }
 
     /// The place one step below another that is `depth` steps from the root.
     pub(crate) fn down(&self, from: Place, depth: usize, down: Down<'_>) -> Place {
-        let mut place = Place { open: 0, action: from.action };
+        let mut place = Place { open: 0, ..from };
         let mut left = from.open;
         while left != 0 {
             let index = left.trailing_zeros() as usize;
@@ -102,7 +112,7 @@ impl Paths {
                 continue;
             }
             if steps.len() == depth + 1 {
-                place.action = Some(*action);
+                (place.action, place.rule) = (Some(*action), index);
             } else {
                 place.open |= 1 << index;
             }
@@ -122,8 +132,12 @@ impl Step {
     }
 }
 
+fn plain(path: &str) -> &str {
+    path.strip_prefix("$.").or_else(|| path.strip_prefix('$')).unwrap_or(path)
+}
+
 fn parse(path: &str) -> Option<Vec<Step>> {
-    let path = path.strip_prefix("$.").or_else(|| path.strip_prefix('$')).unwrap_or(path);
+    let path = plain(path);
     let mut steps = Vec::new();
     for (at, part) in path.split('.').enumerate() {
         let (key, indices) = part.split_at(part.find('[').unwrap_or(part.len()));

@@ -1,36 +1,67 @@
-//! Sees in one pass whether a value can need a change at all. Most cannot, and nothing more is done
-//! for them. It may say yes too often, never no.
+//! Sees in one pass over a column which values can need a change at all. Most cannot, and nothing more is
+//! done for them. It may name too many, never too few.
 
-use crate::detect::{Kind, Kinds};
+use audit_plugin_sdk::Utf8Column;
 
-/// What a byte means here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Class {
-    Plain,
-    At,
-    Percent,
-    Digit,
-    Colon,
-    Quote,
-    Backslash,
-}
+use crate::detect::label::{self, Label};
+use crate::detect::{Kind, Kinds, iban_at, word};
+use crate::lanes::{BLOCK, Masks};
 
 /// The fewest digits of a number that is not an IPv4 address. Telephone numbers have eight.
 const NUMBER_DIGITS_MIN: u32 = 8;
 const IPV4_DOTS: u32 = 3;
 /// The most bytes between two groups of digits: `) `.
 const GAP_MAX: usize = 2;
-/// An escaped slash is a separator too: `\/`.
-const SEPARATORS: &[u8] = b" -./()\\";
+const SEPARATORS: &[u8] = b" -./()";
+/// The most hexadecimal digits between two colons of an address.
+const IPV6_GROUP_MAX: usize = 4;
 
-/// Knows the bytes that matter under a configuration.
+/// Knows what matters under a configuration.
 #[derive(Debug)]
 pub(crate) struct Prefilter {
-    classes: [Class; 256],
-    /// The keys that a path may start with, each with its closing quote.
+    kinds: Kinds,
+    /// The keys that a path may start with, each with its quotes.
     keys: Vec<Vec<u8>>,
     /// Whether a path may apply whatever the keys are.
     always: bool,
+}
+
+impl Prefilter {
+    pub(crate) fn new(kinds: Kinds, first_keys: &[&[u8]], always: bool) -> Self {
+        let keys = first_keys.iter().map(|key| [b"\"", *key, b"\""].concat()).collect();
+        Self { kinds, keys, always }
+    }
+
+    /// The rows whose values have to be looked through, in order.
+    pub(crate) fn suspects(&self, column: &Utf8Column) -> Vec<usize> {
+        if self.always {
+            return (0..column.rows()).collect();
+        }
+        let mut scan = Scan::new(self, column);
+        scan.run();
+        scan.suspects
+    }
+}
+
+/// A pass over the values of a column, which lie behind each other.
+struct Scan<'a> {
+    filter: &'a Prefilter,
+    bytes: &'a [u8],
+    offsets: &'a [i32],
+    suspects: Vec<usize>,
+    /// The first row that does not start before the block.
+    block_row: usize,
+    /// The row that comes next.
+    next_row: usize,
+    /// Where the row before it lies.
+    start: usize,
+    end: usize,
+    is_suspect: bool,
+    digits: Digits,
+    /// Where the last long word ends that was looked at.
+    word_end: usize,
+    /// So many bytes before the block belong to a word.
+    n_word_before: usize,
 }
 
 /// The digits of one number so far.
@@ -42,84 +73,218 @@ struct Digits {
     end: usize,
 }
 
-impl Prefilter {
-    pub(crate) fn new(kinds: Kinds, first_keys: &[&[u8]], always: bool) -> Self {
-        let mut classes = [Class::Plain; 256];
-        let mut set = |byte: u8, class: Class| classes[usize::from(byte)] = class;
-        if kinds.has(Kind::Email) {
-            set(b'@', Class::At);
-            set(b'%', Class::Percent);
-        }
-        if !kinds.is_empty() {
-            (b'0'..=b'9').for_each(|digit| set(digit, Class::Digit));
-        }
-        if kinds.has(Kind::Ip) {
-            set(b':', Class::Colon);
-        }
-        if !first_keys.is_empty() {
-            set(b'"', Class::Quote);
-        }
-        set(b'\\', Class::Backslash);
+impl<'a> Scan<'a> {
+    fn new(filter: &'a Prefilter, column: &'a Utf8Column) -> Self {
         Self {
-            classes,
-            keys: first_keys.iter().map(|key| [key, &b"\""[..]].concat()).collect(),
-            always,
+            filter,
+            bytes: column.bytes(),
+            offsets: column.offsets(),
+            suspects: Vec::new(),
+            block_row: 0,
+            next_row: 0,
+            start: 0,
+            end: 0,
+            is_suspect: false,
+            digits: Digits::default(),
+            word_end: 0,
+            n_word_before: 0,
         }
     }
 
-    /// Whether a value has to be looked through.
-    #[inline]
-    pub(crate) fn may_change(&self, value: &[u8]) -> bool {
-        if self.always || value.len() > crate::VALUE_BYTES_MAX {
-            return true;
+    fn run(&mut self) {
+        let bytes = self.bytes;
+        let (blocks, tail) = bytes.as_chunks::<BLOCK>();
+        for (index, block) in blocks.iter().enumerate() {
+            self.block(index * BLOCK, Masks::of(block));
         }
-        let mut digits = Digits::default();
-        for (at, &byte) in value.iter().enumerate() {
-            let is_sign = match self.classes[usize::from(byte)] {
-                Class::Plain => false,
-                Class::At => true,
-                Class::Percent => value[at..].starts_with(b"%40"),
-                Class::Digit => digits.take(value, at),
-                Class::Colon => is_second_colon(value, at),
-                Class::Quote => self.is_key(&value[at + 1..]),
-                Class::Backslash => value.get(at + 1) == Some(&b'u'),
-            };
-            if is_sign {
-                return true;
+        let mut block = [0; BLOCK];
+        block[..tail.len()].copy_from_slice(tail);
+        self.block(blocks.len() * BLOCK, Masks::of(&block));
+        self.add_long_values();
+    }
+
+    /// Values that are too long to be searched are replaced whatever is in them.
+    fn add_long_values(&mut self) {
+        if self.bytes.len() <= crate::VALUE_BYTES_MAX {
+            return;
+        }
+        let is_long = |pair: &[i32]| (pair[1] - pair[0]) as usize > crate::VALUE_BYTES_MAX;
+        let pairs = self.offsets.windows(2).enumerate();
+        self.suspects.extend(pairs.filter(|(_, pair)| is_long(pair)).map(|(row, _)| row));
+        self.suspects.sort_unstable();
+        self.suspects.dedup();
+    }
+
+    /// Looks at the bytes of a block that matter, in order.
+    fn block(&mut self, base: usize, masks: Masks) {
+        let row_starts = self.row_starts(base);
+        let digit_starts = masks.digit & (!(masks.digit << 1) | row_starts);
+        let mut long_words = self.long_words(masks.word);
+        let mut left = masks.sign | masks.name | digit_starts | long_words;
+        while left != 0 {
+            let bit = left & left.wrapping_neg();
+            let at = base + bit.trailing_zeros() as usize;
+            left ^= bit;
+            if at >= self.end && !self.go_to(at) {
+                return;
+            }
+            if !self.is_suspect {
+                self.is_suspect = (masks.sign & bit != 0 && self.is_sign(at))
+                    || (masks.name & bit != 0 && self.is_name(at))
+                    || (digit_starts & bit != 0 && self.is_number(at))
+                    || (long_words & bit != 0 && self.is_word(at));
+                if self.is_suspect {
+                    self.suspects.push(self.next_row - 1);
+                } else if long_words & bit != 0 {
+                    // The other places in the word would tell the same.
+                    long_words &= from_place(self.word_end.saturating_sub(base));
+                    left &= masks.sign | masks.name | digit_starts | long_words;
+                }
+            }
+            if self.is_suspect {
+                left &= from_place(self.end - base);
             }
         }
-        false
     }
 
-    fn is_key(&self, rest: &[u8]) -> bool {
-        self.keys.iter().any(|key| rest.first() == key.first() && rest.starts_with(key))
+    /// Goes on to the row that a place lies in. `false` behind the last.
+    fn go_to(&mut self, at: usize) -> bool {
+        while at >= self.end {
+            let Some(&[start, end]) = self.offsets.get(self.next_row..self.next_row + 2) else {
+                return false;
+            };
+            (self.start, self.end) = (start as usize, end as usize);
+            self.next_row += 1;
+        }
+        self.is_suspect = false;
+        at >= self.start
+    }
+
+    /// The places of a block where values start.
+    fn row_starts(&mut self, base: usize) -> u64 {
+        let mut starts = 0;
+        while let Some(&start) = self.offsets.get(self.block_row) {
+            let Some(place) = (start as usize).checked_sub(base) else {
+                self.block_row += 1;
+                continue;
+            };
+            if place >= BLOCK {
+                break;
+            }
+            starts |= 1 << place;
+            self.block_row += 1;
+        }
+        starts
+    }
+
+    /// The places from where on a word has enough letters to be looked at, and the first place of the
+    /// block if the word there has them with what is before.
+    fn long_words(&mut self, word: u64) -> u64 {
+        const MIN: usize = word::CHARS_MIN;
+        let n_first = word.trailing_ones() as usize;
+        let goes_on = n_first > 0 && self.n_word_before > 0 && self.n_word_before + n_first >= MIN;
+        self.n_word_before = match n_first {
+            BLOCK => self.n_word_before + BLOCK,
+            _ => word.leading_ones() as usize,
+        };
+        let mut runs = word;
+        let mut length = 1;
+        while length < MIN {
+            let step = length.min(MIN - length);
+            runs &= runs >> step;
+            length += step;
+        }
+        runs | u64::from(goes_on)
+    }
+
+    fn is_sign(&self, at: usize) -> bool {
+        match self.bytes[at] {
+            b'%' => matches!(
+                self.bytes[at + 1..self.end],
+                [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit()
+            ),
+            b'@' => self.filter.kinds.has(Kind::Email),
+            // An escape may hide anything, the key of a path among them.
+            b'\\' => true,
+            _ => !self.filter.kinds.is_empty(),
+        }
+    }
+
+    /// Whether a name before a colon or an equals sign matters, or the colon is part of an address.
+    fn is_name(&self, at: usize) -> bool {
+        let value = &self.bytes[self.start..at];
+        let blank = |byte: &&u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+        let name = &value[..value.len() - value.iter().rev().take_while(blank).count()];
+        let has_path = || self.filter.keys.iter().any(|key| name.ends_with(key));
+        let has_label = || {
+            let label = label::of_name(label::name_before(name, name.len()));
+            self.filter.kinds.has_labels() && label.is_some_and(|label| label != Label::Version)
+        };
+        let is_colon = self.bytes[at] == b':' && self.filter.kinds.has(Kind::Ip);
+        (is_colon && is_second_colon(value)) || has_path() || has_label()
+    }
+
+    /// Counts the digits that start at a position. Gives whether they are enough for a number that
+    /// matters.
+    fn is_number(&mut self, at: usize) -> bool {
+        let value = &self.bytes[..self.end];
+        if !self.filter.kinds.has_numbers() {
+            return false;
+        }
+        if at < self.digits.end {
+            return false;
+        }
+        let end = at + value[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let digits = &mut self.digits;
+        let gap = value.get(digits.end..at).filter(|_| digits.end > self.start).unwrap_or_default();
+        let goes_on = digits.end > self.start
+            && gap.len() <= GAP_MAX
+            && gap.iter().all(|byte| SEPARATORS.contains(byte));
+        if goes_on {
+            digits.n_dots += u32::from(gap == b".");
+        } else {
+            (digits.n, digits.n_dots) = (0, 0);
+        }
+        digits.n += (end - at) as u32;
+        digits.end = end;
+        digits.n >= NUMBER_DIGITS_MIN
+            || digits.n_dots >= IPV4_DOTS
+            || (self.filter.kinds.has(Kind::Iban) && self.is_iban(at))
+    }
+
+    fn is_iban(&self, at: usize) -> bool {
+        let value = &self.bytes[self.start..self.end];
+        iban_at(value, at - self.start).is_some()
+    }
+
+    /// Looks at the word that a position lies in.
+    fn is_word(&mut self, at: usize) -> bool {
+        if at < self.word_end || self.filter.kinds.is_empty() {
+            return false;
+        }
+        let value = &self.bytes[self.start..self.end];
+        let at = at - self.start;
+        let is_part = |byte: &&u8| word::is_part(**byte);
+        let start = at - value[..at].iter().rev().take_while(is_part).count();
+        let end = at + value[at..].iter().take_while(is_part).count();
+        self.word_end = self.start + end;
+        word::may_matter(value, start, end, self.filter.kinds)
     }
 }
 
-impl Digits {
-    /// Counts the digit at a position. Gives whether there are enough for a number that matters.
-    #[inline]
-    fn take(&mut self, value: &[u8], at: usize) -> bool {
-        if at != self.end || self.n == 0 {
-            let gap = value.get(self.end..at).unwrap_or_default();
-            let goes_on = self.n > 0
-                && gap.len() <= GAP_MAX
-                && gap.iter().all(|byte| SEPARATORS.contains(byte));
-            if goes_on {
-                self.n_dots += u32::from(gap == b".");
-            } else {
-                (self.n, self.n_dots) = (0, 0);
-            }
-        }
-        self.n += 1;
-        self.end = at + 1;
-        self.n >= NUMBER_DIGITS_MIN || self.n_dots >= IPV4_DOTS
-    }
+/// The places of a block from one on.
+fn from_place(place: usize) -> u64 {
+    if place < BLOCK { u64::MAX << place } else { 0 }
 }
 
 /// Whether another colon stands before this one with at most four hexadecimal digits between.
-fn is_second_colon(value: &[u8], at: usize) -> bool {
-    let n_digits =
-        value[..at].iter().rev().take_while(|byte| byte.is_ascii_hexdigit()).take(5).count();
-    n_digits <= 4 && at > n_digits && value[at - n_digits - 1] == b':'
+fn is_second_colon(before: &[u8]) -> bool {
+    let n_digits = before
+        .iter()
+        .rev()
+        .take(IPV6_GROUP_MAX + 1)
+        .take_while(|byte| byte.is_ascii_hexdigit())
+        .count();
+    n_digits <= IPV6_GROUP_MAX
+        && before.len().checked_sub(n_digits + 1).is_some_and(|at| before[at] == b':')
 }

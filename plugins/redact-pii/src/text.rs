@@ -2,9 +2,10 @@
 
 use crate::action::{self, Action};
 use crate::config::Settings;
-use crate::detect::{Finder, Match};
+use crate::detect::{Finder, Kind, Label, Match};
 use crate::escape;
-use crate::output::Output;
+use crate::output::{Origin, Output};
+use crate::sql;
 
 /// So many times text may be escaped over: JSON in a JSON string in a JSON string.
 const ESCAPE_DEPTH_MAX: usize = 4;
@@ -15,6 +16,8 @@ pub(crate) struct Searcher<'a> {
     pub(crate) settings: &'a Settings,
     finder: Finder,
     scratch: Vec<u8>,
+    /// How much was found, by kind.
+    pub(crate) counts: [u64; Kind::COUNT],
 }
 
 /// How text is written.
@@ -33,18 +36,25 @@ pub(crate) fn rewrite(searcher: &mut Searcher<'_>, value: &[u8], out: &mut Outpu
         out.literal(action::REDACTED.as_bytes());
         return true;
     }
-    searcher.replace(value, Style::Plain, out)
+    searcher.replace(value, None, Style::Plain, out)
 }
 
 impl<'a> Searcher<'a> {
     pub(crate) fn new(settings: &'a Settings) -> Self {
-        Self { settings, finder: Finder::default(), scratch: Vec::new() }
+        let (finder, scratch) = (Finder::default(), Vec::new());
+        Self { settings, finder, scratch, counts: [0; Kind::COUNT] }
     }
 
     /// Writes text with the matches in it replaced. Gives whether there were any; if not, nothing is
-    /// written.
-    pub(crate) fn replace(&mut self, text: &[u8], style: Style, out: &mut Output<'_>) -> bool {
-        let matches = self.finder.find(text, self.settings.kinds);
+    /// written. `label` says what the text is called.
+    pub(crate) fn replace(
+        &mut self,
+        text: &[u8],
+        label: Option<Label>,
+        style: Style,
+        out: &mut Output<'_>,
+    ) -> bool {
+        let matches = self.finder.find(text, label, self.settings.kinds);
         if matches.is_empty() {
             return false;
         }
@@ -52,20 +62,29 @@ impl<'a> Searcher<'a> {
             Style::Plain => out.literal(bytes),
             Style::Escaped => out.escaped(bytes),
         };
+        let action = self.settings.text_action;
         let mut copied = 0;
         for found in matches {
+            self.counts[found.kind as usize] += 1;
             write(&text[copied..found.start], out);
-            replace_match(
-                found,
-                &text[found.start..found.end],
-                self.settings.text_action,
-                &mut self.scratch,
-                out,
-            );
+            replace_match(found, text, action, &mut self.scratch, out);
             copied = found.end;
         }
         write(&text[copied..], out);
         true
+    }
+
+    /// Writes a statement without its literals, and with what is found in the rest replaced.
+    pub(crate) fn without_literals(&mut self, sql: &[u8], style: Style, out: &mut Output<'_>) {
+        let mut plain = Vec::with_capacity(sql.len());
+        sql::rewrite(sql, &mut plain);
+        if self.replace(&plain, None, style, out) {
+            return;
+        }
+        match style {
+            Style::Plain => out.literal(&plain),
+            Style::Escaped => out.escaped(&plain),
+        }
     }
 
     /// Whether escapes hide something that is not seen in the text as it stands: the text may be cut
@@ -88,7 +107,7 @@ impl<'a> Searcher<'a> {
             if unescaped == inner {
                 return false;
             }
-            if !self.finder.find(&unescaped, self.settings.kinds).is_empty() {
+            if !self.finder.find(&unescaped, None, self.settings.kinds).is_empty() {
                 return true;
             }
             inner = unescaped;
@@ -107,14 +126,26 @@ fn replace_match(
     scratch: &mut Vec<u8>,
     out: &mut Output<'_>,
 ) {
-    match action {
-        Action::Hash => out.hash(text),
+    let value = &text[found.start..found.end];
+    scratch.clear();
+    let is_written = match action {
+        Action::Hash | Action::Token | Action::Encrypt => {
+            out.keyed(action, Origin::Column, value);
+            return;
+        }
         Action::Mask if !found.is_merged => {
-            scratch.clear();
-            action::mask_match(found.kind, text, scratch);
-            out.literal(scratch);
+            action::mask_match(found.kind, value, scratch);
+            true
+        }
+        Action::Generalise if !found.is_merged && found.kind == Kind::Ip => {
+            action::generalise_match(value, &text[found.end..], scratch)
         }
         // The configuration allows no other action for free text.
-        _ => out.literal(found.kind.placeholder().as_bytes()),
+        _ => false,
+    };
+    if is_written {
+        out.literal(scratch);
+    } else {
+        out.literal(found.kind.placeholder().as_bytes());
     }
 }

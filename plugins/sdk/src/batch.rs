@@ -219,6 +219,10 @@ impl Utf8Column {
         self.validity.bits.is_some()
     }
 
+    pub(crate) fn validity(&self) -> &Validity {
+        &self.validity
+    }
+
     pub(crate) fn abi(&self) -> &Utf8Values {
         &self.values
     }
@@ -283,7 +287,7 @@ pub(crate) struct Validity {
 }
 
 impl Validity {
-    fn new(rows: usize, bits: Option<Vec<u8>>) -> Option<Self> {
+    pub(crate) fn new(rows: usize, bits: Option<Vec<u8>>) -> Option<Self> {
         let fits = bits.as_ref().is_none_or(|bits| bits.len() == rows.div_ceil(8));
         fits.then_some(Self { bits })
     }

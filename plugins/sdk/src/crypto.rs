@@ -1,11 +1,14 @@
 //! Cryptography with keys that stay in the host. In unit tests the keys are the ones of
 //! [`testing::grant_key`](crate::testing::grant_key).
 
+use crate::abi::audit_host::plugin::crypto::CryptoError;
+use crate::abi::audit_host::plugin::types::Utf8Values;
+use crate::{Fault, Utf8Column};
+
 #[cfg(target_arch = "wasm32")]
 use crate::abi::audit_host::plugin::crypto as host;
 #[cfg(not(target_arch = "wasm32"))]
-use crate::testing as host;
-use crate::{Fault, Utf8Column};
+use crate::testing::crypto as host;
 
 /// The length of a keyed hash.
 const DIGEST_BYTES: usize = 32;
@@ -16,14 +19,57 @@ pub fn has_key(key: &str) -> bool {
     host::has_key(key)
 }
 
+/// The id of the key that tokens and ciphertexts are made under now; it stands in each of them.
+pub fn key_id(key: &str) -> Result<String, Fault> {
+    host::key_id(key).map_err(|error| refused("name", key, error))
+}
+
 /// HMAC-SHA-256 of every value under the named key, of nulls too. One call a column.
 pub fn keyed_hash(key: &str, values: &Utf8Column) -> Result<Digests, Fault> {
-    let bytes = host::keyed_hash(key, values.abi())
-        .map_err(|error| Fault::Other(format!("cannot hash under the key {key}: {error:?}")))?;
+    let bytes =
+        host::keyed_hash(key, values.abi()).map_err(|error| refused("hash under", key, error))?;
     if bytes.len() != values.rows() * DIGEST_BYTES {
         return Err(Fault::Other(format!("the host gave {} bytes of hashes", bytes.len())));
     }
     Ok(Digests { bytes })
+}
+
+/// A token for every value: `tok_<key id>_<26 characters>`. Equal values have equal tokens as long as
+/// the key is the same, and no value follows from its token. Null stays null. One call a column.
+pub fn token(key: &str, values: &Utf8Column) -> Result<Utf8Column, Fault> {
+    let tokens =
+        host::token(key, values.abi()).map_err(|error| refused("make tokens under", key, error))?;
+    with_nulls_of(values, tokens)
+}
+
+/// Every value encrypted for its subject: `enc_v1.<key id>.<base64url>`, which `audit-host decrypt`
+/// opens. `context` is the column or path that the values stand at; `subjects` has as many rows as
+/// `values`, null where there is nobody. Equal values of one subject and context give equal texts. Null
+/// stays null. One call a column.
+pub fn encrypt(
+    key: &str,
+    context: &str,
+    subjects: &Utf8Column,
+    values: &Utf8Column,
+) -> Result<Utf8Column, Fault> {
+    let sealed = host::encrypt(key, context, subjects.abi(), values.abi())
+        .map_err(|error| refused("encrypt under", key, error))?;
+    with_nulls_of(values, sealed)
+}
+
+/// The host's answer as a column. A null has an empty text at the boundary, and what became of it means
+/// nothing.
+fn with_nulls_of(values: &Utf8Column, made: Utf8Values) -> Result<Utf8Column, Fault> {
+    Utf8Column::new(values.rows(), values.validity().clone(), made)
+        .ok_or_else(|| Fault::Other("the host gave another number of values".to_owned()))
+}
+
+fn refused(what: &str, key: &str, error: CryptoError) -> Fault {
+    let why = match error {
+        CryptoError::UnknownKey(_) => "it is not granted to this plugin".to_owned(),
+        CryptoError::BadInput(problem) => problem,
+    };
+    Fault::Other(format!("cannot {what} the key {key}: {why}"))
 }
 
 /// The hashes of a column.

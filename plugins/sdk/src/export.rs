@@ -4,13 +4,26 @@
 //! An instance of a component runs one plugin on one thread, so the configured plugin lives in a
 //! thread-local. The glue turns misuse by the host (a batch before `configure`) into faults.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use crate::abi::audit_host::plugin::types as abi;
 use crate::abi::exports::audit_host::plugin::lifecycle::{self, Kind};
 use crate::{
     Batch, Config, ConfigError, Context, Detector, Fault, Judgement, RestoreError, Transform,
 };
+
+thread_local! {
+    static BATCHES: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The number of batches that were begun: what holds for one batch is compared once in each.
+pub(crate) fn batches() -> u64 {
+    BATCHES.get()
+}
+
+pub(crate) fn begin_batch() {
+    BATCHES.set(BATCHES.get() + 1);
+}
 
 /// The configured plugin of this instance.
 #[derive(Debug)]
@@ -44,6 +57,7 @@ impl<T: Transform> Slot<T> {
     }
 
     pub fn transform(&self, ctx: &Context, batch: abi::Batch) -> Result<abi::Judgement, Fault> {
+        begin_batch();
         let plugin = self.plugin.borrow();
         let plugin = plugin.as_ref().ok_or_else(not_configured)?;
         let mut out = Judgement::default();
@@ -66,6 +80,7 @@ impl<D: Detector> Slot<D> {
     }
 
     pub fn detect(&self, ctx: &Context, batch: abi::Batch) -> Result<abi::Judgement, Fault> {
+        begin_batch();
         let mut plugin = self.plugin.borrow_mut();
         let plugin = plugin.as_mut().ok_or_else(not_configured)?;
         let mut out = Judgement::default();

@@ -61,6 +61,7 @@
 pub mod codec;
 pub mod crypto;
 pub mod log;
+pub mod lookup;
 
 mod batch;
 mod builder;

@@ -15,8 +15,9 @@ use audit_core::Alert;
 use crate::answer::{ALERTS_MAX, Answer};
 use crate::error::Error;
 use crate::failure::FailureKind;
+use crate::memory::Part;
 use crate::plugin::Blueprint;
-use crate::runner::{Part, Runner};
+use crate::runner::Runner;
 
 /// What became of the rows of a batch.
 #[derive(Default)]

@@ -13,6 +13,7 @@ use audit_core::{
     Alert, Batch, ChangeKind, Changes, Counters, DeadLetter, Judged, PluginChange, PluginId,
     PluginState, RawBatch, ReasonClass, Rejected, Severity, TopicPartition, schema,
 };
+use audit_lookup::Lookups;
 use jiff::Timestamp;
 
 use crate::answer;
@@ -37,6 +38,7 @@ pub struct PluginChain {
     control: ChainControl,
     requests: Receiver<Request>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) lookups: Lookups,
     /// Plugins of whose poison rows an alert was raised in this epoch.
     told: Vec<String>,
 }
@@ -57,6 +59,7 @@ impl PluginChain {
             control,
             requests,
             counters: Arc::default(),
+            lookups: Lookups::default(),
             told: Vec::new(),
         };
         chain.show_plugins();
@@ -67,6 +70,13 @@ impl PluginChain {
     #[must_use]
     pub fn counting(mut self, counters: Arc<Counters>) -> Self {
         self.counters = counters;
+        self
+    }
+
+    /// Exchanges and names these tables and calendars: those that its plugins look things up in.
+    #[must_use]
+    pub fn looking_up(mut self, lookups: Lookups) -> Self {
+        self.lookups = lookups;
         self
     }
 
@@ -131,7 +141,6 @@ impl PluginChain {
                 slot.restore(state)?;
             }
         }
-        see(&self.view).states = states.to_vec();
         Ok(())
     }
 
@@ -383,12 +392,15 @@ impl Chain for PluginChain {
                 self.tell_lost(&blueprint, &why);
             }
         }
-        see(&self.view).states.clone_from(&states);
         Ok(states)
     }
 
     fn plugins(&self) -> Vec<PluginId> {
         self.slots.iter().map(|slot| slot.blueprint.id.clone()).collect()
+    }
+
+    fn lookups(&self) -> BTreeMap<String, String> {
+        self.lookups.current().versions()
     }
 }
 

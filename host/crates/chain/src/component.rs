@@ -5,9 +5,9 @@ use wasmtime::component::types::ComponentItem;
 
 /// The package that the host speaks, and its version.
 const PACKAGE: &str = "audit-host:plugin";
-pub const ABI_VERSION: &str = "0.1.0";
+pub const ABI_VERSION: &str = "0.1.1";
 /// Interfaces of the package that a plugin may import, and those that it must export.
-const IMPORTS: [&str; 3] = ["types", "log", "crypto"];
+const IMPORTS: [&str; 4] = ["types", "log", "crypto", "lookup"];
 const EXPORTS: [&str; 3] = ["lifecycle", "judge", "state"];
 /// Packages of WASI 0.2 that are linked and grant nothing: see `wasi.rs`.
 const WASI: [&str; 6] = ["io", "cli", "clocks", "random", "filesystem", "sockets"];
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn another_version_is_told_from_an_absent_interface() {
         let exports = ["audit-host:plugin/judge@0.9.0".to_owned()];
-        assert!(missing("judge", &exports).unwrap().contains("@0.9.0, this host speaks 0.1.0"));
+        assert!(missing("judge", &exports).unwrap().contains("@0.9.0, this host speaks 0.1.1"));
         assert!(missing("state", &exports).unwrap().contains("does not export"));
     }
 }

@@ -7,17 +7,26 @@
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use audit_core::{PluginChange, PluginId, PluginState};
+use audit_core::{PluginChange, PluginId};
+use audit_lookup::Set;
 
 use crate::error::Error;
+use crate::memory::Memory;
 use crate::plugin::Plugin;
 use crate::shadow::{ShadowReport, SharedReport, lock};
-use crate::slot::Slot;
+use crate::slot::{Lane, Slot};
 
 /// Requests that wait for the end of a batch: each comes of a thread that waits for its answer.
 const REQUESTS_WAITING_MAX: usize = 16;
+
+/// A candidate judges faster than the stream comes, or it may never be where the stream is.
+const CATCH_UP_ROUNDS_MAX: usize = 8;
+/// So far the stream may be ahead of it at the exchange.
+const BEHIND_MAX: Duration = Duration::from_millis(5);
+/// How long the running version keeps its past for a candidate.
+pub(crate) const LENT_FOR: Duration = Duration::from_secs(1);
 
 /// A place in the new chain.
 pub enum Place {
@@ -54,6 +63,8 @@ impl Done {
 pub(crate) enum Wish {
     Arrange { places: Vec<Place>, reason: String },
     Note(Box<PluginChange>),
+    Lend { of: String, to: SyncSender<Vec<(Lane, Memory)>> },
+    TakeLookups { set: Box<Set>, changes: Vec<PluginChange> },
     StartShadow { of: String, candidate: Box<Plugin>, reason: String },
     EndShadow { of: String, reason: String },
 }
@@ -67,8 +78,6 @@ pub(crate) struct Request {
 #[derive(Default)]
 pub(crate) struct View {
     pub(crate) running: Vec<Running>,
-    /// The states at the end of the last epoch.
-    pub(crate) states: Vec<PluginState>,
     pub(crate) shadows: BTreeMap<String, SharedReport>,
 }
 
@@ -91,10 +100,26 @@ impl ChainControl {
         see(&self.view).running.clone()
     }
 
-    /// What a plugin remembered at the end of the last epoch, for trying a candidate out with it.
-    pub fn states_of(&self, plugin: &str) -> Vec<PluginState> {
-        let view = see(&self.view);
-        view.states.iter().filter(|state| state.plugin.name == plugin).cloned().collect()
+    /// Brings a candidate to where the plugin of its name is, beside the stream: so the exchange has little
+    /// left to move. Fails if it does not take the state or cannot judge what was judged since.
+    pub fn catch_up(&self, candidate: &mut Plugin) -> Result<(), Error> {
+        if !candidate.blueprint.has_state() {
+            return Ok(());
+        }
+        for _ in 0..CATCH_UP_ROUNDS_MAX {
+            let (lent, answer) = sync_channel(1);
+            let of = candidate.id().name.clone();
+            let Some(asked) = self.ask(Wish::Lend { of, to: lent }) else { return Ok(()) };
+            asked?;
+            let Ok(lent) = answer.recv() else { return Ok(()) };
+            let began = Instant::now();
+            candidate.follow(&lent)?;
+            // As much has come meanwhile as the exchange itself has still to judge again.
+            if began.elapsed() < BEHIND_MAX {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// How the candidates compare, by plugin.
@@ -111,6 +136,15 @@ impl ChainControl {
     /// Has something recorded that did not change the chain: a candidate that was refused.
     pub fn note(&self, change: PluginChange) -> Option<Result<Done, Error>> {
         self.ask(Wish::Note(Box::new(change)))
+    }
+
+    /// Has plugins look things up in another set from the next batch on, and each change recorded.
+    pub fn take_lookups(
+        &self,
+        set: Set,
+        changes: Vec<PluginChange>,
+    ) -> Option<Result<Done, Error>> {
+        self.ask(Wish::TakeLookups { set: Box::new(set), changes })
     }
 
     /// Lets a candidate run beside the plugin of that name.

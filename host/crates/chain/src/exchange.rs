@@ -37,6 +37,21 @@ impl PluginChain {
                 self.note(*change);
                 Vec::new()
             }
+            Wish::Lend { of, to } => {
+                let slot = self.slots.iter_mut().find(|slot| slot.name() == of);
+                // A plugin that is not here yet has no past, and who asked may have gone.
+                let _ = to.send(slot.map_or_else(Vec::new, |slot| slot.lend()));
+                return Ok(Done { pause: began.elapsed(), retired: Vec::new() });
+            }
+            Wish::TakeLookups { set, changes } => {
+                self.lookups.replace(*set);
+                Counters::add(&self.counters.lookup_changes, changes.len() as u64);
+                let from = &self.position;
+                let changes = changes.into_iter();
+                let changes = changes.map(|change| PluginChange { from: from.clone(), ..change });
+                self.news.changes.extend(changes);
+                Vec::new()
+            }
             Wish::StartShadow { of, candidate, reason } => {
                 self.start_shadow(&of, *candidate, &reason)?;
                 Vec::new()
@@ -134,6 +149,7 @@ impl PluginChain {
             let kind = if before.is_some() { ChangeKind::Replaced } else { ChangeKind::Added };
             let id = before.as_ref().map(|before| before.blueprint.id.clone());
             self.record(kind, &blueprint, id, reason);
+            self.news.alerts.extend(slot.take_gained());
             Counters::add(&self.counters.plugin_changes, 1);
             if let Some(mut before) = before {
                 self.move_shadow(&mut before, &mut slot);
@@ -165,8 +181,12 @@ impl PluginChain {
 
     /// Records a candidate that was not taken, and tells whoever is told of alerts.
     fn note(&mut self, change: PluginChange) {
-        Counters::add(&self.counters.plugin_refusals, 1);
         let change = PluginChange { from: self.position.clone(), ..change };
+        if change.kind == ChangeKind::LookupRefused {
+            self.note_lookup(change);
+            return;
+        }
+        Counters::add(&self.counters.plugin_refusals, 1);
         let running = self.slots.iter().find(|slot| slot.name() == change.plugin);
         let id = running.map(|slot| slot.blueprint.id.clone());
         let message = format!(
@@ -174,6 +194,16 @@ impl PluginChain {
             change.plugin, change.source, change.reason
         );
         self.alert(&id.unwrap_or_else(host_id), "plugin-refused", Severity::High, &message);
+        self.news.changes.push(change);
+    }
+
+    fn note_lookup(&mut self, change: PluginChange) {
+        Counters::add(&self.counters.lookup_refusals, 1);
+        let message = format!(
+            "A change of the lookup {} ({}) was not taken, plugins go on with what it was: {}",
+            change.plugin, change.source, change.reason
+        );
+        self.alert(&host_id(), "lookup-refused", Severity::High, &message);
         self.news.changes.push(change);
     }
 

@@ -15,10 +15,13 @@ use crate::component::Interfaces;
 use crate::engine::{Compiled, Engine};
 use crate::error::Error;
 use crate::failure::Failure;
-use crate::imports::Keys;
+use crate::imports::{Granted, Grants};
 use crate::instance::Instance;
+use crate::keys::Keys;
 use crate::limits::{Limits, OnError, Scope};
+use crate::memory::Memory;
 use crate::runner::Runner;
+use crate::slot::Lane;
 
 /// Bytes of a plugin's name and version.
 const NAME_BYTES_MAX: usize = 64;
@@ -36,6 +39,7 @@ pub struct PluginSource {
     /// JSON text that is an object.
     pub config: String,
     pub keys: Keys,
+    pub lookups: Granted,
     pub limits: Limits,
     pub on_error: OnError,
     pub scope: Scope,
@@ -53,11 +57,16 @@ impl PluginSource {
             component: component.into(),
             config: "{}".to_owned(),
             keys: Keys::new(),
+            lookups: Granted::default(),
             limits: Limits::default(),
             on_error: OnError::default(),
             scope: Scope::default(),
             keyed_by: Vec::new(),
         }
+    }
+
+    fn grants(&self) -> Grants {
+        Grants { keys: self.keys.clone(), lookups: self.lookups.clone() }
     }
 
     /// SHA-256 of the component, in hex.
@@ -98,7 +107,7 @@ pub(crate) struct Blueprint {
     pub(crate) scope: Scope,
     pub(crate) config: String,
     config_schema: String,
-    keys: Keys,
+    pub(crate) grants: Grants,
     compiled: Compiled,
 }
 
@@ -106,6 +115,8 @@ pub(crate) struct Blueprint {
 pub struct Plugin {
     pub(crate) blueprint: Arc<Blueprint>,
     pub(crate) runner: Runner,
+    /// Instances that were brought to where those of a running version are.
+    pub(crate) lanes: BTreeMap<Lane, Runner>,
 }
 
 impl Plugin {
@@ -117,8 +128,8 @@ impl Plugin {
             let plugin = source.name.clone();
             move |failure: Failure| Error::Call { plugin, function, problem: failure.text }
         };
-        let keys = source.keys.clone();
-        let mut instance = Instance::new(&compiled.pre, &source.name, keys, source.limits)
+        let grants = source.grants();
+        let mut instance = Instance::new(&compiled.pre, &source.name, grants, source.limits)
             .map_err(called("instantiate"))?;
         let description = instance
             .set_up("describe", |bindings, store| {
@@ -137,7 +148,7 @@ impl Plugin {
         let blueprint = Blueprint::of(source, sha256, description, binding, compiled)?;
         let blueprint = Arc::new(blueprint);
         let runner = Runner::new(Arc::clone(&blueprint), instance);
-        Ok(Self { blueprint, runner })
+        Ok(Self { blueprint, runner, lanes: BTreeMap::new() })
     }
 
     /// The plugin as it runs.
@@ -188,6 +199,15 @@ impl Plugin {
     pub fn restore(&mut self, state: &PluginState) -> Result<(), Error> {
         self.runner.restore(state.state_version, &state.bytes)
     }
+
+    /// Goes to where the instances of a running version are.
+    pub(crate) fn follow(&mut self, lent: &[(Lane, Memory)]) -> Result<(), Error> {
+        for (lane, memory) in lent {
+            let idle = || Runner::idle(Arc::clone(&self.blueprint));
+            self.lanes.entry(lane.clone()).or_insert_with(idle).follow(memory)?;
+        }
+        Ok(())
+    }
 }
 
 impl Blueprint {
@@ -220,7 +240,7 @@ impl Blueprint {
             scope: source.scope,
             config: source.config,
             config_schema: description.config_schema,
-            keys: source.keys,
+            grants: Grants { keys: source.keys, lookups: source.lookups },
             source: source.name,
             origin: source.origin,
             compiled,
@@ -253,8 +273,8 @@ impl Blueprint {
 
     /// A new instance with the same configuration.
     pub(crate) fn start(&self) -> Result<Instance, Failure> {
-        let keys = self.keys.clone();
-        let mut instance = Instance::new(&self.compiled.pre, &self.source, keys, self.limits)?;
+        let grants = self.grants.clone();
+        let mut instance = Instance::new(&self.compiled.pre, &self.source, grants, self.limits)?;
         let binding = configure(&mut instance, &self.config)?;
         let is_same = binding.is_ok_and(|binding| {
             let writes: Vec<_> = binding.writes.into_iter().map(output).collect();

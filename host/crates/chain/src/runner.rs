@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow::record_batch::RecordBatch;
+use audit_core::Alert;
 
 use crate::abi::audit_host::plugin::types;
 use crate::abi::{Lowered, state};
@@ -16,63 +17,9 @@ use crate::answer::{self, Answer, MESSAGE_BYTES_MAX, clipped};
 use crate::error::Error;
 use crate::failure::{Failure, FailureKind};
 use crate::instance::Instance;
+use crate::memory::{Memory, Part};
 use crate::plugin::{Blueprint, fault};
-
-/// Rows that a detector may be ahead of its last snapshot: bounds what a failure repeats (some
-/// milliseconds) and the columns that are kept for it (some ten MiB).
-const ROWS_SINCE_SNAPSHOT_MAX: usize = 131_072;
-/// The same bound for rows that are large.
-const BYTES_SINCE_SNAPSHOT_MAX: usize = 16 << 20;
-/// And for batches that are small: each may take its whole time again.
-const PARTS_SINCE_SNAPSHOT_MAX: usize = 256;
-
-/// Rows of one topic with the columns that the plugin reads.
-#[derive(Clone)]
-pub(crate) struct Part {
-    pub(crate) topic: Arc<str>,
-    pub(crate) clock: i64,
-    pub(crate) columns: RecordBatch,
-}
-
-impl Part {
-    pub(crate) fn rows(&self) -> usize {
-        self.columns.num_rows()
-    }
-
-    pub(crate) fn slice(&self, start: usize, rows: usize) -> Self {
-        let columns = self.columns.slice(start, rows);
-        Self { topic: Arc::clone(&self.topic), clock: self.clock, columns }
-    }
-}
-
-/// What a state can be rebuilt from.
-#[derive(Default)]
-struct Memory {
-    /// Version and bytes; `None` for a detector that has seen nothing before `since`.
-    snapshot: Option<(u32, Vec<u8>)>,
-    since: Vec<Part>,
-    rows: usize,
-    bytes: usize,
-}
-
-impl Memory {
-    fn push(&mut self, part: &Part) {
-        self.rows += part.rows();
-        // For a part of a batch this counts the whole batch: too early a snapshot does no harm.
-        self.bytes += part.columns.get_array_memory_size();
-        self.since.push(part.clone());
-    }
-
-    fn is_full(&self) -> bool {
-        self.rows >= ROWS_SINCE_SNAPSHOT_MAX
-            || self.bytes >= BYTES_SINCE_SNAPSHOT_MAX
-            || self.since.len() >= PARTS_SINCE_SNAPSHOT_MAX
-    }
-
-    fn keep(&mut self, version: u32, bytes: Vec<u8>) {
-        *self = Self { snapshot: Some((version, bytes)), ..Self::default() };
-    }
-}
+use crate::shadow::finding;
 
 /// One instance of a plugin.
 pub(crate) struct Runner {
@@ -81,18 +28,26 @@ pub(crate) struct Runner {
     memory: Memory,
     /// Set when a state could not be rebuilt, with why; taken by whoever reports it.
     lost: Option<String>,
+    /// What it found in the past of another version that this one had not; taken at the exchange.
+    gained: Vec<Alert>,
     peak_bytes: usize,
 }
 
 impl Runner {
     pub(crate) fn new(blueprint: Arc<Blueprint>, instance: Instance) -> Self {
-        let memory = Memory::default();
-        Self { blueprint, instance: Some(instance), memory, lost: None, peak_bytes: 0 }
+        Self { instance: Some(instance), ..Self::idle(blueprint) }
     }
 
     /// A runner whose instance is started when it is needed.
     pub(crate) fn idle(blueprint: Arc<Blueprint>) -> Self {
-        Self { blueprint, instance: None, memory: Memory::default(), lost: None, peak_bytes: 0 }
+        Self {
+            blueprint,
+            instance: None,
+            memory: Memory::default(),
+            lost: None,
+            gained: Vec::new(),
+            peak_bytes: 0,
+        }
     }
 
     pub(crate) fn take_lost(&mut self) -> Option<String> {
@@ -106,50 +61,70 @@ impl Runner {
 
     /// Takes over a state of an earlier run or version.
     pub(crate) fn restore(&mut self, version: u32, bytes: &[u8]) -> Result<(), Error> {
-        let refused = |problem| Error::Restore { plugin: self.blueprint.source.clone(), problem };
+        self.start_with(Some((version, bytes)))?;
+        self.memory = Memory::beginning_with(version, bytes.into());
+        Ok(())
+    }
+
+    /// What another instance can be brought here by; that one has `time` before this one drops any of it.
+    pub(crate) fn lend(&mut self, time: Duration) -> Memory {
+        if self.memory.snapshot().is_none() {
+            // Whether a version takes the state must not depend on whether an epoch has ended. One that
+            // cannot be saved is told again from its beginning.
+            let _ = self.snapshot();
+        }
+        self.memory.hold(time);
+        self.memory.clone()
+    }
+
+    /// Goes to where another instance of the detector is: judges what that one has judged since it was
+    /// last there, or since its last snapshot. What this version finds on the way and the other did not
+    /// is kept: what it takes for told must be told.
+    pub(crate) fn follow(&mut self, other: &Memory) -> Result<(), Error> {
+        if self.memory.missing_of(other).is_none() {
+            let snapshot = other.snapshot();
+            self.start_with(snapshot.map(|(version, bytes)| (version, &**bytes)))?;
+            self.memory = Memory::at_snapshot_of(other);
+            self.gained.clear();
+        }
+        self.memory.hold_like(other);
+        let missing = self.memory.missing_of(other).unwrap_or_default();
+        for past in missing {
+            let limit = self.blueprint.limits.batch_time;
+            let answer = self.judge(&past.part, limit).map_err(|failure| self.refused(failure))?;
+            let is_new = |alert: &Alert| !past.findings.contains(&finding(alert));
+            self.gained.extend(answer.alerts.into_iter().filter(is_new));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn take_gained(&mut self) -> Vec<Alert> {
+        std::mem::take(&mut self.gained)
+    }
+
+    /// An instance with that state and nothing else.
+    fn start_with(&mut self, state: Option<(u32, &[u8])>) -> Result<(), Error> {
+        if !self.memory.is_untouched() {
+            self.instance = None;
+        }
         let mut instance = match self.instance.take() {
             Some(instance) => instance,
-            None => self.blueprint.start().map_err(|failure| refused(failure.text))?,
+            None => self.blueprint.start().map_err(|failure| self.refused(failure))?,
         };
-        restore(&mut instance, version, bytes).map_err(|failure| refused(failure.text))?;
-        self.memory = Memory::default();
-        self.memory.keep(version, bytes.to_vec());
+        if let Some((version, bytes)) = state {
+            restore(&mut instance, version, bytes).map_err(|failure| self.refused(failure))?;
+        }
         self.instance = Some(instance);
         Ok(())
     }
 
-    /// Whether it was given the last snapshot of another runner already, and nothing else.
-    pub(crate) fn is_primed_for(&self, other: &Runner) -> bool {
-        self.instance.is_some()
-            && self.memory.since.is_empty()
-            && self.memory.snapshot.is_some()
-            && self.memory.snapshot == other.memory.snapshot
-    }
-
-    /// Judges what the other has judged since their common snapshot.
-    pub(crate) fn follow(&mut self, other: &Runner) -> Result<(), Error> {
-        for part in &other.memory.since {
-            let limit = self.blueprint.limits.batch_time;
-            self.judge(part, limit).map_err(|failure| Error::Restore {
-                plugin: self.blueprint.source.clone(),
-                problem: failure.text,
-            })?;
-        }
-        Ok(())
+    fn refused(&self, failure: Failure) -> Error {
+        Error::Restore { plugin: self.blueprint.source.clone(), problem: failure.text }
     }
 
     /// A loss that nobody has been told of is not forgotten with the instance.
     pub(crate) fn inherit_loss(&mut self, other: &mut Runner) {
         self.lost = self.lost.take().or(other.lost.take());
-    }
-
-    /// Takes over the state of another runner of the same detector: its memory, replayed. For a state
-    /// that its own version cannot write any more.
-    pub(crate) fn rebuild_from(&mut self, other: &Runner) -> Result<(), Error> {
-        if let Some((version, bytes)) = &other.memory.snapshot {
-            self.restore(*version, bytes)?;
-        }
-        self.follow(other)
     }
 
     /// What it remembers, in the format of its state version. Takes the time of a copy.
@@ -161,13 +136,15 @@ impl Runner {
 
     fn try_snapshot(&mut self) -> Result<Vec<u8>, Failure> {
         let mut instance = self.take_instance()?;
+        let began = Instant::now();
         let bytes = instance.set_up("snapshot", |bindings, store| {
             bindings.audit_host_plugin_state().call_snapshot(store)
         });
         self.note_peak(&instance);
         let bytes = bytes?;
         self.instance = Some(instance);
-        self.memory.keep(self.blueprint.state_version, bytes.clone());
+        let (version, took) = (self.blueprint.state_version, began.elapsed());
+        self.memory.keep(version, bytes.as_slice().into(), took);
         Ok(bytes)
     }
 
@@ -175,12 +152,22 @@ impl Runner {
     /// never seen them.
     pub(crate) fn judge(&mut self, part: &Part, limit: Duration) -> Result<Answer, Failure> {
         let mut instance = self.take_instance()?;
+        let began = Instant::now();
         let judged = call(&self.blueprint, &mut instance, part, limit);
         self.note_peak(&instance);
-        let answer = judged?;
+        let answer = match judged {
+            Ok(answer) => answer,
+            Err(failure) => {
+                // An orderly no of one that keeps nothing; asked again, the same instance may say yes.
+                if failure.kind == FailureKind::Transient && !self.blueprint.has_state() {
+                    self.instance = Some(instance);
+                }
+                return Err(failure);
+            }
+        };
         self.instance = Some(instance);
         if self.blueprint.has_state() {
-            self.memory.push(part);
+            self.memory.push(part, &answer.alerts, began.elapsed());
             if self.memory.is_full()
                 && let Err(failure) = self.snapshot()
             {
@@ -214,17 +201,17 @@ impl Runner {
 
     fn rebuild(&self) -> Result<Instance, Failure> {
         let mut instance = self.blueprint.start()?;
-        if let Some((version, bytes)) = &self.memory.snapshot {
-            restore(&mut instance, *version, bytes)?;
+        if let Some((version, bytes)) = self.memory.snapshot() {
+            restore(&mut instance, version, bytes)?;
         }
         // Judged once already, so it takes little; a guest that now takes its time is given up.
         let deadline = Instant::now() + self.blueprint.limits.probe_time();
-        for part in &self.memory.since {
+        for past in self.memory.since() {
             if Instant::now() > deadline {
                 let text = "judging again what it had judged takes too long";
                 return Err(Failure::new(FailureKind::Deadline, text));
             }
-            call(&self.blueprint, &mut instance, part, self.blueprint.limits.batch_time)?;
+            call(&self.blueprint, &mut instance, &past.part, self.blueprint.limits.batch_time)?;
         }
         Ok(instance)
     }
@@ -265,7 +252,7 @@ fn call(
     let rows = u32::try_from(part.rows()).map_err(|_| answered("too many rows".to_owned()))?;
     let batch = types::Batch { rows, columns: &params };
     let context = types::Context { topic: &part.topic, clock: part.clock };
-    instance.set_batch(&part.topic, part.clock);
+    instance.set_batch(&part.topic, part.clock, &part.lookups);
     let judged = instance.call("process", limit, |bindings, store| {
         bindings.audit_host_plugin_judge().call_process(store, context, batch)
     })?;

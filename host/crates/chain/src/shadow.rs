@@ -184,7 +184,7 @@ pub(crate) fn lock(report: &Mutex<ShadowReport>) -> std::sync::MutexGuard<'_, Sh
     report.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn finding(alert: &Alert) -> Finding {
+pub(crate) fn finding(alert: &Alert) -> Finding {
     let (rule, key) = (alert.rule.clone(), alert.key.clone());
     Finding { rule, key, window_start: alert.window_start }
 }

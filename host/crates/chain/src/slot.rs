@@ -9,18 +9,20 @@ use arrow::array::{AsArray, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::Int32Type;
 use arrow::record_batch::RecordBatch;
-use audit_core::{PluginState, TopicPartition, schema};
+use audit_core::{Alert, PluginState, TopicPartition, schema};
 
 use crate::bisect::{self, Verdict};
 use crate::breaker::{Breaker, Turn, Way};
+use crate::control::LENT_FOR;
 use crate::error::Error;
 use crate::limits::Scope;
+use crate::memory::{Memory, Part};
 use crate::plugin::{Blueprint, Plugin};
-use crate::runner::{Part, Runner};
+use crate::runner::Runner;
 use crate::shadow::Shadow;
 
 /// What feeds one instance: a partition, or everything.
-type Lane = Option<TopicPartition>;
+pub(crate) type Lane = Option<TopicPartition>;
 
 pub(crate) struct Slot {
     pub(crate) blueprint: Arc<Blueprint>,
@@ -41,12 +43,11 @@ pub(crate) struct Judged {
 
 impl Slot {
     pub(crate) fn new(plugin: Plugin) -> Self {
-        let Plugin { blueprint, runner } = plugin;
-        let mut runners = BTreeMap::new();
-        // The instance that proved the plugin serves as the first one, of whichever partition comes.
+        let Plugin { blueprint, runner, mut lanes } = plugin;
         if blueprint.scope == Scope::Merged {
-            runners.insert(None, runner);
+            lanes.entry(None).or_insert(runner);
         }
+        let runners = lanes;
         Self { blueprint, runners, breaker: Breaker::default(), shadow: None }
     }
 
@@ -65,8 +66,12 @@ impl Slot {
         }
         let limits = &self.blueprint.limits;
         let time = if way == Way::Probe { limits.probe_time() } else { limits.bisect_time() };
-        let part =
-            Part { topic: Arc::clone(topic), clock, columns: self.blueprint.project(columns)? };
+        let part = Part {
+            topic: Arc::clone(topic),
+            clock,
+            lookups: self.blueprint.grants.lookups.lookups.current(),
+            columns: self.blueprint.project(columns)?,
+        };
         let verdict = match self.blueprint.scope {
             Scope::Merged => bisect::judge(self.runner(None), &part, time)?,
             Scope::Partition => self.judge_lanes(&part, columns, time)?,
@@ -99,6 +104,7 @@ impl Slot {
             let of_lane = Part {
                 topic: Arc::clone(&part.topic),
                 clock: part.clock,
+                lookups: Arc::clone(&part.lookups),
                 columns: take_record_batch(&part.columns, &UInt32Array::from(rows.clone()))?,
             };
             let verdict = bisect::judge(self.runner(lane), &of_lane, time)?;
@@ -165,21 +171,23 @@ impl Slot {
                         .to_owned(),
             });
         }
-        let version = old.blueprint.state_version;
         for (lane, runner) in &mut old.runners {
             let fresh = self.runner(lane.clone());
-            if fresh.is_primed_for(runner) {
-                fresh.follow(runner)?;
-                continue;
-            }
-            match runner.snapshot() {
-                Ok(bytes) => fresh.restore(version, &bytes)?,
-                // The old version may be exchanged because of this: its past is judged anew.
-                Err(_) => fresh.rebuild_from(runner)?,
-            }
+            fresh.follow(&runner.lend(LENT_FOR))?;
             fresh.inherit_loss(runner);
         }
         Ok(())
+    }
+
+    /// What other instances can be brought to the places of these by.
+    pub(crate) fn lend(&mut self) -> Vec<(Lane, Memory)> {
+        let lent = |(lane, runner): (&Lane, &mut Runner)| (lane.clone(), runner.lend(LENT_FOR));
+        self.runners.iter_mut().map(lent).collect()
+    }
+
+    /// What it found that the version before it had not.
+    pub(crate) fn take_gained(&mut self) -> Vec<Alert> {
+        self.runners.values_mut().flat_map(Runner::take_gained).collect()
     }
 
     pub(crate) fn name(&self) -> &str {

@@ -8,7 +8,8 @@ use audit_sink::PastChange;
 use serde_json::json;
 
 use super::Opened;
-use super::past::{clean, columns, places, short, time};
+use super::clean;
+use super::past::{columns, places, short, time};
 use crate::cli::HistoryArgs;
 use crate::commands::print;
 

@@ -223,9 +223,9 @@ mod tests {
         let text = seen.text();
         for part in [
             "name           detect_failed_logins\n",
-            "audit-host:plugin/log@0.1.0: the host's\n",
+            "audit-host:plugin/log@0.1.1: the host's\n",
             "writes         none\n",
-            "state          version 1\n",
+            "state          version 2\n",
         ] {
             assert!(text.contains(part), "{text}");
         }

@@ -8,7 +8,8 @@ use audit_sink::PastChange;
 use serde_json::json;
 
 use super::Opened;
-use super::past::{clean, columns, judging, places, places_json, short, time};
+use super::clean;
+use super::past::{columns, judging, places, places_json, short, time};
 use crate::cli::ListArgs;
 use crate::commands::print;
 

@@ -105,7 +105,7 @@ fn told(error: impl Into<anyhow::Error>) -> String {
     lines.join("; ")
 }
 
-/// Text of a guest without what could steer a terminal.
+/// Text of a guest or a table without what could steer a terminal.
 fn clean(text: &str) -> String {
     text.replace(char::is_control, " ")
 }

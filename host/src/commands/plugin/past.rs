@@ -7,7 +7,7 @@ use audit_core::{ChangeKind, PluginChange, PluginId, TopicPartition};
 use audit_sink::PastChange;
 use jiff::Timestamp;
 
-use super::Refused;
+use super::{Refused, clean};
 
 /// Digits of a digest that people read. `--to` takes them.
 const DIGITS_SHOWN: usize = 12;
@@ -79,11 +79,6 @@ pub(super) fn shown(id: &PluginId) -> String {
 
 pub(super) fn short(digest: &str) -> String {
     clean(digest).chars().take(DIGITS_SHOWN).collect()
-}
-
-/// What stands in a table may have been written by others: nothing of it steers a terminal.
-pub(super) fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 pub(super) fn time(micros: i64) -> String {

@@ -7,11 +7,11 @@ use audit_sink::PastChange;
 use super::past::{pick, time};
 use super::place::{Order, put};
 use super::{Opened, Refused};
-use crate::cli::PromoteArgs;
+use crate::cli::SwapArgs;
 use crate::commands::print;
 
-pub(super) async fn run(args: PromoteArgs) -> Result<()> {
-    let PromoteArgs { table, plugin, pick, .. } = args;
+pub(super) async fn run(args: SwapArgs) -> Result<()> {
+    let SwapArgs { table, plugin, pick, .. } = args;
     let opened = Opened::open(table).await?;
     let (chain, history) = (opened.chain().await?, opened.history(Some(&plugin)).await?);
     let current = chain.iter().find(|id| id.name == plugin);

@@ -4,14 +4,15 @@ use anyhow::Result;
 use audit_core::PluginId;
 use audit_sink::PastChange;
 
-use super::past::{clean, known, pick, ran, shown};
+use super::clean;
+use super::past::{known, pick, ran, shown};
 use super::place::{Order, put, source_of};
 use super::{Opened, Refused};
-use crate::cli::RollbackArgs;
+use crate::cli::SwapArgs;
 use crate::commands::print;
 
-pub(super) async fn run(args: RollbackArgs) -> Result<()> {
-    let RollbackArgs { table, plugin, pick, .. } = args;
+pub(super) async fn run(args: SwapArgs) -> Result<()> {
+    let SwapArgs { table, plugin, pick, .. } = args;
     let opened = Opened::open(table).await?;
     let (chain, history) = (opened.chain().await?, opened.history(Some(&plugin)).await?);
     let current = chain.iter().find(|id| id.name == plugin);

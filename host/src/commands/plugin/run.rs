@@ -44,11 +44,13 @@ fn load(args: &TryArgs) -> Result<PluginChain> {
     }
     let engine = Engine::new().map_err(audit_core::Error::from)?;
     let keys = given::keys(&args.keys)?;
+    let lookups = given::lookups(&args.keys)?;
     let mut plugins = Vec::with_capacity(args.files.len());
     for (idx, file) in args.files.iter().enumerate() {
         let source = PluginSource {
             config: given::config(args.config.get(idx).map(String::as_str))?,
             keys: keys.clone(),
+            lookups: lookups.clone(),
             ..given::component(file)?
         };
         plugins.push(Plugin::load(&engine, source).map_err(audit_core::Error::from)?);
@@ -195,7 +197,7 @@ mod tests {
         assert_eq!(row["user_email"], "a***@example.com");
         assert_eq!(row["event_timestamp"], "2025-01-16T08:10:00Z");
         assert_eq!((&row["source_offset"], row.get("details")), (&json!(1), None));
-        assert_eq!(lines[8]["alert"]["count"], 8);
+        assert_eq!(lines[8]["alert"]["count"], 6, "as of the failure that tripped the rule");
         let letter = &lines[9]["dead_letter"];
         assert_eq!((&letter["offset"], &letter["class"]), (&json!(0), &json!("invalid-json")));
     }

@@ -1,23 +1,17 @@
 //! `audit-host plugin test`: golden cases, as `docs/plugin-testing.md` promises them.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Result, bail};
 use audit_chain::{Engine, PluginSource};
-use serde::Deserialize;
 
+use super::project::Project;
 use super::{clean, count, given, told};
 use crate::cli::TestArgs;
 use crate::commands::print;
 use crate::config::Error;
 use crate::golden::{self, Case, Mismatch};
-
-/// What says that a folder is a plugin's project.
-const PROJECT: &str = "plugin.toml";
-/// Where a project keeps its cases, unless it says otherwise.
-const CASES: &str = "tests/golden";
 
 pub(super) fn run(args: &TestArgs) -> Result<()> {
     let subject = Subject::find(args)?;
@@ -75,11 +69,11 @@ impl Subject {
         let project = Project::read(dir)?;
         let component = match &args.component {
             Some(component) => component.clone(),
-            None => project.component(dir)?,
+            None => component_of(&project)?,
         };
         let folder = match &args.cases {
             Some(folder) => folder.clone(),
-            None => dir.join(project.golden.unwrap_or_else(|| PathBuf::from(CASES))),
+            None => project.golden,
         };
         let (source, cases) = (given::component(&component)?, golden::read_folder(&folder)?);
         Ok(Self { source, cases, folder: Some(folder) })
@@ -139,46 +133,19 @@ fn shown(mismatches: &[Mismatch]) -> String {
     shown.join("\n")
 }
 
-/// What the tests need of a `plugin.toml`; `plugin build` checks the rest.
-#[derive(Debug, Deserialize)]
-struct Project {
-    name: String,
-    golden: Option<PathBuf>,
-}
-
-impl Project {
-    fn read(dir: &Path) -> Result<Self, Error> {
-        let path = dir.join(PROJECT);
-        if !path.is_file() {
-            let problem = "is a folder without plugin.toml: give a project, or a component file";
-            return Err(wrong("PATH", &dir.display().to_string(), problem));
-        }
-        let read = fs::read_to_string(&path);
-        let text = read.map_err(|cause| Error::Read { path: path.clone(), cause })?;
-        let parse =
-            |message: &str| Error::Parse { path: path.clone(), message: message.to_owned() };
-        let project: Self = toml::from_str(&text).map_err(|error| parse(error.message()))?;
-        let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-        if project.name.is_empty() || !project.name.chars().all(is_plain) {
-            return Err(parse("name must be lower-case letters, digits or _"));
-        }
-        Ok(project)
-    }
-
-    /// Where `plugin build` puts the component, or beside the project's file.
-    fn component(&self, dir: &Path) -> Result<String, Error> {
-        let file = format!("{}.wasm", self.name);
-        let places = [dir.join("target").join(&file), dir.join(&file)];
-        let found = places.iter().find(|place| place.is_file());
-        let found = found.map(|place| place.display().to_string());
-        found.ok_or_else(|| {
-            let problem = format!(
-                "has no component {}: run `audit-host plugin build`, or give --component",
-                places.map(|place| place.display().to_string()).join(" or ")
-            );
-            wrong("PATH", &dir.display().to_string(), &problem)
-        })
-    }
+/// Where `plugin build` puts the component, or beside the project's file.
+fn component_of(project: &Project) -> Result<String, Error> {
+    let file = format!("{}.wasm", project.name());
+    let places = [project.target().join(&file), project.dir.join(&file)];
+    let found = places.iter().find(|place| place.is_file());
+    let found = found.map(|place| place.display().to_string());
+    found.ok_or_else(|| {
+        let problem = format!(
+            "has no component {}: run `audit-host plugin build`, or give --component",
+            places.map(|place| place.display().to_string()).join(" or ")
+        );
+        wrong("PATH", &project.dir.display().to_string(), &problem)
+    })
 }
 
 fn wrong(key: &str, value: &str, problem: &str) -> Error {
@@ -187,6 +154,8 @@ fn wrong(key: &str, value: &str, problem: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::builtin;
     use crate::cli::LogArgs;
@@ -211,7 +180,7 @@ mod tests {
         fs::create_dir_all(&case).unwrap();
         fs::create_dir(dir.path().join("target")).unwrap();
         let toml = "name = \"redact_pii\"\nlang = \"rust\"\nkind = \"transform\"\n";
-        fs::write(dir.path().join(PROJECT), toml).unwrap();
+        fs::write(dir.path().join("plugin.toml"), toml).unwrap();
         let component = builtin::component("redact_pii").unwrap();
         fs::write(dir.path().join("target/redact_pii.wasm"), component).unwrap();
         fs::write(case.join("events.jsonl"), format!("{EVENT}\nno json\n")).unwrap();
@@ -262,10 +231,14 @@ mod tests {
         assert!(said(run(&component)).contains("is a component already"));
         fs::remove_file(&file).unwrap();
         assert!(said(run(&args(dir.path()))).contains("run `audit-host plugin build`"));
-        fs::write(dir.path().join(PROJECT), "name = \"../x\"").unwrap();
-        assert!(said(run(&args(dir.path()))).contains("name must be"));
-        fs::remove_file(dir.path().join(PROJECT)).unwrap();
-        assert!(said(run(&args(dir.path()))).contains("without plugin.toml"));
+        fs::write(
+            dir.path().join("plugin.toml"),
+            "name = \"../x\"\nlang = \"rust\"\nkind = \"transform\"",
+        )
+        .unwrap();
+        assert!(said(run(&args(dir.path()))).contains("is no name of a plugin"));
+        fs::remove_file(dir.path().join("plugin.toml")).unwrap();
+        assert!(said(run(&args(dir.path()))).contains("no plugin.toml in"));
         assert!(said(run(&args(Path::new("/no/such/file")))).contains("cannot be read"));
     }
 
@@ -274,7 +247,7 @@ mod tests {
         let dir = project();
         let given = TestArgs {
             path: "builtin:redact_pii".to_owned(),
-            cases: Some(dir.path().join(CASES)),
+            cases: Some(dir.path().join("tests/golden")),
             update: true,
             ..args(dir.path())
         };

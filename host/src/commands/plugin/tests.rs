@@ -14,9 +14,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use super::{Refused, run};
-use crate::cli::{
-    HistoryArgs, ListArgs, LogArgs, PickArgs, PluginCommand, PromoteArgs, RollbackArgs, TableArgs,
-};
+use crate::cli::{HistoryArgs, ListArgs, LogArgs, PickArgs, PluginCommand, SwapArgs, TableArgs};
 
 /// A warehouse that a host with the plugin `p` has written to.
 struct Place {
@@ -75,6 +73,7 @@ impl Place {
             covered: Offsets::default(),
             alerts: Vec::new(),
             plugins: chain,
+            lookups: BTreeMap::new(),
             changes,
             states: Vec::new(),
         };
@@ -109,14 +108,14 @@ impl Place {
 
     fn rollback(&self, pick: PickArgs) -> anyhow::Result<()> {
         let (log, table, plugin) = (LogArgs::default(), self.args(), "p".to_owned());
-        let command = PluginCommand::Rollback(RollbackArgs { log, table, plugin, pick });
+        let command = PluginCommand::Rollback(SwapArgs { log, table, plugin, pick });
         self.runtime.block_on(run(command))
     }
 
     fn promote(&self) -> anyhow::Result<()> {
         let (log, table, plugin) = (LogArgs::default(), self.args(), "p".to_owned());
         let pick = PickArgs::default();
-        let command = PluginCommand::Promote(PromoteArgs { log, table, plugin, pick });
+        let command = PluginCommand::Promote(SwapArgs { log, table, plugin, pick });
         self.runtime.block_on(run(command))
     }
 }

@@ -42,6 +42,16 @@ pub(crate) fn received(address: &str, time: i64, received: i64) -> Login {
     Login { received: Some(received), ..failure(address, time) }
 }
 
+/// A login that succeeded.
+pub(crate) fn success(address: &str, user: &'static str, time: i64) -> Login {
+    Login { result: "success", user, ..failure(address, time) }
+}
+
+/// A failure of a certain user.
+pub(crate) fn failure_of(user: &'static str, address: &str, time: i64) -> Login {
+    Login { user, ..failure(address, time) }
+}
+
 /// A batch of logins.
 pub(crate) fn batch(logins: &[Login]) -> Batch {
     let column = |value: fn(&Login) -> &str| {
@@ -83,6 +93,17 @@ pub(crate) fn judge_singly(
 ) -> Vec<Alert> {
     logins.iter().flat_map(|login| judge(detector, std::slice::from_ref(login))).collect()
 }
+
+/// The names of the rules of alerts.
+pub(crate) fn rules(alerts: &[Alert]) -> Vec<&str> {
+    alerts.iter().map(|alert| alert.rule.as_str()).collect()
+}
+
+/// Ten users.
+pub(crate) const USERS: [&str; 10] = [
+    "user_001", "user_002", "user_003", "user_004", "user_005", "user_006", "user_007", "user_008",
+    "user_009", "user_010",
+];
 
 /// Numbers that look random and are the same in every run (SplitMix64).
 pub(crate) struct Random(pub(crate) u64);

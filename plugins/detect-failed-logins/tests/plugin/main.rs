@@ -2,5 +2,7 @@
 
 mod common;
 
+mod attacks;
 mod state;
+mod time;
 mod windows;

@@ -1,6 +1,10 @@
 //! The state: bounded, saved and taken over.
 
-use crate::common::{DAY, HOUR, Login, MINUTE, Random, SECOND, detector, failure, judge, received};
+use crate::common::{
+    DAY, HOUR, Login, MINUTE, Random, SECOND, START, USERS, detector, failure, judge, received,
+    rules,
+};
+use audit_plugin_sdk::codec::Writer;
 use audit_plugin_sdk::{RestoreError, Severity};
 
 /// Failures of many shapes: several addresses, late, early and forged times, gaps.
@@ -16,8 +20,9 @@ fn traffic(seed: u64) -> Vec<Vec<Login>> {
                     let shift =
                         [0, 0, 0, -30 * MINUTE, -3 * HOUR, 2 * HOUR][random.below(6) as usize];
                     let time = now + shift + random.below(600) as i64 * SECOND;
-                    let user = ["user_001", "user_002", "user_003"][random.below(3) as usize];
-                    Login { user, ..received(&address, time, now) }
+                    let user = USERS[random.below(10) as usize];
+                    let result = ["failure", "failure", "success"][random.below(3) as usize];
+                    Login { user, result, ..received(&address, time, now) }
                 })
                 .collect()
         })
@@ -40,7 +45,7 @@ fn a_restart_anywhere_changes_nothing() {
                 batches[..split].iter().map(|batch| judge(&mut first, batch)).collect();
             let state = first.snapshot();
             let mut second = detector(config);
-            second.restore(1, &state).expect("a state of this detector");
+            second.restore(2, &state).expect("a state of this detector");
             assert_eq!(second.snapshot(), state, "seed {seed}, split {split}");
             alerts.extend(batches[split..].iter().map(|batch| judge(&mut second, batch)));
             assert_eq!(alerts, expected, "seed {seed}, split {split}");
@@ -57,13 +62,13 @@ fn damaged_and_hostile_states_are_refused() {
     }
     let state = from.snapshot();
     let mut to = detector("{}");
-    assert!(matches!(to.restore(2, &state), Err(RestoreError::UnsupportedVersion)));
-    assert!(matches!(to.restore(1, b""), Err(RestoreError::Corrupt(_))));
+    assert!(matches!(to.restore(3, &state), Err(RestoreError::UnsupportedVersion)));
+    assert!(matches!(to.restore(2, b""), Err(RestoreError::Corrupt(_))));
     for length in 0..state.len() {
-        assert!(to.restore(1, &state[..length]).is_err(), "cut to {length} bytes");
+        assert!(to.restore(2, &state[..length]).is_err(), "cut to {length} bytes");
     }
     let longer = [&state[..], &[0]].concat();
-    assert!(to.restore(1, &longer).is_err(), "a byte too many");
+    assert!(to.restore(2, &longer).is_err(), "a byte too many");
     let mut random = Random(11);
     for _ in 0..20_000 {
         let mut damaged = state.clone();
@@ -72,39 +77,37 @@ fn damaged_and_hostile_states_are_refused() {
             damaged[at] = random.below(256) as u8;
         }
         // What is accepted by chance must be a state that works.
-        if to.restore(1, &damaged).is_ok() {
+        if to.restore(2, &damaged).is_ok() {
             judge(&mut to, &[failure("10.0.0.1", DAY), failure("10.0.0.2", 0)]);
             let again = to.snapshot();
-            detector("{}").restore(1, &again).expect("a state that it wrote itself");
+            detector("{}").restore(2, &again).expect("a state that it wrote itself");
         }
     }
     // A refused state leaves the old one.
-    to.restore(1, &state).expect("a state of this detector");
-    assert!(to.restore(1, b"damaged").is_err());
+    to.restore(2, &state).expect("a state of this detector");
+    assert!(to.restore(2, b"damaged").is_err());
     assert_eq!(to.snapshot(), state);
 }
 
 #[test]
 fn lengths_in_a_state_are_not_believed() {
-    let mut writer = audit_plugin_sdk::codec::Writer::default();
+    let mut writer = Writer::default();
     writer.bytes(b"failed-logins");
-    for _ in 0..5 {
-        writer.uint(0);
-    }
+    writer.uint(0);
     let mut bytes = writer.finish();
     bytes.extend_from_slice(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01]);
-    assert!(detector("{}").restore(1, &bytes).is_err());
+    assert!(detector("{}").restore(2, &bytes).is_err());
 }
 
 #[test]
 fn old_failures_are_forgotten() {
-    let mut detector = detector("{}");
+    let mut detector = detector(r#"{"after-attack": "0s"}"#);
     let empty = detector.snapshot().len();
     for hour in 0..200 {
         judge(&mut detector, &[failure(&format!("10.0.0.{hour}"), hour * HOUR)]);
     }
     let size = detector.snapshot().len();
-    assert!(size < empty + 3 * 40, "{size} bytes for what was within two hours");
+    assert!(size < empty + 3 * 60, "{size} bytes for what was within two hours");
 }
 
 #[test]
@@ -116,7 +119,8 @@ fn what_is_kept_of_one_address_is_bounded() {
     for batch in logins.chunks(1_000) {
         assert!(judge(&mut detector, batch).is_empty());
     }
-    assert!(detector.snapshot().len() < 1_000 * 30);
+    // As failures, and as users who fail.
+    assert!(detector.snapshot().len() < 2 * 1_000 * 30);
 }
 
 #[test]
@@ -129,17 +133,18 @@ fn a_long_attack_takes_little_state_and_one_alert_a_window() {
         alerts.extend(judge(&mut detector, &logins));
         assert!(detector.snapshot().len() < 400);
     }
-    assert_eq!(alerts.len(), 10);
-    assert!(alerts.iter().all(|alert| alert.severity == Severity::High));
+    assert_eq!(alerts.len(), 20);
+    for told in alerts.chunks(2) {
+        assert_eq!(rules(told), ["failed-logins", "failed-logins-escalated"]);
+        assert_eq!(told[0].window_start, told[1].window_start);
+    }
 }
 
 #[test]
 fn the_address_silent_for_longest_is_forgotten_and_that_is_told() {
     let mut detector = detector(r#"{"max-keys": 2, "threshold": 1}"#);
-    let alerts = judge(
-        &mut detector,
-        &[failure("a", 0), failure("b", 1), failure("a", 2 * HOUR), failure("c", 3)],
-    );
+    let logins = [failure("a", 0), failure("b", 1), failure("a", 2 * HOUR), failure("c", 3)];
+    let alerts = judge(&mut detector, &logins);
     // `b` went, as `a` came back later; `a` is not in one window.
     let [evicted] = alerts.as_slice() else {
         panic!("{alerts:?}");
@@ -148,17 +153,116 @@ fn the_address_silent_for_longest_is_forgotten_and_that_is_told() {
         (&*evicted.rule, evicted.severity, evicted.count),
         ("state-evicted", Severity::Low, 1)
     );
+    assert!(evicted.key.is_empty() && evicted.window_start == START);
     // Within the same day nothing more is said; on the next day the sum is.
     assert!(judge(&mut detector, &[failure("d", 3 * HOUR), failure("e", 3 * HOUR)]).is_empty());
     let alerts = judge(&mut detector, &[failure("f", DAY)]);
-    assert_eq!(alerts[0].count, 3);
+    assert_eq!((alerts.len(), alerts[0].count), (1, 2), "the rest was silent for too long");
     assert!(judge(&mut detector, &[failure("f", 2 * DAY)]).is_empty());
 }
 
 #[test]
-fn an_alert_outlives_its_address_in_the_batch() {
+fn an_alert_is_raised_before_its_address_goes() {
     let mut detector = detector(r#"{"max-keys": 1, "threshold": 1}"#);
     let alerts = judge(&mut detector, &[failure("a", 0), failure("a", 1), failure("b", 2)]);
-    let rules: Vec<&str> = alerts.iter().map(|alert| alert.rule.as_str()).collect();
-    assert_eq!(rules, ["failed-logins", "state-evicted"]);
+    assert_eq!(rules(&alerts), ["failed-logins", "state-evicted"]);
+}
+
+/// Where batches end says nothing: the same alerts byte for byte, and the same state.
+#[test]
+fn the_size_of_batches_changes_nothing() {
+    for (seed, config) in
+        [(1, "{}"), (2, r#"{"threshold": 2, "max-keys": 3}"#), (3, r#"{"spray-users": 3}"#)]
+    {
+        let logins: Vec<Login> = traffic(seed).concat();
+        let run = |size: usize| {
+            let mut detector = detector(config);
+            let alerts: Vec<_> =
+                logins.chunks(size).flat_map(|batch| judge(&mut detector, batch)).collect();
+            (alerts, detector.snapshot())
+        };
+        let expected = run(1);
+        assert!(!expected.0.is_empty(), "seed {seed} tests nothing");
+        assert_eq!(run(7), expected, "seed {seed}");
+        assert_eq!(run(4_096), expected, "seed {seed}");
+    }
+}
+
+#[test]
+fn addresses_without_number_stay_within_the_limits() {
+    let mut detector = detector(r#"{"max-keys": 500}"#);
+    let mut alerts = Vec::new();
+    for part in 0..20 {
+        let logins: Vec<Login> = (0..1_000)
+            .map(|index| failure(&format!("10.{part}.{}.{}", index / 250, index % 250), part))
+            .collect();
+        alerts.extend(judge(&mut detector, &logins));
+    }
+    assert_eq!(rules(&alerts), ["state-evicted"]);
+    assert!(detector.snapshot().len() < 500 * 80);
+}
+
+/// A state of the release before: the counters, then addresses with failures and windows.
+fn version_1() -> Vec<u8> {
+    let mut writer = Writer::default();
+    writer.bytes(b"failed-logins");
+    for _ in 0..3 {
+        writer.uint(0);
+    }
+    writer.int(0);
+    writer.int(START);
+    writer.uint(2);
+    let failures = |writer: &mut Writer, n: i64| {
+        writer.uint(n as u64);
+        for index in 0..n {
+            writer.int(if index == 0 { START } else { MINUTE });
+            writer.int(0);
+            writer.int(3);
+            writer.int(index);
+            writer.uint(7 + index as u64);
+        }
+    };
+    writer.bytes(b"2001:db8::1");
+    failures(&mut writer, 5);
+    writer.uint(0);
+    writer.bytes(b"203.0.113.9");
+    failures(&mut writer, 0);
+    writer.uint(1);
+    writer.int(START);
+    writer.int(START + 5 * MINUTE);
+    writer.int(START + 5 * MINUTE);
+    writer.uint(6);
+    writer.uint(0);
+    failures(&mut writer, 6);
+    writer.finish()
+}
+
+#[test]
+fn the_state_of_the_version_before_is_taken_over() {
+    let state = version_1();
+    let mut detector = detector("{}");
+    detector.restore(1, &state).expect("a state of version 1");
+    // The sixth failure of the one, by its network now; the tenth of the other; a login after it.
+    let alerts = judge(&mut detector, &[failure("2001:db8::ffff", 6 * MINUTE)]);
+    assert_eq!((rules(&alerts), alerts[0].count), (vec!["failed-logins"], 6));
+    assert_eq!(alerts[0].key[0].value, "2001:db8::/64");
+    let more: Vec<Login> = (6..10).map(|minute| failure("203.0.113.9", minute * MINUTE)).collect();
+    let alerts = judge(&mut detector, &more);
+    assert_eq!((rules(&alerts), alerts[0].count), (vec!["failed-logins-escalated"], 10));
+    let login = Login { result: "success", ..failure("203.0.113.9", HOUR) };
+    assert_eq!(rules(&judge(&mut detector, &[login])), ["login-after-attack"]);
+    for length in 0..state.len() {
+        assert!(detector.restore(1, &state[..length]).is_err(), "cut to {length} bytes");
+    }
+    let mut random = Random(5);
+    for _ in 0..20_000 {
+        let mut damaged = state.clone();
+        let at = random.below(damaged.len() as u64) as usize;
+        damaged[at] = random.below(256) as u8;
+        if detector.restore(1, &damaged).is_ok() {
+            judge(&mut detector, &more);
+            let again = detector.snapshot();
+            detector.restore(2, &again).expect("a state that it wrote itself");
+        }
+    }
 }

@@ -39,7 +39,7 @@ impl Rule for Tags {
     }
 
     fn first_of_burst(&self, loose: &[Sighting], at: usize) -> Option<usize> {
-        first_of_distinct(loose, at, 3, WINDOW, |_| 0, |_| true)
+        first_of_distinct(loose, at, 3, WINDOW, |_| true)
     }
 
     fn severity(&self, _: &Burst, _: usize) -> Severity {

@@ -6,11 +6,19 @@ use super::number::{Number, Separator};
 const DIGITS_MIN: usize = 12;
 const DIGITS_MAX: usize = 19;
 
+/// Cards print 4-4-4-4, 4-6-5 and 4-6-4; programs split off the issuer's six or eight digits.
+const FIRST_GROUP: [usize; 3] = [4, 6, 8];
+const GROUP_DIGITS_MIN: usize = 3;
+
 /// The longest card number that starts at the first group.
 pub(super) fn groups(number: Number<'_>) -> Option<usize> {
     let mut digits = [0_u8; DIGITS_MAX];
     let mut n_digits = 0;
     let mut longest = None;
+    // What stands behind a point is a fraction or part of a version.
+    if number.separator(0) == Separator::One(b'.') {
+        return None;
+    }
     for at in 0.. {
         let joined = at == 0 || matches!(number.separator(at), Separator::One(b' ' | b'-'));
         let group = number.digits(at);
@@ -19,6 +27,11 @@ pub(super) fn groups(number: Number<'_>) -> Option<usize> {
         }
         digits[n_digits..n_digits + group.len()].copy_from_slice(group);
         n_digits += group.len();
+        let has_layout = at == 0
+            || (FIRST_GROUP.contains(&number.digits(0).len()) && group.len() >= GROUP_DIGITS_MIN);
+        if !has_layout {
+            break;
+        }
         if is_card_number(&digits[..n_digits]) {
             longest = Some(at + 1);
         }
@@ -31,7 +44,7 @@ pub(crate) fn is_card_number(digits: &[u8]) -> bool {
     (DIGITS_MIN..=DIGITS_MAX).contains(&digits.len()) && has_issuer(digits) && passes_luhn(digits)
 }
 
-/// The ranges of the large schemes with the lengths that they use.
+/// The ranges of the schemes with the lengths that they use.
 fn has_issuer(digits: &[u8]) -> bool {
     let prefix = |n_digits: usize| {
         digits[..n_digits].iter().fold(0_u32, |value, digit| value * 10 + u32::from(digit - b'0'))
@@ -45,11 +58,17 @@ fn has_issuer(digits: &[u8]) -> bool {
         // American Express.
         3400..=3499 | 3700..=3799 => length == 15,
         // Diners Club.
-        3000..=3059 | 3095 | 3600..=3699 | 3800..=3999 => (14..=19).contains(&length),
+        3000..=3059 | 3095 | 3600..=3699 | 3800..=3999 => matches!(length, 14 | 16),
         // JCB, then Mir.
         3528..=3589 | 2200..=2204 => (16..=19).contains(&length),
-        // Maestro, and within its range Discover, UnionPay and RuPay.
-        5000..=5099 | 5600..=6999 => true,
+        // Maestro.
+        5018 | 5020 | 5038 | 5893 | 6304 | 6390 | 6700..=6799 => true,
+        // RuPay, Verve, Dankort, Elo and InstaPayment.
+        5019 | 5060..=5090 | 6000..=6010 | 6012..=6099 | 6360..=6399 => matches!(length, 16 | 19),
+        // Discover and UnionPay.
+        6011 | 6200..=6299 | 6440..=6599 => (16..=19).contains(&length),
+        // UzCard, Troy and Humo.
+        8600 | 9792 | 9860 => length == 16,
         _ => false,
     }
 }

@@ -2,6 +2,7 @@
 //! and domain literals. Plus tags, subdomains and letters beyond ASCII belong to an address. Where it
 //! could begin earlier or later, more is taken rather than less.
 
+use super::fold::{char_at, char_before};
 use super::{Kind, Match};
 
 /// RFC 5321 allows 64 bytes. More are taken, but not without end, as a `%` may start the next address.
@@ -11,27 +12,56 @@ const LOCAL_BYTES_MAX: usize = 256;
 /// are delimiters much more often; `*` is what masks are made of.
 const fn is_local(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
-        || byte >= 0x80
         || matches!(
             byte,
             b'.' | b'_' | b'%' | b'+' | b'-' | b'\'' | b'!' | b'#' | b'$' | b'^' | b'~'
         )
 }
 
-const fn is_domain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte >= 0x80 || byte == b'-'
+/// Letters and digits of any script belong to an address, with the marks on them. Spaces, dashes and
+/// quotes of typography do not.
+fn is_letter_or_mark(character: char) -> bool {
+    character.is_alphanumeric() || ('\u{300}'..='\u{36f}').contains(&character)
+}
+
+/// Where the local part starts that ends at a position.
+fn local_start(text: &[u8], end: usize) -> usize {
+    let mut start = end;
+    while start > 0 && end - start < LOCAL_BYTES_MAX {
+        start -= match text[start - 1] {
+            byte if is_local(byte) => 1,
+            0..0x80 => break,
+            _ => match char_before(text, start) {
+                Some(character) if is_letter_or_mark(character) => character.len_utf8(),
+                _ => break,
+            },
+        };
+    }
+    start
+}
+
+/// Where the label of a domain ends that starts at a position.
+fn label_end(text: &[u8], start: usize) -> usize {
+    let mut end = start;
+    while let Some(&byte) = text.get(end) {
+        end += match byte {
+            b'-' => 1,
+            0..0x80 if byte.is_ascii_alphanumeric() => 1,
+            0..0x80 => break,
+            _ => match char_at(text, end) {
+                Some(character) if is_letter_or_mark(character) => character.len_utf8(),
+                _ => break,
+            },
+        };
+    }
+    end
 }
 
 /// The address around an `@`, which in URLs is written `%40`.
 pub(super) fn at(text: &[u8], at: usize) -> Option<Match> {
     let sign = if text[at] == b'@' { 1 } else { 3 };
     let end = domain_end(text, at + sign)?;
-    let local = text[..at].iter().rev().take(LOCAL_BYTES_MAX).take_while(|&&byte| is_local(byte));
-    let mut start = at - local.count();
-    // A limit may fall inside a character.
-    while start < at && text[start] & 0xc0 == 0x80 {
-        start += 1;
-    }
+    let mut start = local_start(text, at);
     // What encloses an address is not part of it: `'bob@example.com'`, `...bob@example.com`.
     while start < at && matches!(text[start], b'\'' | b'.' | b'-' | b'!' | b'#') {
         start += 1;
@@ -54,10 +84,7 @@ fn domain_end(text: &[u8], start: usize) -> Option<usize> {
     let mut n_labels = 0;
     let mut label = start;
     loop {
-        let mut at = label;
-        while text.get(at).is_some_and(|&byte| is_domain(byte)) {
-            at += 1;
-        }
+        let at = label_end(text, label);
         if at == label {
             return end;
         }

@@ -1,6 +1,7 @@
 //! IPv4 addresses: four numbers up to 255 joined by dots, not a part of more numbers joined by dots
 //! and not behind a letter, as versions are.
 
+use super::label::{self, Label};
 use super::number::{Number, Separator};
 use super::{before, is_digit, is_letter};
 
@@ -20,6 +21,7 @@ pub(super) fn groups(number: Number<'_>) -> Option<usize> {
         || is_letter(number.before())
         || is_letter(number.behind(3))
         || is_product_version(number)
+        || is_called_version(number)
     {
         return None;
     }
@@ -37,4 +39,15 @@ fn is_product_version(number: Number<'_>) -> bool {
         && number.text[start - 1] == b'/'
         && number.text[start - 2].is_ascii_alphabetic();
     follows_name && (1..4).all(|at| number.digits(at) == b"0")
+}
+
+/// `version 1.2.3.4`, `build: 1.2.3.4`.
+fn is_called_version(number: Number<'_>) -> bool {
+    let start = number.group(0).map_or(0, |group| group.start);
+    let Some(sign) = start.checked_sub(1).filter(|&at| matches!(number.text[at], b' ' | b':' | b'='))
+    else {
+        return false;
+    };
+    let sign = if sign > 0 && number.text[sign - 1] == b':' { sign - 1 } else { sign };
+    label::of_name(label::name_before(number.text, sign)) == Some(Label::Version)
 }

@@ -85,7 +85,8 @@ fn is_address(text: &[u8]) -> bool {
             .filter(|&n_groups| n_groups < GROUPS),
     };
     match (n_groups, gap) {
-        (Some(GROUPS), None) => true,
+        // Eight pairs of digits are an EUI-64 identifier (RFC 4291, appendix A).
+        (Some(GROUPS), None) => !text.split(|&byte| byte == b':').all(|group| group.len() == 2),
         // Paths such as `a::b` in programs look alike, so short ones need a digit.
         (Some(n_groups), Some(_)) => n_groups > 2 || text.iter().any(u8::is_ascii_digit),
         _ => false,

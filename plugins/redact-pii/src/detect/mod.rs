@@ -1,26 +1,36 @@
 //! Finds personal data in text, by rules with validators instead of patterns alone.
 //!
-//! The search is one pass over the text that stops at three kinds of byte only: `@`, `:` and the
-//! first digit of a number. Every byte is looked at a bounded number of times, whatever the text.
+//! The search stops at few kinds of byte only: `@`, `:`, `=`, the first digit of a number and the first
+//! letter of a long word. Every byte is looked at a bounded number of times, whatever the text.
 
+mod base64;
 mod card;
 mod email;
+mod finder;
+mod fold;
+mod iban;
 mod ipv4;
 mod ipv6;
+mod jwt;
+pub(crate) mod label;
 mod number;
 mod phone;
+mod secret;
 mod ssn;
-
-use std::ops::Range;
+pub(crate) mod word;
 
 use audit_plugin_sdk::serde;
 
 pub(crate) use card::is_card_number;
 pub(crate) use email::is_email;
+pub(crate) use finder::Finder;
+pub(crate) use iban::at as iban_at;
+pub(crate) use label::Label;
+pub(crate) use secret::of_label;
 
-/// What was found.
+/// What was found. Where matches overlap, the first of these names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
-#[serde(crate = "serde", rename_all = "lowercase")]
+#[serde(crate = "serde", rename_all = "kebab-case")]
 pub(crate) enum Kind {
     /// An e-mail address.
     Email,
@@ -28,14 +38,50 @@ pub(crate) enum Kind {
     Card,
     /// A United States social security number.
     Ssn,
+    /// An international bank account number.
+    Iban,
     /// An IPv4 or IPv6 address.
     Ip,
     /// A telephone number.
     Phone,
+    /// A JSON Web Token.
+    Jwt,
+    /// A password, a key or a token.
+    ApiKey,
+    /// Text in more layers of encoding than anything honest has.
+    #[serde(skip)]
+    Unreadable,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 5] = [Self::Email, Self::Card, Self::Ssn, Self::Ip, Self::Phone];
+    /// The number of kinds.
+    pub(crate) const COUNT: usize = Self::Unreadable as usize + 1;
+
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Email,
+        Self::Card,
+        Self::Ssn,
+        Self::Iban,
+        Self::Ip,
+        Self::Phone,
+        Self::Jwt,
+        Self::ApiKey,
+    ];
+
+    /// How the configuration names it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Email => "email",
+            Self::Card => "card",
+            Self::Ssn => "ssn",
+            Self::Iban => "iban",
+            Self::Ip => "ip",
+            Self::Phone => "phone",
+            Self::Jwt => "jwt",
+            Self::ApiKey => "api-key",
+            Self::Unreadable => "unreadable",
+        }
+    }
 
     /// What stands in the place of a match that is redacted.
     pub(crate) fn placeholder(self) -> &'static str {
@@ -43,8 +89,12 @@ impl Kind {
             Self::Email => "[EMAIL]",
             Self::Card => "[CARD]",
             Self::Ssn => "[SSN]",
+            Self::Iban => "[IBAN]",
             Self::Ip => "[IP]",
             Self::Phone => "[PHONE]",
+            Self::Jwt => "[JWT]",
+            Self::ApiKey => "[API_KEY]",
+            Self::Unreadable => "[REDACTED]",
         }
     }
 }
@@ -52,25 +102,35 @@ impl Kind {
 /// The detectors that are switched on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Kinds {
-    bits: u8,
+    bits: u16,
 }
 
 impl Kinds {
     pub(crate) fn of(kinds: &[Kind]) -> Self {
-        let bits = kinds.iter().fold(0, |bits, &kind| bits | 1 << kind as u8);
+        let bits = kinds.iter().fold(0, |bits, &kind| bits | 1 << kind as u16);
         Self { bits }
     }
 
     pub(crate) fn has(self, kind: Kind) -> bool {
-        self.bits & (1 << kind as u8) != 0
+        self.bits & (1 << kind as u16) != 0
+    }
+
+    pub(crate) fn without(self, kind: Kind) -> Self {
+        Self { bits: self.bits & !(1 << kind as u16) }
     }
 
     pub(crate) fn is_empty(self) -> bool {
         self.bits == 0
     }
 
-    fn has_numbers(self) -> bool {
-        [Kind::Card, Kind::Ssn, Kind::Ip, Kind::Phone].into_iter().any(|kind| self.has(kind))
+    pub(crate) fn has_numbers(self) -> bool {
+        let kinds = [Kind::Card, Kind::Ssn, Kind::Iban, Kind::Ip, Kind::Phone];
+        kinds.into_iter().any(|kind| self.has(kind))
+    }
+
+    /// Whether names of values matter.
+    pub(crate) fn has_labels(self) -> bool {
+        self.has(Kind::ApiKey) || self.has(Kind::Phone)
     }
 }
 
@@ -80,129 +140,14 @@ pub(crate) struct Match {
     pub(crate) start: usize,
     pub(crate) end: usize,
     pub(crate) kind: Kind,
-    /// Made of several matches that overlap, so that it has not the shape of its kind.
+    /// Made of several matches that overlap, or found in a disguise, so that it has not the shape of its
+    /// kind.
     pub(crate) is_merged: bool,
 }
 
 impl Match {
     fn new(start: usize, end: usize, kind: Kind) -> Self {
         Self { start, end, kind, is_merged: false }
-    }
-}
-
-/// Finds matches, in order and without overlap. Keeps its buffers from text to text.
-#[derive(Debug, Default)]
-pub(crate) struct Finder {
-    matches: Vec<Match>,
-    groups: Vec<number::Group>,
-    gaps: Vec<Range<usize>>,
-}
-
-/// So many times what is left between matches is searched again.
-const ROUNDS_MAX: usize = 16;
-
-impl Finder {
-    /// All matches of the kinds that are switched on. What is left is searched again by itself: with
-    /// an address gone, what stood right behind it may be one too.
-    pub(crate) fn find(&mut self, text: &[u8], kinds: Kinds) -> &[Match] {
-        self.matches.clear();
-        self.scan(text, 0, kinds);
-        for _ in 0..ROUNDS_MAX {
-            self.merge();
-            let n_found = self.matches.len();
-            self.scan_gaps(text, kinds);
-            if self.matches.len() == n_found {
-                return &self.matches;
-            }
-        }
-        // So many layers are made on purpose.
-        let everything = Match {
-            is_merged: true,
-            ..Match::new(
-                0,
-                text.len(),
-                self.matches.first().map_or(Kind::Email, |found| found.kind),
-            )
-        };
-        self.matches.clear();
-        self.gaps.clear();
-        self.matches.push(everything);
-        &self.matches
-    }
-
-    /// What is left of a text around its matches: the text itself where there are none.
-    pub(crate) fn rest(&mut self, text: &[u8], kinds: Kinds) -> Vec<Range<usize>> {
-        if self.find(text, kinds).is_empty() {
-            return vec![Range { start: 0, end: text.len() }];
-        }
-        // The last round left them.
-        self.gaps.clone()
-    }
-
-    /// Searches a part of a text that starts at an offset.
-    fn scan(&mut self, text: &[u8], offset: usize, kinds: Kinds) {
-        let n_before = self.matches.len();
-        let mut at = 0;
-        // Numbers and addresses are taken whole, so they are not looked at again from their middle.
-        let (mut numbers_from, mut ipv6_from) = (0, 0);
-        while let Some(&byte) = text.get(at) {
-            match byte {
-                b'@' if kinds.has(Kind::Email) => self.matches.extend(email::at(text, at)),
-                b'%' if kinds.has(Kind::Email) && text[at..].starts_with(b"%40") => {
-                    self.matches.extend(email::at(text, at));
-                }
-                b':' if kinds.has(Kind::Ip) && at >= ipv6_from => {
-                    let (found, end) = ipv6::at(text, at);
-                    self.matches.extend(found);
-                    ipv6_from = end;
-                }
-                b'0'..=b'9' if at >= numbers_from && kinds.has_numbers() => {
-                    numbers_from = number::at(text, at, kinds, &mut self.groups, &mut self.matches);
-                }
-                _ => {}
-            }
-            at += 1;
-        }
-        for found in &mut self.matches[n_before..] {
-            found.start += offset;
-            found.end += offset;
-        }
-    }
-
-    /// Searches what is left between matches.
-    fn scan_gaps(&mut self, text: &[u8], kinds: Kinds) {
-        let mut gaps = std::mem::take(&mut self.gaps);
-        gaps.clear();
-        let mut start = 0;
-        for found in &self.matches {
-            gaps.push(start..found.start);
-            start = found.end;
-        }
-        // Without a match the text itself would be the gap.
-        if start > 0 {
-            gaps.push(start..text.len());
-        }
-        for gap in &gaps {
-            self.scan(&text[gap.clone()], gap.start, kinds);
-        }
-        self.gaps = gaps;
-    }
-
-    /// Joins matches that overlap: what one of them would leave could be half of the other.
-    fn merge(&mut self) {
-        if self.matches.len() < 2 {
-            return;
-        }
-        self.matches.sort_unstable_by_key(|found| (found.start, found.kind));
-        self.matches.dedup_by(|next, before| {
-            let overlaps = next.start < before.end;
-            if overlaps {
-                before.is_merged |= next.end > before.end || next.start > before.start;
-                before.end = before.end.max(next.end);
-                before.kind = before.kind.min(next.kind);
-            }
-            overlaps
-        });
     }
 }
 

@@ -70,7 +70,9 @@ impl<'a> Number<'a> {
         let ssn = || Some((Kind::Ssn, ssn::groups(enabled(Kind::Ssn)?)?));
         let ipv4 = || Some((Kind::Ip, ipv4::groups(enabled(Kind::Ip)?)?));
         let phone = || Some((Kind::Phone, phone::groups(enabled(Kind::Phone)?)?));
-        card().or_else(ssn).or_else(ipv4).or_else(phone)
+        // A plus sign belongs to telephone numbers.
+        let signed = || if self.before() == Some(b'+') { phone() } else { None };
+        signed().or_else(card).or_else(ssn).or_else(ipv4).or_else(phone)
     }
 
     /// Where a match starts: before the digits, if a sign or a bracket belongs to it.
@@ -140,7 +142,7 @@ fn take_groups(text: &[u8], start: usize, groups: &mut Vec<Group>) -> usize {
 
 /// Whether a position lies in a UUID or in a long hexadecimal number with letters: their digits are
 /// random, and some would pass for anything.
-fn is_in_identifier(text: &[u8], at: usize) -> bool {
+pub(super) fn is_in_identifier(text: &[u8], at: usize) -> bool {
     const UUID_BYTES: usize = 36;
     const DIGEST_BYTES_MIN: usize = 24;
     let is_part = |byte: u8| byte.is_ascii_hexdigit() || byte == b'-';

@@ -12,7 +12,8 @@ mod abi {
 
     wit_bindgen::generate!({
         path: [
-            "../../../wit",
+            // As released: what was built against it must go on to load.
+            "../../../wit/released/0.1.0",
             "wit/io",
             "wit/clocks",
             "wit/random",

@@ -70,10 +70,10 @@ impl state::Guest for Component {
     }
 }
 
-lifecycle::__export_audit_host_plugin_lifecycle_0_1_0_cabi!(
+lifecycle::__export_audit_host_plugin_lifecycle_0_1_1_cabi!(
     Component with_types_in crate::abi::exports::audit_host::plugin::lifecycle
 );
-state::__export_audit_host_plugin_state_0_1_0_cabi!(
+state::__export_audit_host_plugin_state_0_1_1_cabi!(
     Component with_types_in crate::abi::exports::audit_host::plugin::state
 );
 
@@ -84,7 +84,7 @@ extern "C" fn initialize() {
 }
 
 /// As the bindings export it, but for the forged answers.
-#[unsafe(export_name = "audit-host:plugin/judge@0.1.0#process")]
+#[unsafe(export_name = "audit-host:plugin/judge@0.1.1#process")]
 unsafe extern "C" fn process(
     topic: *mut u8,
     topic_bytes: usize,
@@ -109,7 +109,7 @@ unsafe extern "C" fn process(
 
 /// As the bindings export it, but for what may happen here, and but for forged answers: they point at
 /// the same bytes many times, and the instance is used no further, so they are never freed.
-#[unsafe(export_name = "cabi_post_audit-host:plugin/judge@0.1.0#process")]
+#[unsafe(export_name = "cabi_post_audit-host:plugin/judge@0.1.1#process")]
 unsafe extern "C" fn after_process(answer: *mut u8) {
     if let Some(deed) = AFTER.take() {
         deed();

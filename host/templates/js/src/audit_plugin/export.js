@@ -1,8 +1,8 @@
 // The glue between a plugin's class and the exports of the component. It runs in the host only: tests
 // use testing.js instead.
 
-import * as crypto from 'audit-host:plugin/crypto@0.1.0';
-import * as log from 'audit-host:plugin/log@0.1.0';
+import * as crypto from 'audit-host:plugin/crypto@0.1.1';
+import * as log from 'audit-host:plugin/log@0.1.1';
 
 import { Batch } from './columns.js';
 import { ConfigError, Fault, StateError } from './errors.js';

@@ -1,16 +1,11 @@
-//! The host's part in unit tests: batches from literals, log lines kept, keys given by the test, and
-//! the host's checks of what a plugin returns.
+//! The host's part in unit tests: batches from literals, log lines kept, keys, tables and calendars
+//! given by the test, and the host's checks of what a plugin returns.
 //!
 //! Everything is per thread, as tests are, so that tests do not see each other.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 
-use hmac::{Hmac, Mac};
-use sha2::Sha256;
-
-use crate::abi::audit_host::plugin::crypto::CryptoError;
-use crate::abi::audit_host::plugin::types::{self as abi, Utf8Values};
+use crate::abi::audit_host::plugin::types as abi;
 use crate::abi::exports::audit_host::plugin::lifecycle;
 use crate::export::Slot;
 use crate::log::Level;
@@ -19,9 +14,14 @@ use crate::{
     RestoreError, Transform, Utf8Builder, Utf8Column,
 };
 
+pub(crate) mod crypto;
+pub(crate) mod lookup;
+
+pub use crypto::grant_key;
+pub use lookup::{Table, give_calendar, give_table};
+
 thread_local! {
     static LOG: RefCell<Vec<(Level, String)>> = const { RefCell::new(Vec::new()) };
-    static KEYS: RefCell<BTreeMap<String, Vec<u8>>> = const { RefCell::new(BTreeMap::new()) };
 }
 
 /// The log lines of this thread since the last call.
@@ -29,31 +29,8 @@ pub fn take_log() -> Vec<(Level, String)> {
     LOG.take()
 }
 
-/// Grants a key to the plugins of this thread.
-pub fn grant_key(name: &str, secret: &[u8]) {
-    KEYS.with_borrow_mut(|keys| keys.insert(name.to_owned(), secret.to_vec()));
-}
-
 pub(crate) fn write_log(level: Level, message: &str) {
     LOG.with_borrow_mut(|log| log.push((level, message.to_owned())));
-}
-
-pub(crate) fn has_key(key: &str) -> bool {
-    KEYS.with_borrow(|keys| keys.contains_key(key))
-}
-
-pub(crate) fn keyed_hash(key: &str, values: &Utf8Values) -> Result<Vec<u8>, CryptoError> {
-    let secret = KEYS
-        .with_borrow(|keys| keys.get(key).cloned())
-        .ok_or_else(|| CryptoError::UnknownKey(key.to_owned()))?;
-    let mut digests = Vec::new();
-    for pair in values.offsets.windows(2) {
-        let mut mac =
-            Hmac::<Sha256>::new_from_slice(&secret).expect("HMAC takes a key of any length");
-        mac.update(&values.values[pair[0] as usize..pair[1] as usize]);
-        digests.extend_from_slice(&mac.finalize().into_bytes());
-    }
-    Ok(digests)
 }
 
 /// Makes a batch.

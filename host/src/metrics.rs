@@ -1,0 +1,148 @@
+//! The counters for Prometheus: `GET /metrics` in the OpenMetrics text format.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use audit_core::Counters;
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::CONTENT_TYPE;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::registry::Unit;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// Whoever asks may be slow or hostile: only so many are answered at a time, ...
+const CONNECTIONS_MAX: usize = 16;
+/// ... and each has this long.
+const CONNECTION_TIME: Duration = Duration::from_secs(10);
+
+/// Listens, and answers until the process ends.
+pub(crate) async fn serve(address: SocketAddr, counters: Arc<Counters>) -> Result<SocketAddr> {
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("listening on {address} for metrics (--metrics)"))?;
+    let bound = listener.local_addr()?;
+    tokio::spawn(async move {
+        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        loop {
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+            let stream = match listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    tracing::warn!(%error, "a connection for metrics was not accepted");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            };
+            let counters = Arc::clone(&counters);
+            tokio::spawn(async move {
+                let answer = service_fn(|request| {
+                    let response = answer(&request, &counters);
+                    async move { Ok::<_, Infallible>(response) }
+                });
+                let connection = http1::Builder::new()
+                    .timer(TokioTimer::new())
+                    .keep_alive(false)
+                    .serve_connection(TokioIo::new(stream), answer);
+                // What goes wrong here is the asker's: it asks again.
+                let _ = tokio::time::timeout(CONNECTION_TIME, connection).await;
+                drop(place);
+            });
+        }
+    });
+    Ok(bound)
+}
+
+fn answer(request: &Request<Incoming>, counters: &Counters) -> Response<Full<Bytes>> {
+    let refused = |status, text: &'static str| {
+        let mut response = Response::new(Full::from(text));
+        *response.status_mut() = status;
+        response
+    };
+    if request.uri().path() != "/metrics" {
+        return refused(StatusCode::NOT_FOUND, "only /metrics is here\n");
+    }
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return refused(StatusCode::METHOD_NOT_ALLOWED, "only GET\n");
+    }
+    let Ok(text) = text(counters) else {
+        return refused(StatusCode::INTERNAL_SERVER_ERROR, "the counters cannot be shown\n");
+    };
+    let mut response = Response::new(Full::from(text));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(OPEN_METRICS));
+    response
+}
+
+/// Every counter, as it stands.
+fn text(counters: &Counters) -> Result<String, std::fmt::Error> {
+    let mut registry = prometheus_client::registry::Registry::with_prefix("audit_host");
+    let mut show = |name: &str, help: &str, value: &AtomicU64| {
+        registry.register(name, help, ConstCounter::new(Counters::get(value)));
+    };
+    show("records_read", "Records read from Kafka", &counters.records_read);
+    show("rows_committed", "Rows in committed epochs", &counters.rows_committed);
+    show("dead_letters", "Dead letters in committed epochs", &counters.dead_letters);
+    show("alerts", "Alerts delivered", &counters.alerts);
+    show("epochs", "Epochs committed", &counters.epochs);
+    show("plugin_failures", "Calls of plugins that failed", &counters.plugin_failures);
+    show("plugin_poison_rows", "Rows that a plugin could not judge", &counters.plugin_poison_rows);
+    show("plugin_changes", "Plugins exchanged or added", &counters.plugin_changes);
+    show("plugin_refusals", "Changes that were not taken", &counters.plugin_refusals);
+    show(
+        "plugin_breaker_batches",
+        "Batches that a plugin was not asked about, as its breaker was open",
+        &counters.plugin_breaker_batches,
+    );
+    let bytes = ConstCounter::new(Counters::get(&counters.bytes_read));
+    registry.register_with_unit("read", "Payload read from Kafka", Unit::Bytes, bytes);
+    let mut text = String::new();
+    encode(&mut text, &registry)?;
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    async fn asked(address: SocketAddr, line: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(format!("{line} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
+        let mut said = String::new();
+        stream.read_to_string(&mut said).await.unwrap();
+        said
+    }
+
+    #[tokio::test]
+    async fn every_counter_is_shown_and_nothing_else() {
+        let counters = Arc::new(Counters::default());
+        Counters::add(&counters.plugin_refusals, 3);
+        Counters::add(&counters.bytes_read, 1024);
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let address = serve(any, Arc::clone(&counters)).await.unwrap();
+        let said = asked(address, "GET /metrics").await;
+        assert!(said.starts_with("HTTP/1.1 200") && said.contains(OPEN_METRICS), "{said}");
+        assert!(said.contains("\naudit_host_plugin_refusals_total 3\n"), "{said}");
+        assert!(said.contains("\naudit_host_read_bytes_total 1024\n"), "{said}");
+        assert!(said.ends_with("# EOF\n"), "{said}");
+        assert_eq!(said.matches("# TYPE").count(), 11);
+        assert!(asked(address, "GET /").await.starts_with("HTTP/1.1 404"));
+        assert!(asked(address, "POST /metrics").await.starts_with("HTTP/1.1 405"));
+        let taken = serve(address, counters).await.err().map(|error| error.to_string());
+        assert!(taken.is_some_and(|text| text.contains("--metrics")));
+    }
+}

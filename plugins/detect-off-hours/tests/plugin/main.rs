@@ -1,0 +1,9 @@
+//! The plugin as the host runs it, natively.
+
+mod common;
+
+mod alerts;
+mod config;
+mod hours;
+mod robust;
+mod state;

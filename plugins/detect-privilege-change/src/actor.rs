@@ -1,0 +1,142 @@
+//! What is remembered of one actor: its changes of the last hour or two, and what was told of them.
+
+use audit_detect::{Episodes, Event, Incident, Outbreak, Remembered};
+use audit_plugin_sdk::codec::{Reader, Writer};
+
+use crate::change::Change;
+use crate::config::Settings;
+
+/// The most changes of an actor that are matched with one another.
+const TRACES_MAX: usize = 128;
+
+/// Memory of a trace, with the slack of a vector.
+const TRACE_BYTES: usize = 48;
+
+/// What is remembered of a change, to tell a permission that was only lent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Trace {
+    time: i64,
+    received: i64,
+    resource: u64,
+    is_grant: bool,
+}
+
+/// What made a change urgent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// The actor has no admin role: not urgent by itself.
+    NoAdmin,
+    /// The actor granted itself something.
+    SelfGrant,
+    /// What was granted was revoked soon after.
+    Lent,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Actor {
+    episodes: Episodes,
+    /// In the order in which they came.
+    traces: Vec<Trace>,
+}
+
+impl Remembered for Actor {
+    fn n_bytes(&self) -> usize {
+        self.episodes.n_bytes() + self.traces.len() * TRACE_BYTES
+    }
+}
+
+impl Actor {
+    /// Counts a change. Gives what is to be told, and why.
+    pub(crate) fn add(
+        &mut self,
+        change: &Change<'_>,
+        settings: &Settings,
+    ) -> Option<(Outbreak, Reason)> {
+        let event = change.event;
+        let oldest = event.received.saturating_sub(settings.kept_micros());
+        self.traces.retain(|trace| trace.received >= oldest);
+        let reason = if change.is_self_grant {
+            Reason::SelfGrant
+        } else if self.is_lent(change, settings) {
+            Reason::Lent
+        } else {
+            Reason::NoAdmin
+        };
+        self.trace(change);
+        let window = settings.window_micros;
+        let incident = Incident {
+            event,
+            start: event.time,
+            until: event.received.saturating_add(settings.kept_micros()),
+            is_urgent: reason != Reason::NoAdmin,
+        };
+        // Events before the first one, which came late, belong to the same run.
+        let outbreak =
+            self.episodes.add(incident, 1, |episode| is_near(episode.start, event.time, window))?;
+        Some((outbreak, reason))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.episodes.is_empty()
+    }
+
+    pub(crate) fn write(&self, writer: &mut Writer) {
+        self.episodes.write(writer);
+        writer.uint(self.traces.len() as u64);
+        for trace in &self.traces {
+            writer.int(trace.time);
+            writer.int(trace.received.wrapping_sub(trace.time));
+            writer.uint(trace.resource);
+            writer.uint(u64::from(trace.is_grant));
+        }
+    }
+
+    /// `None` for bytes that `write` does not make.
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let episodes = Episodes::read(reader)?;
+        let n_traces = reader.count().filter(|&n| n <= TRACES_MAX)?;
+        let mut traces = Vec::with_capacity(n_traces);
+        for _ in 0..n_traces {
+            let time = reader.int()?;
+            let received = time.wrapping_add(reader.int()?);
+            let resource = reader.uint()?;
+            let is_grant = match reader.uint()? {
+                0 => false,
+                1 => true,
+                _ => return None,
+            };
+            traces.push(Trace { time, received, resource, is_grant });
+        }
+        Some(Self { episodes, traces })
+    }
+
+    /// Whether a change is one half of a grant that was revoked within a window, whichever came first.
+    fn is_lent(&self, change: &Change<'_>, settings: &Settings) -> bool {
+        let Event { time, .. } = change.event;
+        self.traces.iter().any(|trace| {
+            let (granted, revoked) =
+                if change.is_grant { (time, trace.time) } else { (trace.time, time) };
+            Some(trace.resource) == change.resource
+                && trace.is_grant != change.is_grant
+                && granted <= revoked
+                && is_near(granted, revoked, settings.window_micros)
+        })
+    }
+
+    fn trace(&mut self, change: &Change<'_>) {
+        let Some(resource) = change.resource else {
+            return;
+        };
+        if self.traces.len() >= TRACES_MAX {
+            self.traces.remove(0);
+        }
+        let Event { time, received, .. } = change.event;
+        self.traces.push(Trace { time, received, resource, is_grant: change.is_grant });
+    }
+}
+
+/// Whether two times are less than a window apart.
+fn is_near(a: i64, b: i64, window_micros: i64) -> bool {
+    a.abs_diff(b) < window_micros.unsigned_abs()
+}

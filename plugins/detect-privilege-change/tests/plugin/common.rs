@@ -1,0 +1,150 @@
+//! What the tests share: changes as rows, roles, and a detector to feed them to.
+
+use audit_plugin_sdk::testing::{BatchBuilder, Detection, Table, give_table};
+use audit_plugin_sdk::{Alert, Batch};
+use detect_privilege_change::DetectPrivilegeChange;
+
+pub(crate) const MINUTE: i64 = 60_000_000;
+pub(crate) const HOUR: i64 = 60 * MINUTE;
+pub(crate) const DAY: i64 = 24 * HOUR;
+
+/// 2026-11-23T00:00:00Z.
+pub(crate) const START: i64 = 20_780 * DAY;
+
+/// The least that a configuration holds.
+pub(crate) const CONFIG: &str = r#"{"roles": "roles"}"#;
+
+/// One row. Times count from `START`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Change {
+    pub(crate) action: &'static str,
+    pub(crate) result: &'static str,
+    pub(crate) actor: Option<String>,
+    pub(crate) email: Option<String>,
+    pub(crate) resource: Option<String>,
+    pub(crate) details: Option<String>,
+    pub(crate) time: Option<i64>,
+    pub(crate) received: Option<i64>,
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+}
+
+/// A grant to somebody else, received when it happened. Each has a resource of its own.
+pub(crate) fn grant(actor: &str, time: i64) -> Change {
+    Change {
+        action: "permission_grant",
+        result: "success",
+        actor: Some(actor.to_owned()),
+        email: Some(format!("{actor}@company.com")),
+        resource: Some(format!("role_{time}")),
+        details: Some(r#"{"permission": "READ", "granted_to": "diana@company.com"}"#.to_owned()),
+        time: Some(time),
+        received: Some(time),
+        partition: 3,
+        offset: time / MINUTE,
+    }
+}
+
+pub(crate) fn revoke(actor: &str, time: i64) -> Change {
+    Change { action: "permission_revoke", details: None, ..grant(actor, time) }
+}
+
+/// A grant to the actor itself.
+pub(crate) fn self_grant(actor: &str, time: i64) -> Change {
+    let details = format!(r#"{{"permission": "READ", "granted_to": "{actor}@Company.COM"}}"#);
+    Change { details: Some(details), ..grant(actor, time) }
+}
+
+/// A grant that was received at another time than it says.
+pub(crate) fn received(actor: &str, time: i64, received: i64) -> Change {
+    Change { received: Some(received), ..grant(actor, time) }
+}
+
+impl Change {
+    /// The same of a resource that others may have as well.
+    pub(crate) fn of(self, resource: &str) -> Self {
+        Self { resource: Some(resource.to_owned()), ..self }
+    }
+}
+
+/// A batch of changes.
+pub(crate) fn batch(rows: &[Change]) -> Batch {
+    fn column<'a, T>(rows: &'a [Change], value: impl Fn(&'a Change) -> T) -> Vec<T> {
+        rows.iter().map(value).collect()
+    }
+    let absolute = |time: Option<i64>| time.map(|time| time.saturating_add(START));
+    BatchBuilder::new(rows.len())
+        .utf8("action_type", &column(rows, |row| Some(row.action)))
+        .utf8("action_result", &column(rows, |row| Some(row.result)))
+        .utf8("user_id", &column(rows, |row| row.actor.as_deref()))
+        .utf8("user_email", &column(rows, |row| row.email.as_deref()))
+        .utf8("resource_id", &column(rows, |row| row.resource.as_deref()))
+        .utf8("details", &column(rows, |row| row.details.as_deref()))
+        .timestamp("event_timestamp", &column(rows, |row| absolute(row.time)))
+        .timestamp("source_timestamp", &column(rows, |row| absolute(row.received)))
+        .int32("source_partition", &column(rows, |row| Some(row.partition)))
+        .int64("source_offset", &column(rows, |row| Some(row.offset)))
+        .build()
+}
+
+/// `boss` is an admin, `former` was one until noon, `clerk` never was, `twofold` is a clerk as well.
+pub(crate) fn give_roles() {
+    let text = "user_id,role,valid_from,valid_to
+        boss,admin,2026-01-01T00:00:00Z,
+        former,admin,2026-01-01T00:00:00Z,2026-11-23T12:00:00Z
+        former,clerk,2026-11-23T12:00:00Z,
+        twofold,clerk; admin,2026-01-01T00:00:00Z,
+        clerk,clerk,2026-01-01T00:00:00Z,";
+    give_table("roles", Table::from_csv("user_id", text).temporal("valid_from", "valid_to"));
+}
+
+/// A detector, with the roles above.
+pub(crate) fn detector(config: &str) -> Detection<DetectPrivilegeChange> {
+    give_roles();
+    Detection::new(config).expect("a good configuration")
+}
+
+/// Judges changes in one batch, under the clock that the host would give.
+pub(crate) fn judge(
+    detector: &mut Detection<DetectPrivilegeChange>,
+    rows: &[Change],
+) -> Vec<Alert> {
+    let newest = rows.iter().filter_map(|row| row.received).max().unwrap_or(0);
+    let clock = newest.saturating_add(START);
+    detector.process(clock, &batch(rows)).expect("a judgement").alerts().to_vec()
+}
+
+/// What a detector says of changes, all in one batch.
+pub(crate) fn alerts(config: &str, rows: &[Change]) -> Vec<Alert> {
+    judge(&mut detector(config), rows)
+}
+
+/// What the host tells alerts apart by: the rule, the key and the start of the window in minutes.
+pub(crate) fn ids(alerts: &[Alert]) -> Vec<(&str, &str, i64)> {
+    let key = |alert: &'_ Alert| (alert.window_start - START) / MINUTE;
+    alerts
+        .iter()
+        .map(|alert| {
+            let actor = alert.key.first().map_or("", |field| field.value.as_str());
+            (alert.rule.as_str(), actor, key(alert))
+        })
+        .collect()
+}
+
+/// The value of a label.
+pub(crate) fn label<'a>(alert: &'a Alert, name: &str) -> Option<&'a str> {
+    alert.labels.iter().find(|label| label.name == name).map(|label| label.value.as_str())
+}
+
+/// Numbers that look random and are the same in every run (SplitMix64).
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % limit
+    }
+}

@@ -1,0 +1,145 @@
+//! Times that lie, come late or come again, and batches of any size.
+
+use audit_plugin_sdk::Alert;
+
+use crate::common::{
+    CONFIG, Change, DAY, HOUR, MINUTE, Random, START, alerts, detector, grant, ids, judge,
+    received, revoke, self_grant,
+};
+
+/// Changes of many shapes: several actors and resources, late, early and forged times.
+pub(crate) fn traffic(seed: u64, n_rows: usize) -> Vec<Change> {
+    let mut random = Random(seed);
+    let mut now = 0;
+    (0..n_rows)
+        .map(|index| {
+            now += random.below(30) as i64 * MINUTE / 2;
+            let shift =
+                [0, 0, 0, -30 * MINUTE, -2 * DAY, 3 * HOUR, 400 * DAY][random.below(7) as usize];
+            let actor = ["boss", "former", "clerk", "twofold", "stranger", "x", "y"]
+                [random.below(7) as usize];
+            let kind: fn(&str, i64) -> Change = match random.below(5) {
+                0 => self_grant,
+                1 | 2 => revoke,
+                _ => grant,
+            };
+            Change {
+                received: Some(now),
+                offset: index as i64,
+                partition: random.below(3) as i32,
+                ..kind(actor, now + shift).of(["a", "b", "c"][random.below(3) as usize])
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn where_batches_end_changes_nothing() {
+    let configs =
+        [CONFIG, r#"{"roles": "roles", "max-keys": 2}"#, r#"{"roles": "roles", "window": "5m"}"#];
+    for (seed, config) in configs.into_iter().enumerate() {
+        let rows = traffic(seed as u64, 5_000);
+        let in_batches = |size: usize| {
+            let mut detector = detector(config);
+            let found: Vec<Alert> =
+                rows.chunks(size).flat_map(|rows| judge(&mut detector, rows)).collect();
+            (found, detector.snapshot())
+        };
+        let expected = in_batches(5_000);
+        assert!(expected.0.len() > 50, "{config} tests nothing");
+        for size in [1, 7, 4096] {
+            assert!(in_batches(size) == expected, "{config}, batches of {size}");
+        }
+    }
+}
+
+#[test]
+fn a_time_ahead_of_kafka_is_cut() {
+    for forged in [HOUR, 365 * DAY, i64::MAX / 2] {
+        let mut rows = Vec::new();
+        for minute in 0..30 {
+            rows.push(grant("clerk", minute * MINUTE));
+            rows.push(received("clerk", minute * MINUTE + forged, minute * MINUTE));
+            rows.push(received("stranger", forged, minute * MINUTE));
+        }
+        let found = alerts(CONFIG, &rows);
+        assert_eq!(found.len(), 2, "{forged}: {found:?}");
+        assert!(found.iter().all(|alert| alert.last_event <= START + 35 * MINUTE));
+    }
+}
+
+#[test]
+fn a_forged_past_evicts_nobody_and_hides_nothing() {
+    let mut detector = detector(r#"{"roles": "roles", "max-keys": 10}"#);
+    assert_eq!(judge(&mut detector, &[grant("clerk", HOUR)]).len(), 1);
+    for day in 1..1_000 {
+        let found = judge(&mut detector, &[received("stranger", -day * DAY, HOUR)]);
+        assert_eq!(found.len(), 1, "each is an hour of its own");
+    }
+    assert!(judge(&mut detector, &[grant("clerk", HOUR + MINUTE)]).is_empty());
+    assert_eq!(judge(&mut detector, &[self_grant("stranger", HOUR + MINUTE)]).len(), 1);
+}
+
+/// Yesterday comes again, under new offsets and Kafka times: what is told once more has the id that it
+/// had, and nothing else is told.
+#[test]
+fn a_replayed_day_has_the_same_ids() {
+    let day: Vec<Change> = (0..24 * 12)
+        .map(|slot| {
+            let time = slot * 5 * MINUTE;
+            let actor = ["boss", "clerk", "stranger", "former"][slot as usize % 4];
+            if slot % 37 == 0 { self_grant(actor, time) } else { grant(actor, time) }
+        })
+        .collect();
+    for later in [0, DAY / 2, 3 * DAY] {
+        let config = r#"{"roles": "roles", "max-late": "30d"}"#;
+        let mut detector = detector(config);
+        let first = judge(&mut detector, &day);
+        assert!(first.len() > 40);
+        let again: Vec<Change> = day
+            .iter()
+            .map(|row| Change {
+                received: row.time.map(|time| time + DAY + later),
+                offset: row.offset + 10_000,
+                ..row.clone()
+            })
+            .collect();
+        let second = judge(&mut detector, &again);
+        let known = ids(&first);
+        assert!(ids(&second).iter().all(|id| known.contains(id)), "{later}: {second:?}");
+    }
+}
+
+#[test]
+fn a_week_of_silence_changes_nothing() {
+    let mut detector = detector(CONFIG);
+    assert_eq!(judge(&mut detector, &[grant("clerk", 0)]).len(), 1);
+    let found = judge(&mut detector, &[grant("clerk", 7 * DAY), grant("clerk", 7 * DAY + MINUTE)]);
+    assert_eq!(ids(&found), [("privilege-change", "clerk", 7 * 24 * 60)]);
+    let mut fresh = self::detector(CONFIG);
+    judge(&mut fresh, &[grant("clerk", 7 * DAY), grant("clerk", 7 * DAY + MINUTE)]);
+    assert_eq!(detector.snapshot(), fresh.snapshot(), "nothing is left of the week before");
+}
+
+#[test]
+fn a_clock_that_steps_back_tells_nothing_twice() {
+    let mut detector = detector(CONFIG);
+    assert_eq!(judge(&mut detector, &[grant("clerk", 2 * HOUR)]).len(), 1);
+    assert!(judge(&mut detector, &[grant("clerk", HOUR + MINUTE)]).is_empty());
+    assert!(judge(&mut detector, &[grant("clerk", 2 * HOUR + MINUTE)]).is_empty());
+    assert_eq!(judge(&mut detector, &[grant("clerk", 0)]).len(), 1, "another hour");
+    assert!(judge(&mut detector, &[grant("clerk", MINUTE)]).is_empty());
+}
+
+/// A partition that is an hour behind tells of the same run, and halves of a loan meet.
+#[test]
+fn a_partition_that_lags_changes_nothing() {
+    let mut detector = detector(CONFIG);
+    let on_time = revoke("clerk", 50 * MINUTE).of("x");
+    let lagging = Change { partition: 4, ..received("clerk", 10 * MINUTE, 110 * MINUTE).of("x") };
+    let found = judge(&mut detector, &[on_time, lagging]);
+    assert_eq!(
+        ids(&found),
+        [("privilege-change", "clerk", 50), ("privilege-change-escalated", "clerk", 50)]
+    );
+}

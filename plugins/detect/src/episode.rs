@@ -1,0 +1,348 @@
+//! Episodes of one key: what is told at its first event (or after a few) and once more where it grows
+//! worse, for rules that ask of each event by itself whether it should have happened.
+//!
+//! Where [`Bursts`](crate::Bursts) look for too much in a sliding window, the detector says here which
+//! episode an event belongs to: a night, a run of changes. An episode holds every event that comes for
+//! it, early or late, so that none can hide behind another.
+
+use audit_plugin_sdk::codec::{Reader, Writer};
+use audit_plugin_sdk::{Alert, Field, Position, Severity};
+
+use crate::alert::{severity_code, severity_of};
+use crate::event::Event;
+
+/// The most episodes that are remembered of a key. A key gets many only by events dated back over a
+/// long time.
+const EPISODES_MAX: usize = 64;
+
+/// How many positions an episode keeps until the worst was told: enough to begin with.
+const POSITIONS_MAX: usize = 16;
+
+/// Memory of an episode and of a position, with the slack of vectors.
+const EPISODE_BYTES: usize = 112;
+const POSITION_BYTES: usize = 24;
+
+/// What a detector makes of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Incident {
+    /// When and where.
+    pub event: Event,
+    /// Where an episode starts that this event opens. With the rule and the key it is what tells
+    /// episodes apart, for the host as well.
+    pub start: i64,
+    /// Until which Kafka time the episode is remembered at least.
+    pub until: i64,
+    /// Whether the event is bad enough to make the episode urgent.
+    pub is_urgent: bool,
+}
+
+/// What is known of one episode.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Episode {
+    /// See [`Incident::start`].
+    pub start: i64,
+    /// Event time of the first event.
+    pub first: i64,
+    /// Event time of the last one.
+    pub last: i64,
+    /// The number of events.
+    pub n_events: u64,
+    /// The number of those that are urgent by themselves.
+    pub n_urgent: u64,
+    until: i64,
+    told: Option<Severity>,
+    /// The newest, in the order in which they came. Empty once the worst was told.
+    positions: Vec<Position>,
+}
+
+/// Something to tell: an episode that just became one, or that just became urgent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outbreak {
+    /// The episode as of the event that tripped the rule.
+    pub episode: Episode,
+    /// `High` for an urgent episode, else `Medium`.
+    pub severity: Severity,
+    /// Whether it was told already as less bad.
+    pub is_rise: bool,
+}
+
+/// The episodes of a key, in the order in which they were opened.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct Episodes {
+    episodes: Vec<Episode>,
+}
+
+impl Episodes {
+    /// Counts an event for the first episode that it belongs to, or opens one. It is told from `least`
+    /// events on. What comes back is to be told at once, with the state as of that event: so where a
+    /// batch ends makes no difference.
+    pub fn add(
+        &mut self,
+        incident: Incident,
+        least: u64,
+        belongs: impl Fn(&Episode) -> bool,
+    ) -> Option<Outbreak> {
+        self.episodes.retain(|episode| episode.until >= incident.event.received);
+        let at = match self.episodes.iter().position(belongs) {
+            Some(at) => at,
+            None => self.open(&incident),
+        };
+        let episode = &mut self.episodes[at];
+        episode.take(&incident);
+        episode.tell(least)
+    }
+
+    /// Whether nothing is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.episodes.is_empty()
+    }
+
+    /// About how much memory it takes besides its own size.
+    pub fn n_bytes(&self) -> usize {
+        let n_positions: usize = self.episodes.iter().map(|episode| episode.positions.len()).sum();
+        self.episodes.len() * EPISODE_BYTES + n_positions * POSITION_BYTES
+    }
+
+    /// Appends it to a state.
+    pub fn write(&self, writer: &mut Writer) {
+        writer.uint(self.episodes.len() as u64);
+        for episode in &self.episodes {
+            writer.int(episode.start);
+            writer.int(episode.first.wrapping_sub(episode.start));
+            writer.int(episode.last.wrapping_sub(episode.first));
+            writer.int(episode.until.wrapping_sub(episode.last));
+            writer.uint(episode.n_events);
+            writer.uint(episode.n_urgent);
+            writer.uint(episode.told.map_or(0, severity_code));
+            writer.uint(episode.positions.len() as u64);
+            for position in &episode.positions {
+                writer.int(i64::from(position.partition));
+                writer.int(position.offset);
+            }
+        }
+    }
+
+    /// Reads what `write` wrote. `None` for other bytes.
+    pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let n_episodes = reader.count().filter(|&n| n <= EPISODES_MAX)?;
+        let mut episodes = Vec::with_capacity(n_episodes);
+        for _ in 0..n_episodes {
+            episodes.push(Episode::read(reader)?);
+        }
+        Some(Self { episodes })
+    }
+
+    /// Opens an episode and gives its place. Where there are too many, the one that would be forgotten
+    /// first goes.
+    fn open(&mut self, incident: &Incident) -> usize {
+        if self.episodes.len() >= EPISODES_MAX {
+            let until = |(_, episode): &(usize, &Episode)| episode.until;
+            if let Some((at, _)) = self.episodes.iter().enumerate().min_by_key(until) {
+                self.episodes.remove(at);
+            }
+        }
+        // Most keys have one: room for four would waste most of the memory.
+        self.episodes.reserve_exact(1);
+        self.episodes.push(Episode {
+            start: incident.start,
+            first: incident.event.time,
+            last: incident.event.time,
+            n_events: 0,
+            n_urgent: 0,
+            until: incident.until,
+            told: None,
+            positions: Vec::new(),
+        });
+        self.episodes.len() - 1
+    }
+}
+
+impl Episode {
+    fn take(&mut self, incident: &Incident) {
+        self.first = self.first.min(incident.event.time);
+        self.last = self.last.max(incident.event.time);
+        self.until = self.until.max(incident.until);
+        self.n_events += 1;
+        self.n_urgent += u64::from(incident.is_urgent);
+        if self.told == Some(Severity::High) {
+            return;
+        }
+        if self.positions.len() >= POSITIONS_MAX {
+            self.positions.remove(0);
+        }
+        self.positions.push(incident.event.position());
+    }
+
+    fn tell(&mut self, least: u64) -> Option<Outbreak> {
+        let severity = if self.n_urgent > 0 { Severity::High } else { Severity::Medium };
+        if self.n_events < least || self.told.is_some_and(|told| told >= severity) {
+            return None;
+        }
+        let is_rise = self.told.replace(severity).is_some();
+        let outbreak = Outbreak { episode: self.clone(), severity, is_rise };
+        if severity == Severity::High {
+            // There is no more to say, so the numbers are enough.
+            self.positions = Vec::new();
+        }
+        Some(outbreak)
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let start = reader.int()?;
+        let first = start.wrapping_add(reader.int()?);
+        let last = first.wrapping_add(reader.int()?);
+        let until = last.wrapping_add(reader.int()?);
+        let (n_events, n_urgent) = (reader.uint()?, reader.uint()?);
+        let told = match reader.uint()? {
+            0 => None,
+            code => Some(severity_of(code)?),
+        };
+        let n_positions = reader.count().filter(|&n| n <= POSITIONS_MAX)?;
+        let mut positions = Vec::with_capacity(n_positions);
+        for _ in 0..n_positions {
+            let partition = i32::try_from(reader.int()?).ok()?;
+            positions.push(Position { partition, offset: reader.int()? });
+        }
+        let is_sound = first <= last
+            && n_urgent <= n_events
+            && positions.len() as u64 <= n_events
+            && n_events < u64::MAX / 2
+            && matches!(told, None | Some(Severity::Medium | Severity::High));
+        is_sound.then_some(Self { start, first, last, n_events, n_urgent, until, told, positions })
+    }
+}
+
+impl Outbreak {
+    /// The alert. One that is worse than what was told has a rule of its own, as the host takes two
+    /// alerts with the same rule, key and window for one.
+    pub fn alert(self, rule: &str, key: Vec<Field>, message: String, labels: Vec<Field>) -> Alert {
+        let Self { episode, severity, is_rise } = self;
+        Alert {
+            rule: if is_rise { format!("{rule}-escalated") } else { rule.to_owned() },
+            severity,
+            key,
+            window_start: episode.start,
+            first_event: episode.first,
+            last_event: episode.last,
+            count: episode.n_events,
+            events: episode.positions,
+            message,
+            labels,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of an episode of ten, remembered for a hundred after its start.
+    fn incident(time: i64, received: i64, is_urgent: bool) -> Incident {
+        let event = Event { time, received, partition: 1, offset: received };
+        let start = time.div_euclid(10) * 10;
+        Incident { event, start, until: start.max(received) + 100, is_urgent }
+    }
+
+    fn add(
+        episodes: &mut Episodes,
+        incident: Incident,
+        least: u64,
+    ) -> Option<(i64, u64, Severity, bool)> {
+        let found = episodes.add(incident, least, |episode| episode.start == incident.start)?;
+        let Outbreak { episode, severity, is_rise } = found;
+        Some((episode.start, episode.n_events, severity, is_rise))
+    }
+
+    #[test]
+    fn an_episode_is_told_once_and_once_more_where_it_grows_worse() {
+        let mut episodes = Episodes::default();
+        let (medium, high) = (Severity::Medium, Severity::High);
+        assert_eq!(add(&mut episodes, incident(3, 3, false), 1), Some((0, 1, medium, false)));
+        assert_eq!(add(&mut episodes, incident(9, 9, false), 1), None);
+        assert_eq!(add(&mut episodes, incident(1, 10, true), 1), Some((0, 3, high, true)));
+        assert_eq!(add(&mut episodes, incident(2, 11, true), 1), None);
+        assert_eq!(add(&mut episodes, incident(10, 11, true), 1), Some((10, 1, high, false)));
+        let first = &episodes.episodes[0];
+        assert_eq!((first.first, first.last, first.n_events, first.n_urgent), (1, 9, 4, 2));
+    }
+
+    #[test]
+    fn what_is_rare_is_not_told() {
+        let mut episodes = Episodes::default();
+        assert_eq!(add(&mut episodes, incident(0, 0, true), 3), None);
+        assert_eq!(add(&mut episodes, incident(10, 10, false), 3), None);
+        assert_eq!(add(&mut episodes, incident(1, 1, false), 3), None);
+        assert_eq!(
+            add(&mut episodes, incident(2, 2, false), 3),
+            Some((0, 3, Severity::High, false))
+        );
+    }
+
+    #[test]
+    fn positions_are_the_newest() {
+        let mut episodes = Episodes::default();
+        let mut told = None;
+        for offset in 0..40 {
+            told = episodes.add(incident(5, offset, offset == 39), 1, |_| true).or(told);
+        }
+        let alert = told.unwrap().alert("rule", Vec::new(), String::new(), Vec::new());
+        let offsets: Vec<i64> = alert.events.iter().map(|event| event.offset).collect();
+        assert_eq!(offsets, (24..40).collect::<Vec<i64>>());
+        assert_eq!((&*alert.rule, alert.count), ("rule-escalated", 40));
+        assert_eq!(episodes.n_bytes(), EPISODE_BYTES);
+    }
+
+    #[test]
+    fn episodes_are_forgotten_in_time_and_bounded() {
+        let mut episodes = Episodes::default();
+        assert!(add(&mut episodes, incident(0, 0, false), 1).is_some());
+        assert!(add(&mut episodes, incident(0, 100, false), 1).is_none());
+        assert!(
+            add(&mut episodes, incident(0, 201, false), 1).is_some(),
+            "100 later it is forgotten"
+        );
+        assert!(
+            add(&mut episodes, incident(0, -500, false), 1).is_none(),
+            "a clock that steps back"
+        );
+        for index in 0..1_000 {
+            assert!(add(&mut episodes, incident(-10 * index - 10, 201, false), 1).is_some());
+        }
+        assert_eq!(episodes.episodes.len(), EPISODES_MAX);
+    }
+
+    #[test]
+    fn a_state_is_taken_over_and_damage_refused() {
+        let mut episodes = Episodes::default();
+        for (time, is_urgent) in
+            [(3, false), (4, false), (15, true), (-7, false), (i64::MIN / 2, false)]
+        {
+            add(&mut episodes, incident(time, 20, is_urgent), 1);
+        }
+        let bytes = |episodes: &Episodes| {
+            let mut writer = Writer::default();
+            episodes.write(&mut writer);
+            writer.finish()
+        };
+        let read = |bytes: &[u8]| {
+            let mut reader = Reader::new(bytes);
+            let episodes = Episodes::read(&mut reader)?;
+            reader.is_at_end().then_some(episodes)
+        };
+        let state = bytes(&episodes);
+        assert_eq!(read(&state), Some(episodes));
+        for length in 0..state.len() {
+            assert_eq!(read(&state[..length]), None, "{length}");
+        }
+        for at in 0..state.len() {
+            for bit in 0..8 {
+                let mut damaged = state.clone();
+                damaged[at] ^= 1 << bit;
+                if let Some(read) = read(&damaged) {
+                    assert_eq!(bytes(&read), damaged, "what is taken over is what is there");
+                }
+            }
+        }
+        assert_eq!(read(&[65]), None);
+    }
+}

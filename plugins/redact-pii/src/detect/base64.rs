@@ -1,0 +1,62 @@
+//! Text that is wrapped in base64, RFC 4648, of either alphabet and with padding or without.
+
+/// The fewest characters that are unwrapped: `10.0.0.1` has twelve with its padding.
+pub(super) const CHARS_MIN: usize = 11;
+
+/// Whether a byte belongs to one of the alphabets.
+pub(super) const fn is_part(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_')
+}
+
+/// Unwraps a run of the alphabet. `false` where what comes out is no text, as of words and digests.
+pub(super) fn decode(run: &[u8], out: &mut Vec<u8>) -> bool {
+    out.clear();
+    if !may_be_text(run) {
+        return false;
+    }
+    for quad in run.chunks(4) {
+        let mut bits = 0;
+        for &byte in quad {
+            bits = bits << 6 | sextet(byte);
+        }
+        let bytes = (bits << (6 * (4 - quad.len()))).to_be_bytes();
+        // A single character left over holds no byte.
+        out.extend_from_slice(&bytes[1..quad.len()]);
+    }
+    out.iter().all(|&byte| is_printable(byte)) && std::str::from_utf8(out).is_ok()
+}
+
+/// Rules most words out by their first characters.
+pub(super) fn may_be_text(run: &[u8]) -> bool {
+    let Some(quad) = run.first_chunk::<4>().filter(|_| run.len() >= CHARS_MIN) else {
+        return false;
+    };
+    let bits = quad.iter().fold(0, |bits, &byte| bits << 6 | sextet(byte));
+    let [_, first, second, third] = bits.to_be_bytes();
+    let continues = |byte: u8| byte & 0xc0 == 0x80;
+    match first {
+        0..0x80 => {
+            is_printable(first)
+                && is_printable(second)
+                && !continues(second)
+                && (is_printable(third) && (second >= 0x80 || !continues(third)))
+        }
+        0xc2..=0xdf => continues(second),
+        0xe0..=0xf4 => continues(second) && continues(third),
+        _ => false,
+    }
+}
+
+fn is_printable(byte: u8) -> bool {
+    byte >= b' ' && byte != 0x7f || matches!(byte, b'\t' | b'\n' | b'\r')
+}
+
+fn sextet(byte: u8) -> u32 {
+    u32::from(match byte {
+        b'A'..=b'Z' => byte - b'A',
+        b'a'..=b'z' => byte - b'a' + 26,
+        b'0'..=b'9' => byte - b'0' + 52,
+        b'+' | b'-' => 62,
+        _ => 63,
+    })
+}

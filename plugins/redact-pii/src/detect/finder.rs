@@ -1,0 +1,184 @@
+//! Goes through a text, and through what it says without its disguises.
+
+use std::ops::Range;
+
+use super::fold::Folded;
+use super::label::Label;
+use super::{Kind, Kinds, Match, email, iban, ipv6, number, secret, word};
+
+/// Finds matches, in order and without overlap. Keeps its buffers from text to text.
+#[derive(Debug, Default)]
+pub(crate) struct Finder {
+    matches: Vec<Match>,
+    groups: Vec<number::Group>,
+    gaps: Vec<Range<usize>>,
+}
+
+/// So many times what is left between matches is searched again.
+const ROUNDS_MAX: usize = 16;
+/// So many layers of percent-encoding are looked through.
+const FOLDS_MAX: usize = 3;
+
+impl Finder {
+    /// All matches of the kinds that are switched on. What is left is searched again by itself: with
+    /// an address gone, what stood right behind it may be one too.
+    pub(crate) fn find(
+        &mut self,
+        text: &[u8],
+        label: Option<Label>,
+        kinds: Kinds,
+    ) -> &[Match] {
+        self.matches.clear();
+        let kinds = if label == Some(Label::Version) { kinds.without(Kind::Ip) } else { kinds };
+        let labelled = label.and_then(|label| secret::of_label(label, text.trim_ascii()));
+        if let Some(kind) = labelled.filter(|&kind| kinds.has(kind)) {
+            self.matches.push(Match::new(0, text.len(), kind));
+        }
+        self.scan(text, 0, kinds, word::LAYERS_MAX);
+        for _ in 0..ROUNDS_MAX {
+            self.merge();
+            let n_found = self.matches.len();
+            self.scan_gaps(text, kinds);
+            if self.matches.len() == n_found {
+                return &self.matches;
+            }
+        }
+        // So many layers are made on purpose.
+        let kind = self.matches.first().map_or(Kind::Unreadable, |found| found.kind);
+        let everything = Match { is_merged: true, ..Match::new(0, text.len(), kind) };
+        self.matches.clear();
+        self.gaps.clear();
+        self.matches.push(everything);
+        &self.matches
+    }
+
+    /// What is left of a text around its matches: the text itself where there are none.
+    pub(crate) fn rest(&mut self, text: &[u8], kinds: Kinds) -> Vec<Range<usize>> {
+        if self.find(text, None, kinds).is_empty() {
+            return vec![Range { start: 0, end: text.len() }];
+        }
+        // The last round left them.
+        self.gaps.clone()
+    }
+
+    /// What is found in a text that was wrapped in another.
+    pub(super) fn kind_in(text: &[u8], kinds: Kinds, layers: usize) -> Option<Kind> {
+        let mut finder = Self::default();
+        finder.scan(text, 0, kinds, layers);
+        finder.matches.iter().map(|found| found.kind).min()
+    }
+
+    /// Searches a part of a text that starts at an offset, as it stands and without its disguises.
+    fn scan(&mut self, text: &[u8], offset: usize, kinds: Kinds, layers: usize) {
+        let n_before = self.matches.len();
+        self.scan_plain(text, kinds, layers);
+        for found in &mut self.matches[n_before..] {
+            found.start += offset;
+            found.end += offset;
+        }
+        let mut next = Folded::of(text);
+        for _ in 0..FOLDS_MAX {
+            let Some(folded) = next else {
+                return;
+            };
+            let n_before = self.matches.len();
+            self.scan_plain(&folded.bytes, kinds, layers);
+            for found in &mut self.matches[n_before..] {
+                found.start = offset + folded.origin(found.start);
+                found.end = offset + folded.origin(found.end);
+                found.is_merged = true;
+            }
+            next = folded.again();
+        }
+        if next.is_some() {
+            let everything = Match::new(offset, offset + text.len(), Kind::Unreadable);
+            self.matches.push(Match { is_merged: true, ..everything });
+        }
+    }
+
+    fn scan_plain(&mut self, text: &[u8], kinds: Kinds, layers: usize) {
+        let mut at = 0;
+        // Numbers, addresses and words are taken whole, so they are not looked at again from their
+        // middle.
+        let (mut numbers_from, mut ipv6_from, mut words_from, mut values_from) = (0, 0, 0, 0);
+        while let Some(&byte) = text.get(at) {
+            if at >= words_from && word::is_part(byte) {
+                words_from = word::at(text, at, kinds, layers, &mut self.matches);
+            }
+            match byte {
+                b'@' if kinds.has(Kind::Email) => self.matches.extend(email::at(text, at)),
+                b'%' if kinds.has(Kind::Email) && text[at..].starts_with(b"%40") => {
+                    self.matches.extend(email::at(text, at));
+                }
+                b':' | b'=' => {
+                    if byte == b':' && kinds.has(Kind::Ip) && at >= ipv6_from {
+                        let (found, end) = ipv6::at(text, at);
+                        self.matches.extend(found);
+                        ipv6_from = end;
+                    }
+                    if kinds.has_labels()
+                        && at >= values_from
+                        && let Some(found) = secret::named(text, at)
+                        && kinds.has(found.kind)
+                    {
+                        values_from = found.end;
+                        self.matches.push(found);
+                    }
+                }
+                b'0'..=b'9' if at >= numbers_from && kinds.has_numbers() => {
+                    numbers_from = self.number(text, at, kinds);
+                }
+                _ => {}
+            }
+            at += 1;
+        }
+    }
+
+    /// Looks at the number that starts at a digit, and gives the place behind it.
+    fn number(&mut self, text: &[u8], at: usize, kinds: Kinds) -> usize {
+        if kinds.has(Kind::Iban)
+            && let Some((start, end)) = iban::at(text, at)
+            && !number::is_in_identifier(text, start)
+        {
+            self.matches.push(Match::new(start, end, Kind::Iban));
+            return end;
+        }
+        number::at(text, at, kinds, &mut self.groups, &mut self.matches)
+    }
+
+    /// Searches what is left between matches.
+    fn scan_gaps(&mut self, text: &[u8], kinds: Kinds) {
+        let mut gaps = std::mem::take(&mut self.gaps);
+        gaps.clear();
+        let mut start = 0;
+        for found in &self.matches {
+            gaps.push(start..found.start);
+            start = found.end;
+        }
+        // Without a match the text itself would be the gap.
+        if start > 0 {
+            gaps.push(start..text.len());
+        }
+        for gap in &gaps {
+            self.scan(&text[gap.clone()], gap.start, kinds, word::LAYERS_MAX);
+        }
+        self.gaps = gaps;
+    }
+
+    /// Joins matches that overlap: what one of them would leave could be half of the other.
+    fn merge(&mut self) {
+        if self.matches.len() < 2 {
+            return;
+        }
+        self.matches.sort_unstable_by_key(|found| (found.start, found.kind, found.is_merged));
+        self.matches.dedup_by(|next, before| {
+            let overlaps = next.start < before.end;
+            if overlaps {
+                before.is_merged |= next.end > before.end || next.start > before.start;
+                before.end = before.end.max(next.end);
+                before.kind = before.kind.min(next.kind);
+            }
+            overlaps
+        });
+    }
+}

@@ -1,0 +1,45 @@
+//! JSON Web Tokens, RFC 7519: parts of base64url joined by dots, the first of which is a JSON object.
+
+use super::{Kind, Match, base64};
+
+/// `{"` in base64.
+const START: &[u8] = b"eyJ";
+/// A signed token has three parts, an encrypted one five (RFC 7516).
+const PARTS_MIN: usize = 3;
+const PARTS_MAX: usize = 5;
+/// The longest header that is decoded.
+const HEADER_BYTES_MAX: usize = 8192;
+
+/// Whether a token may start in a run.
+pub(super) fn may_be_in(run: &[u8]) -> bool {
+    run.windows(START.len()).any(|bytes| bytes == START)
+}
+
+/// The token that starts in a run of letters, digits, dashes and underlines.
+pub(super) fn at(text: &[u8], start: usize, end: usize) -> Option<Match> {
+    // The run ends where the header does, so there is one candidate: the first.
+    let first = text[start..end].windows(START.len()).position(|bytes| bytes == START)?;
+    let start = start + first;
+    if text.get(end) != Some(&b'.') || end - start > HEADER_BYTES_MAX {
+        return None;
+    }
+    let mut header = Vec::new();
+    if !base64::decode(&text[start..end], &mut header) || !is_object(&header) {
+        return None;
+    }
+    let (mut at, mut n_parts) = (end, 1);
+    while n_parts < PARTS_MAX && text.get(at) == Some(&b'.') {
+        at += 1;
+        at += text[at..].iter().take_while(|&&byte| is_part(byte)).count();
+        n_parts += 1;
+    }
+    (n_parts >= PARTS_MIN).then(|| Match::new(start, at, Kind::Jwt))
+}
+
+fn is_part(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
+}
+
+fn is_object(text: &[u8]) -> bool {
+    text.starts_with(b"{\"") && text.trim_ascii_end().ends_with(b"}")
+}

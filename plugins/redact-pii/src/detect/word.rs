@@ -1,0 +1,118 @@
+//! Long words: keys, tokens, and text that is wrapped in base64.
+
+use super::finder::Finder;
+use super::{Kind, Kinds, Match, base64, jwt, secret};
+use crate::escape;
+
+/// So many layers of base64 are looked through.
+pub(super) const LAYERS_MAX: usize = 3;
+
+/// The fewest letters of a word that is looked at.
+pub(crate) const CHARS_MIN: usize = base64::CHARS_MIN;
+
+/// Whether a byte belongs to a word.
+pub(crate) const fn is_part(byte: u8) -> bool {
+    base64::is_part(byte)
+}
+
+/// Looks at the word that starts at a position, and gives the place behind it.
+pub(super) fn at(
+    text: &[u8],
+    start: usize,
+    kinds: Kinds,
+    layers: usize,
+    found: &mut Vec<Match>,
+) -> usize {
+    let end = start + text[start..].iter().take_while(|&&byte| is_part(byte)).count();
+    if end - start < CHARS_MIN {
+        return end;
+    }
+    if kinds.has(Kind::ApiKey) {
+        secret::prefixed(text, start, end, found);
+        found.extend(secret::behind_scheme(text, start));
+    }
+    if kinds.has(Kind::Jwt) {
+        found.extend(jwt::at(text, start, end));
+    }
+    unwrapped(text, start, end, kinds, layers, found);
+    end
+}
+
+/// Looks into a word as base64: the whole, and the parts between the signs that the one alphabet or the
+/// other has, as in paths.
+fn unwrapped(
+    text: &[u8],
+    start: usize,
+    end: usize,
+    kinds: Kinds,
+    layers: usize,
+    found: &mut Vec<Match>,
+) {
+    let mut inner = Vec::new();
+    let mut look = |from: usize, to: usize| {
+        if !base64::decode(&text[from..to], &mut inner) {
+            return false;
+        }
+        let Some(kind) = kind_in(&inner, kinds, layers) else {
+            return false;
+        };
+        let padding = text[to..].iter().take(2).take_while(|&&byte| byte == b'=').count();
+        let whole = Match::new(from, to + padding, kind);
+        found.push(Match { is_merged: true, ..whole });
+        true
+    };
+    if look(start, end) {
+        return;
+    }
+    for is_split in [|byte: u8| matches!(byte, b'-' | b'_'), |byte: u8| matches!(byte, b'+' | b'/')] {
+        for (from, to) in parts(&text[..end], start, is_split) {
+            look(from, to);
+        }
+    }
+}
+
+/// The parts of a word that is split at some bytes, if there is more than one.
+fn parts(
+    text: &[u8],
+    start: usize,
+    is_split: fn(u8) -> bool,
+) -> impl Iterator<Item = (usize, usize)> {
+    let is_whole = !text[start..].iter().any(|&byte| is_split(byte));
+    let mut from = start;
+    text[start..].split(move |&byte| is_split(byte)).filter(move |_| !is_whole).map(move |part| {
+        let place = (from, from + part.len());
+        from += part.len() + 1;
+        place
+    })
+}
+
+/// What unwrapped text holds first. More layers than anything honest has hide something.
+fn kind_in(inner: &[u8], kinds: Kinds, layers: usize) -> Option<Kind> {
+    let Some(layers) = layers.checked_sub(1) else {
+        return Some(Kind::Unreadable);
+    };
+    if let Some(kind) = Finder::kind_in(inner, kinds, layers) {
+        return Some(kind);
+    }
+    if !inner.contains(&b'\\') {
+        return None;
+    }
+    let mut unescaped = Vec::with_capacity(inner.len());
+    escape::unescape(inner, &mut unescaped);
+    Finder::kind_in(&unescaped, kinds, layers)
+}
+
+/// Whether the word that starts at a position may hold something. Says yes too often, never no.
+pub(crate) fn may_matter(text: &[u8], start: usize, end: usize, kinds: Kinds) -> bool {
+    let word = &text[start..end];
+    if word.len() < CHARS_MIN {
+        return false;
+    }
+    let has_secrets = kinds.has(Kind::ApiKey) || kinds.has(Kind::Jwt);
+    let splits = [|byte: u8| matches!(byte, b'-' | b'_'), |byte: u8| matches!(byte, b'+' | b'/')];
+    base64::may_be_text(word)
+        || (has_secrets && secret::may_start(text, start, end))
+        || splits.into_iter().any(|is_split| {
+            parts(&text[..end], start, is_split).any(|(from, to)| base64::may_be_text(&text[from..to]))
+        })
+}

@@ -1,0 +1,124 @@
+//! Looks at 64 bytes at a time and tells which of them matter, one bit a byte.
+//!
+//! As a component this uses the 16 lanes of SIMD128. Elsewhere, where the code runs in tests, it works on
+//! eight bytes in an ordinary register.
+
+/// So many bytes are looked at together.
+pub(crate) const BLOCK: usize = 64;
+
+/// The bytes of a block by what they are. The first byte is the lowest bit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Masks {
+    /// `@`, `%`, `\` and all bytes beyond ASCII.
+    pub(crate) sign: u64,
+    pub(crate) digit: u64,
+    /// Letters, digits, `+`, `-`, `/` and `_`.
+    pub(crate) word: u64,
+    /// `:` and `=`, before which a name may stand.
+    pub(crate) name: u64,
+}
+
+impl Masks {
+    #[inline]
+    pub(crate) fn of(block: &[u8; BLOCK]) -> Self {
+        let mut masks = Self::default();
+        let (parts, _) = block.as_chunks::<{ lanes::BYTES }>();
+        for (index, part) in parts.iter().enumerate() {
+            let shift = index * lanes::BYTES;
+            let [sign, digit, word, name] = lanes::classes(part);
+            masks.sign |= sign << shift;
+            masks.digit |= digit << shift;
+            masks.word |= word << shift;
+            masks.name |= name << shift;
+        }
+        masks
+    }
+}
+
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod lanes {
+    use std::arch::wasm32::{
+        u8x16_bitmask, u8x16_eq, u8x16_lt, u8x16_splat, u8x16_sub, u64x2, v128, v128_or,
+    };
+
+    pub(super) const BYTES: usize = 16;
+
+    #[inline]
+    pub(super) fn classes(bytes: &[u8; BYTES]) -> [u64; 4] {
+        let (low, high) = bytes.split_at(8);
+        let half = |bytes: &[u8]| bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        let lanes = u64x2(half(low), half(high));
+        let is = |byte: u8| u8x16_eq(lanes, u8x16_splat(byte));
+        let within = |lanes: v128, first: u8, n: u8| {
+            u8x16_lt(u8x16_sub(lanes, u8x16_splat(first)), u8x16_splat(n))
+        };
+        let or = |sets: &[v128]| sets.iter().copied().reduce(v128_or).unwrap_or(lanes);
+        let bits = |lanes: v128| u64::from(u8x16_bitmask(lanes));
+        let digit = within(lanes, b'0', 10);
+        let letter = within(v128_or(lanes, u8x16_splat(0x20)), b'a', 26);
+        let word = or(&[digit, letter, is(b'+'), is(b'-'), is(b'/'), is(b'_')]);
+        // The highest bit of a lane is what counts: it is set in bytes beyond ASCII as they are.
+        let sign = or(&[lanes, is(b'@'), is(b'%'), is(b'\\')]);
+        let name = v128_or(is(b':'), is(b'='));
+        [bits(sign), bits(digit), bits(word), bits(name)]
+    }
+}
+
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+mod lanes {
+    pub(super) const BYTES: usize = 8;
+
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+
+    /// Sets are kept in the highest bit of each byte.
+    #[inline]
+    pub(super) fn classes(bytes: &[u8; BYTES]) -> [u64; 4] {
+        let lanes = u64::from_le_bytes(*bytes);
+        let ascii = lanes & !HIGH;
+        // A carry out of seven bits shows that a byte is not less than another.
+        let at_least = |of: u64, byte: u8| (of + splat(0x80 - byte)) & HIGH;
+        let within = |of: u64, first: u8, n: u8| at_least(of, first) & !at_least(of, first + n);
+        let is = |byte: u8| !((ascii ^ splat(byte)) + splat(0x7f)) & HIGH & !lanes;
+        let digit = within(ascii, b'0', 10) & !lanes;
+        let letter = within(ascii | splat(0x20), b'a', 26) & !lanes;
+        let word = digit | letter | is(b'+') | is(b'-') | is(b'/') | is(b'_');
+        let sign = (lanes & HIGH) | is(b'@') | is(b'%') | is(b'\\');
+        let name = is(b':') | is(b'=');
+        [bits(sign), bits(digit), bits(word), bits(name)]
+    }
+
+    const fn splat(byte: u8) -> u64 {
+        u64::from_le_bytes([byte; 8])
+    }
+
+    /// Gathers the highest bits: each is moved by another distance into the highest byte.
+    fn bits(set: u64) -> u64 {
+        (set >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_is_in_its_classes() {
+        for byte in 0..=255_u8 {
+            for at in [0, 7, 8, 31, 63] {
+                let mut block = [b' '; BLOCK];
+                block[at] = byte;
+                let bit = |is: bool| u64::from(is) << at;
+                let is_sign = matches!(byte, b'@' | b'%' | b'\\' | 0x80..);
+                let is_word =
+                    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'/' | b'_');
+                let expected = Masks {
+                    sign: bit(is_sign),
+                    digit: bit(byte.is_ascii_digit()),
+                    word: bit(is_word),
+                    name: bit(matches!(byte, b':' | b'=')),
+                };
+                assert_eq!(Masks::of(&block), expected, "{byte} at {at}");
+            }
+        }
+    }
+}
