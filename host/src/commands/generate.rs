@@ -9,9 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use audit_generate::{
-    Attack, Disorder, EventMeta, Generator, Lookups, Population, Settings,
-};
+use audit_generate::{Attack, Disorder, EventMeta, Generator, Lookups, Population, Settings};
 use audit_source::Producer;
 
 use crate::cli::{GenerateArgs, KafkaTime, OneOrAll};
@@ -86,7 +84,8 @@ fn settings(args: &GenerateArgs) -> Result<Settings, config::Error> {
         }
         Population::Office => {
             if let Some(step) = &args.step {
-                let problem = "means nothing in an office, where people act as they work: leave it out";
+                let problem =
+                    "means nothing in an office, where people act as they work: leave it out";
                 return Err(refused("--step", step, problem));
             }
             let min = Settings::OFFICE_USERS_MIN;

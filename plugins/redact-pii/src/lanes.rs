@@ -52,7 +52,7 @@ mod lanes {
         let within = |lanes: v128, first: u8, n: u8| {
             u8x16_lt(u8x16_sub(lanes, u8x16_splat(first)), u8x16_splat(n))
         };
-        let or = |sets: &[v128]| sets.iter().copied().reduce(v128_or).unwrap_or(lanes);
+        let or = |sets: &[v128]| sets.iter().copied().reduce(|a, b| v128_or(a, b)).unwrap_or(lanes);
         let bits = |lanes: v128| u64::from(u8x16_bitmask(lanes));
         let digit = within(lanes, b'0', 10);
         let letter = within(v128_or(lanes, u8x16_splat(0x20)), b'a', 26);
