@@ -8,5 +8,6 @@ mod flow;
 mod golden;
 mod hostile;
 mod input;
+mod lookups;
 mod reload;
 mod topics;

@@ -55,6 +55,8 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Writes synthetic audit events, with labelled attacks on request
     Generate(GenerateArgs),
+    /// Opens values that a plugin encrypted
+    Decrypt(DecryptArgs),
     /// Makes, builds, tests, measures and exchanges plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
@@ -66,6 +68,7 @@ impl Command {
             Self::Run(args) => &args.log,
             Self::Demo(args) => &args.log,
             Self::Generate(args) => &args.log,
+            Self::Decrypt(args) => &args.log,
             Self::Plugin(command) => command.log(),
         }
     }
@@ -176,6 +179,30 @@ pub(crate) struct DemoArgs {
     /// The same seed gives the same events
     #[arg(long, default_value_t = 42)]
     pub(crate) seed: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DecryptArgs {
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+    /// Configuration file (TOML) that defines the key
+    #[arg(long, env = "AUDIT_HOST_CONFIG", value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// The key, as [keys] names it; earlier secrets of it are tried by their ids
+    #[arg(long, value_name = "NAME")]
+    pub(crate) key: String,
+    /// For whom the values were encrypted
+    #[arg(long, default_value = "")]
+    pub(crate) subject: String,
+    /// The column or path that they stood at
+    #[arg(long)]
+    pub(crate) context: String,
+    /// Print each value as a JSON string: a value may have several lines
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The values; without any they are read from standard input, one a line
+    #[arg(value_name = "VALUE")]
+    pub(crate) values: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -46,6 +46,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Run(args) => runtime.block_on(commands::run::run(args)),
         Command::Demo(args) => runtime.block_on(commands::demo::run(args)),
         Command::Generate(args) => runtime.block_on(commands::generate::run(args)),
+        Command::Decrypt(args) => commands::decrypt::run(&args),
         Command::Plugin(command) => runtime.block_on(commands::plugin::run(command)),
     };
     // Stages have ended; a blocking read of a file or a broker must not hold the exit up.

@@ -9,6 +9,7 @@ use audit_chain::{Engine, Plugin, PluginChain};
 use audit_core::pipeline::Stages;
 use audit_core::{Budget, Counters};
 use audit_decode::JsonDecoder;
+use audit_lookup::Lookups;
 use audit_sink::{AuditTable, Payloads, Store, TableSettings, Vault, WriterSettings};
 use audit_source::{KafkaSource, Start};
 use tokio::runtime::Handle;
@@ -31,7 +32,9 @@ pub(crate) struct Wired {
 /// Opens everything that a run needs. What is quick to find wrong comes first: plugins, then the
 /// table, then the broker.
 pub(crate) async fn wire(settings: &Settings, counters: &Arc<Counters>) -> Result<Wired> {
-    let Loaded { engine, mut chain, components, active } = load_chain(settings, counters)?;
+    let lookups = plugins::load_lookups(&settings.wanted.lookups)?;
+    let Loaded { engine, mut chain, components, active } =
+        load_chain(settings, &lookups, counters)?;
     let alerts =
         AlertLines::open(settings.alerts.clone()).await.map_err(audit_core::Error::from)?;
     let vault = match &settings.key_file {
@@ -69,6 +72,7 @@ pub(crate) async fn wire(settings: &Settings, counters: &Arc<Counters>) -> Resul
         shadow_report: settings.shadow_report.clone(),
         active,
         wanted: settings.wanted.clone(),
+        lookups,
         configured: configured(&settings.wanted),
         refused: BTreeMap::new(),
         shadows: BTreeMap::new(),
@@ -102,13 +106,13 @@ struct Loaded {
     active: BTreeMap<String, String>,
 }
 
-fn load_chain(settings: &Settings, counters: &Arc<Counters>) -> Result<Loaded> {
+fn load_chain(settings: &Settings, lookups: &Lookups, counters: &Arc<Counters>) -> Result<Loaded> {
     let engine = plugins::engine(settings).map_err(audit_core::Error::from)?;
     let wanted = &settings.wanted;
     let (mut ready, mut components) = (Vec::new(), Vec::new());
     let mut active = BTreeMap::new();
     for entry in &wanted.plugins {
-        let source = plugins::source(entry, &wanted.keys)?;
+        let source = plugins::source(entry, &wanted.keys, lookups)?;
         active.insert(entry.origin(), plugins::fingerprint(entry, &source));
         let component = Arc::clone(&source.component);
         let plugin = Plugin::load(&engine, source.clone()).map_err(audit_core::Error::from)?;
@@ -129,7 +133,8 @@ fn load_chain(settings: &Settings, counters: &Arc<Counters>) -> Result<Loaded> {
         }
     }
     let chain = PluginChain::new(ready).map_err(audit_core::Error::from)?;
-    Ok(Loaded { engine, chain: chain.counting(Arc::clone(counters)), components, active })
+    let chain = chain.counting(Arc::clone(counters)).looking_up(lookups.clone());
+    Ok(Loaded { engine, chain, components, active })
 }
 
 /// The plugins of the folder that have a file with their configuration.

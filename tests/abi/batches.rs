@@ -95,7 +95,7 @@ fn every_other(row: usize, field: &str) -> Value {
 }
 
 /// An event as the pattern has them.
-fn ordinary(row: usize, field: &str) -> String {
+pub(crate) fn ordinary(row: usize, field: &str) -> String {
     match field {
         "user_email" => format!("user{row}@company.com"),
         "action_type" => ["user_login", "data_read", "user_logout"][row % 3].to_owned(),

@@ -24,6 +24,9 @@ pub(crate) struct KeyArgs {
     /// Grant the plugin the key in this file under this name. Give it again for more
     #[arg(long = "key", value_name = "NAME=FILE")]
     pub(crate) keys: Vec<String>,
+    /// Grant the plugin every table and calendar of this configuration file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) lookups: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@ use std::io::{self, Write as _};
 
 use anyhow::{Context as _, Result};
 
+pub(crate) mod decrypt;
 pub(crate) mod demo;
 pub(crate) mod generate;
 pub(crate) mod plugin;

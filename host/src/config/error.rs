@@ -39,6 +39,14 @@ pub(crate) enum Error {
     NoBuiltins { name: String },
     #[error("plugin {plugin}: key {key:?} is not defined: add [keys.{key}] with its file")]
     UnknownKey { plugin: String, key: String },
+    #[error(
+        "plugin {plugin}: lookup {name:?} is not defined: add [lookups.{name}] or [calendars.{name}]"
+    )]
+    UnknownLookup { plugin: String, name: String },
+    #[error(transparent)]
+    Lookup(#[from] audit_lookup::Error),
+    #[error("keys.{name}.id: {cause}")]
+    KeyId { name: String, cause: audit_chain::KeyIdError },
     #[error("reading the key {name:?} from {}", path.display())]
     KeyFile {
         name: String,

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use audit_lookup::{CalendarDefinition, TableDefinition};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{Error, read};
+use super::{Error, KeyEntry, read};
 use crate::cli::{OnGap, StartAt};
 
 #[derive(Debug, Default, Deserialize)]
@@ -22,7 +23,9 @@ pub(super) struct File {
     pub(super) plugins_place: PluginsPlace,
     #[serde(rename = "plugin")]
     pub(super) plugins: Vec<Plugin>,
-    pub(super) keys: BTreeMap<String, Key>,
+    pub(super) keys: BTreeMap<String, KeyEntry>,
+    pub(super) lookups: BTreeMap<String, TableDefinition>,
+    pub(super) calendars: BTreeMap<String, CalendarDefinition>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -106,6 +109,8 @@ pub(super) struct Plugin {
     pub(super) config: toml::Table,
     /// Names of `[keys]` that the plugin may use.
     pub(super) keys: Vec<String>,
+    /// Names of `[lookups]` and `[calendars]` that the plugin may ask.
+    pub(super) lookups: Vec<String>,
     pub(super) on_error: OnError,
     pub(super) scope: Scope,
     pub(super) keyed_by: Vec<String>,
@@ -141,12 +146,6 @@ pub(super) struct PluginLimits {
     pub(super) instances_max: Option<u64>,
     pub(super) file_bytes_max: Option<u64>,
     pub(super) poison_rows_max: Option<u64>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) struct Key {
-    pub(super) file: PathBuf,
 }
 
 /// Reads and parses a configuration file. An unknown key is refused with the nearest known one.

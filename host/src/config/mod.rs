@@ -2,6 +2,7 @@
 
 mod error;
 mod file;
+mod keys;
 mod place;
 mod plugins;
 pub(crate) mod read;
@@ -9,6 +10,7 @@ mod resolve;
 mod secret;
 
 pub(crate) use error::Error;
+pub(crate) use keys::{KeyEntries, KeyEntry};
 pub(crate) use place::{TablePlace, resolve_table};
-pub(crate) use plugins::{PluginEntry, PluginPlaces, Wanted};
+pub(crate) use plugins::{PluginEntry, PluginPlaces, Wanted, lookups_and_keys};
 pub(crate) use resolve::{PluginCache, RECORD_BYTES_MAX, Settings, parse_duration, resolve};

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use audit_chain::{Limits, OnError, Scope};
+use audit_lookup::Definitions;
 
-use super::Error;
 use super::file::{self, File};
 use super::resolve::{parse_duration, value};
+use super::{Error, KeyEntries};
 
 /// Longer calls would hold the stream up for as long.
 const TIME_MAX: Duration = Duration::from_mins(10);
@@ -30,6 +31,8 @@ pub(crate) struct PluginEntry {
     /// JSON text that is an object.
     pub(crate) config: String,
     pub(crate) keys: Vec<String>,
+    /// Tables and calendars that it may ask.
+    pub(crate) lookups: Vec<String>,
     pub(crate) on_error: OnError,
     pub(crate) scope: Scope,
     pub(crate) keyed_by: Vec<String>,
@@ -47,6 +50,7 @@ impl PluginEntry {
             path: path.to_owned(),
             config: "{}".to_owned(),
             keys: Vec::new(),
+            lookups: Vec::new(),
             on_error: OnError::default(),
             scope: Scope::default(),
             keyed_by: Vec::new(),
@@ -89,7 +93,8 @@ pub(crate) struct PluginPlaces {
 pub(crate) struct Wanted {
     pub(crate) folder: Option<PathBuf>,
     pub(crate) plugins: Vec<PluginEntry>,
-    pub(crate) keys: BTreeMap<String, PathBuf>,
+    pub(crate) keys: KeyEntries,
+    pub(crate) lookups: Definitions,
     /// By plugin the file of the candidate beside it.
     pub(crate) shadows: BTreeMap<String, String>,
 }
@@ -119,9 +124,19 @@ impl PluginPlaces {
         {
             shadows.insert(plugin.clone(), candidate.clone());
         }
-        let keys = file.keys.iter().map(|(name, key)| (name.clone(), key.file.clone())).collect();
-        Ok(Wanted { folder: folder.cloned(), plugins, keys, shadows })
+        let (keys, lookups) = (file.keys.clone(), definitions(file));
+        Ok(Wanted { folder: folder.cloned(), plugins, keys, lookups, shadows })
     }
+}
+
+/// What the configuration file says of keys and lookups, for commands that run no flow.
+pub(crate) fn lookups_and_keys(path: &Path) -> Result<(Definitions, KeyEntries), Error> {
+    let file = file::read(path)?;
+    Ok((definitions(&file), file.keys))
+}
+
+fn definitions(file: &File) -> Definitions {
+    Definitions { tables: file.lookups.clone(), calendars: file.calendars.clone() }
 }
 
 /// The plugins of the command line, with the configuration that the file has for the same path; or
@@ -175,10 +190,16 @@ fn entry(plugin: &file::Plugin, file: &File) -> Result<PluginEntry, Error> {
     if let Some(key) = plugin.keys.iter().find(|key| !file.keys.contains_key(*key)) {
         return Err(Error::UnknownKey { plugin: plugin.path.clone(), key: key.clone() });
     }
+    let is_unknown =
+        |name: &&String| !file.lookups.contains_key(*name) && !file.calendars.contains_key(*name);
+    if let Some(name) = plugin.lookups.iter().find(is_unknown) {
+        return Err(Error::UnknownLookup { plugin: plugin.path.clone(), name: name.clone() });
+    }
     Ok(PluginEntry {
         path: plugin.path.clone(),
         config: serde_json::json!(plugin.config).to_string(),
         keys: plugin.keys.clone(),
+        lookups: plugin.lookups.clone(),
         on_error: match plugin.on_error {
             file::OnError::Quarantine => OnError::Quarantine,
             file::OnError::Halt => OnError::Halt,

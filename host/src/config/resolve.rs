@@ -290,7 +290,6 @@ impl Settings {
         let properties: BTreeMap<_, _> = self.kafka_properties.iter().map(shown).collect();
         let plugins =
             self.wanted.plugins.iter().filter(|plugin| !plugin.from_folder).map(shown_plugin);
-        let keys = self.wanted.keys.iter().map(|(name, file)| (name, json!({ "file": file })));
         let payload = match (self.keep_raw_payloads, self.keep_payloads && self.key_file.is_some())
         {
             (true, _) => "raw",
@@ -323,7 +322,9 @@ impl Settings {
                 "shadow": self.wanted.shadows, "shadow-report": self.shadow_report,
             },
             "plugin": plugins.collect::<Vec<_>>(),
-            "keys": keys.collect::<BTreeMap<_, _>>(),
+            "keys": self.wanted.keys,
+            "lookups": self.wanted.lookups.tables,
+            "calendars": self.wanted.lookups.calendars,
         });
         drop_nulls(&mut file);
         toml::to_string_pretty(&file).unwrap_or_else(|error| format!("# not printable: {error}\n"))
@@ -334,7 +335,7 @@ fn shown_plugin(plugin: &PluginEntry) -> serde_json::Value {
     let config: serde_json::Value = serde_json::from_str(&plugin.config).unwrap_or_default();
     let limits = &plugin.limits;
     json!({
-        "path": plugin.path, "keys": plugin.keys, "config": config,
+        "path": plugin.path, "keys": plugin.keys, "lookups": plugin.lookups, "config": config,
         "on-error": match plugin.on_error {
             OnError::Quarantine => "quarantine",
             OnError::Halt => "halt",
@@ -425,9 +426,20 @@ mod tests {
             [[plugin]]
             path = "builtin:redact_pii"
             keys = ["k"]
+            lookups = ["roles", "office"]
             config = { fields = { user_email = { action = "drop" } } }
             [keys.k]
             file = "/k"
+            id = "2026-11"
+            previous = [{ file = "/old" }]
+            [lookups.roles]
+            file = "roles.csv"
+            key = "user_id"
+            valid-from = "from"
+            valid-to = "to"
+            [calendars.office]
+            time-zone = "Europe/Berlin"
+            hours = ["mon-fri 09:00-17:00"]
         "#;
         std::fs::write(file.path(), text).unwrap();
         let mut args = args(None, Some("w"));

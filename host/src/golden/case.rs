@@ -1,10 +1,10 @@
 //! What a case is, and the cases that a component carries.
 
-use audit_chain::{Key, Keys};
+use audit_chain::{Granted, Key, Keys};
 use serde_json::Value;
 
 use super::section::{self, Problem};
-use super::{Error, json};
+use super::{Error, json, lookups};
 
 /// The custom sections of a component that hold its cases, each a JSON array of them.
 const SECTION: &str = "audit-host:golden";
@@ -24,6 +24,8 @@ pub(crate) struct Case {
     pub(crate) config: String,
     /// Made up for the case: real ones are never granted to it.
     pub(crate) keys: Keys,
+    /// Tables and calendars of the case, for the same reason.
+    pub(crate) lookups: Granted,
     pub(crate) topic: String,
     /// Kafka's time of every record, in microseconds since 1970. Without it each record has the time
     /// of its own event.
@@ -52,6 +54,7 @@ impl Case {
             name: name.to_owned(),
             config: "{}".to_owned(),
             keys: Keys::new(),
+            lookups: Granted::default(),
             topic: TOPIC.to_owned(),
             clock: None,
             events: Vec::new(),
@@ -63,6 +66,7 @@ impl Case {
     pub(super) fn set(&mut self, key: &str, value: &str) -> Result<bool, String> {
         match key {
             "keys" => self.keys = keys(value)?,
+            "lookups" => self.lookups = lookups::parse(value)?,
             "topic" => self.topic = text(value)?,
             "clock" => {
                 let clock = serde_json::from_str(value);
@@ -243,6 +247,14 @@ mod tests {
             (r#"[{"name":"x","events":[],"alert":[]}]"#, "the key \"alert\" is not known"),
             (r#"[{"name":"x","events":[],"clock":"now"}]"#, "clock: microseconds"),
             (r#"[{"name":"x","events":[],"keys":{"k":1}}]"#, "keys: text is expected"),
+            (
+                r#"[{"name":"x","events":[],"lookups":{"t":{"csv":"k\na\na\n","key":"k"}}}]"#,
+                "lookups: lookups.t: t.csv, line 3: its key stands at line 2 already",
+            ),
+            (
+                r#"[{"name":"x","events":[],"lookups":{"t":{"key":"k"}}}]"#,
+                "lookups: t: neither a table (csv, key) nor a calendar (time-zone, hours)",
+            ),
             (r#"[{"name":"x","events":[]},{"name":"x","events":[]}]"#, "\"x\" stands twice"),
         ] {
             let said = carrying(&[content]).unwrap_err().to_string();

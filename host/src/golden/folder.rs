@@ -73,7 +73,7 @@ fn read_case(name: &str, dir: &Path) -> Result<Case, Error> {
             let said = case.set(&key, value);
             if !said.map_err(|problem| wrong(&path, format!("{key}: {problem}")))? {
                 let problem =
-                    format!("the key {key:?} is not known; there are: keys, topic, clock");
+                    format!("the key {key:?} is not known; there are: keys, lookups, topic, clock");
                 return Err(wrong(&path, problem));
             }
         }

@@ -10,6 +10,7 @@ mod section;
 
 mod case;
 mod folder;
+mod lookups;
 
 mod run;
 

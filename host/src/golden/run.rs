@@ -58,6 +58,7 @@ fn judge(
     let source = PluginSource {
         config: case.config.clone(),
         keys: case.keys.clone(),
+        lookups: case.lookups.clone(),
         on_error: OnError::Quarantine,
         // One partition is all that there is.
         scope: Scope::Merged,

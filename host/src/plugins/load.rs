@@ -1,16 +1,13 @@
 //! A plugin from its file. Everything about the file is hostile until it was checked.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use audit_chain::{Engine, Key, Keys, PluginSource};
+use audit_chain::{Engine, Granted, Keys, PluginSource};
+use audit_lookup::Lookups;
 
 use crate::builtin;
-use crate::config::{Error, PluginCache, PluginEntry, Settings, read};
-
-/// A key shorter than this could be guessed.
-const KEY_BYTES_MIN: usize = 16;
+use crate::config::{Error, KeyEntries, PluginCache, PluginEntry, Settings, read};
 
 /// The engine of a run. A cache that cannot be used costs a compilation at each start, and is not worth
 /// a failure unless somebody named it.
@@ -28,7 +25,8 @@ pub(crate) fn engine(settings: &Settings) -> Result<Engine, audit_chain::Error> 
 /// Reads a plugin and what it may use. Nothing of it runs.
 pub(crate) fn source(
     entry: &PluginEntry,
-    keys: &BTreeMap<String, PathBuf>,
+    keys: &KeyEntries,
+    lookups: &Lookups,
 ) -> Result<PluginSource, Error> {
     let component: Arc<[u8]> = if let Some(name) = entry.builtin() {
         builtin::component(name)?.into()
@@ -43,6 +41,10 @@ pub(crate) fn source(
         component,
         config: entry.config.clone(),
         keys: keys_of(entry, keys)?,
+        lookups: Granted {
+            names: entry.lookups.iter().cloned().collect(),
+            lookups: lookups.clone(),
+        },
         limits: entry.limits,
         on_error: entry.on_error,
         scope: entry.scope,
@@ -50,29 +52,21 @@ pub(crate) fn source(
     })
 }
 
-fn keys_of(entry: &PluginEntry, files: &BTreeMap<String, PathBuf>) -> Result<Keys, Error> {
+fn keys_of(entry: &PluginEntry, entries: &KeyEntries) -> Result<Keys, Error> {
     let mut keys = Keys::new();
     for name in &entry.keys {
-        let Some(path) = files.get(name) else { continue };
-        let secret = read::small(path).map_err(|cause| Error::KeyFile {
-            name: name.clone(),
-            path: path.clone(),
-            cause,
-        })?;
-        let secret = secret.trim_ascii();
-        if secret.len() < KEY_BYTES_MIN {
-            let (name, path, n_bytes) = (name.clone(), path.clone(), secret.len());
-            return Err(Error::ShortKey { name, path, n_bytes });
+        if let Some(key) = entries.get(name) {
+            keys.insert(name.clone(), key.read(name)?);
         }
-        keys.insert(name.clone(), Key::new(secret));
     }
     Ok(keys)
 }
 
-/// Everything by which a plugin is the same as before: bytes, configuration, limits, keys.
+/// Everything by which a plugin is the same as before: bytes, configuration, limits, keys, and which
+/// lookups it may ask. Not what is in those: they are exchanged under it.
 pub(crate) fn fingerprint(entry: &PluginEntry, source: &PluginSource) -> String {
-    let PluginEntry { config, on_error, scope, keyed_by, limits, .. } = entry;
+    let PluginEntry { config, lookups, on_error, scope, keyed_by, limits, .. } = entry;
     let keys: Vec<_> = source.keys.iter().map(|(name, key)| (name, key.fingerprint())).collect();
     let sha256 = source.sha256();
-    format!("{sha256} {config} {keys:?} {on_error:?} {scope:?} {keyed_by:?} {limits:?}")
+    format!("{sha256} {config} {keys:?} {lookups:?} {on_error:?} {scope:?} {keyed_by:?} {limits:?}")
 }

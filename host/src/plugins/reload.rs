@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 use audit_chain::{ChainControl, Engine, Place, Plugin, PluginSource, Running};
 use audit_core::{ChangeKind, PluginChange};
+use audit_lookup::Lookups;
 use audit_sink::ComponentStore;
 use jiff::Timestamp;
 use tokio::runtime::Handle;
@@ -20,7 +21,7 @@ use tokio::runtime::Handle;
 use super::load::{self, fingerprint};
 use super::shadows;
 use super::watch::{Cause, Watch};
-use crate::config::{PluginEntry, PluginPlaces, Wanted};
+use crate::config::{KeyEntry, PluginEntry, PluginPlaces, Wanted};
 use crate::golden;
 
 /// How often candidates are reported.
@@ -37,6 +38,8 @@ pub(crate) struct Reloader {
     /// What the chain was made of when the run began, by origin.
     pub(crate) active: BTreeMap<String, String>,
     pub(crate) wanted: Wanted,
+    /// The tables and calendars that plugins may ask.
+    pub(crate) lookups: Lookups,
     /// Plugins of the folder that had a file with their configuration, by origin.
     pub(crate) configured: BTreeSet<String>,
     /// What was refused already, by origin: not tried, and not told, again until it changes.
@@ -96,7 +99,8 @@ impl Reloader {
         let shadows = self.wanted.shadows.values().map(PathBuf::from);
         paths
             .chain(shadows)
-            .chain(self.wanted.keys.values().cloned())
+            .chain(self.wanted.keys.values().flat_map(KeyEntry::files).map(PathBuf::from))
+            .chain(self.wanted.lookups.files().map(PathBuf::from))
             .chain(self.places.config.clone())
             .chain(self.wanted.folder.clone())
             .collect()
@@ -116,6 +120,8 @@ impl Reloader {
                 return;
             }
         }
+        // First, as a plugin that is taken next may ask for what came with it.
+        self.look_at_lookups(cause);
         self.reconcile(cause);
     }
 
@@ -194,7 +200,7 @@ impl Reloader {
         let current = running.iter().find(|plugin| plugin.origin == origin);
         let name = current.map(|plugin| plugin.id.name.clone());
         let stay = || name.clone().map_or(Step::Skip, Step::Keep);
-        let source = match load::source(entry, &self.wanted.keys) {
+        let source = match load::source(entry, &self.wanted.keys, &self.lookups) {
             Ok(source) => source,
             Err(error) => {
                 let shown = name.clone().unwrap_or_else(|| entry.path.clone());
@@ -377,7 +383,7 @@ impl Reloader {
         let entry = self.wanted.plugins.iter().find(|entry| entry.origin() == live.origin);
         let entry = entry.cloned().unwrap_or_else(|| PluginEntry::plain(file));
         let entry = PluginEntry { path: file.to_owned(), ..entry };
-        let source = load::source(&entry, &self.wanted.keys)?;
+        let source = load::source(&entry, &self.wanted.keys, &self.lookups)?;
         Ok((fingerprint(&entry, &source), source))
     }
 

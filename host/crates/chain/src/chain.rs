@@ -13,6 +13,7 @@ use audit_core::{
     Alert, Batch, ChangeKind, Changes, Counters, DeadLetter, Judged, PluginChange, PluginId,
     PluginState, RawBatch, ReasonClass, Rejected, Severity, TopicPartition, schema,
 };
+use audit_lookup::Lookups;
 use jiff::Timestamp;
 
 use crate::answer;
@@ -37,6 +38,7 @@ pub struct PluginChain {
     control: ChainControl,
     requests: Receiver<Request>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) lookups: Lookups,
     /// Plugins of whose poison rows an alert was raised in this epoch.
     told: Vec<String>,
 }
@@ -57,6 +59,7 @@ impl PluginChain {
             control,
             requests,
             counters: Arc::default(),
+            lookups: Lookups::default(),
             told: Vec::new(),
         };
         chain.show_plugins();
@@ -67,6 +70,13 @@ impl PluginChain {
     #[must_use]
     pub fn counting(mut self, counters: Arc<Counters>) -> Self {
         self.counters = counters;
+        self
+    }
+
+    /// Exchanges and names these tables and calendars: those that its plugins look things up in.
+    #[must_use]
+    pub fn looking_up(mut self, lookups: Lookups) -> Self {
+        self.lookups = lookups;
         self
     }
 
@@ -345,10 +355,11 @@ impl Chain for PluginChain {
                 break;
             }
             let began = Instant::now();
-            let judged = slot.judge(&raw.topic, clock, &work.columns)?;
+            let moment = slot.moment(&raw.topic, clock);
+            let judged = slot.judge(&moment, &work.columns)?;
             if let Some(shadow) = &slot.shadow {
-                let at = (&raw.topic, clock);
-                shadow.show(&slot.blueprint, at, &work.columns, &judged.verdict, began.elapsed());
+                let (columns, time) = (&work.columns, began.elapsed());
+                shadow.show(&slot.blueprint, moment, columns, &judged.verdict, time);
             }
             let blueprint = Arc::clone(&slot.blueprint);
             self.take_note(idx, &judged);
@@ -389,6 +400,10 @@ impl Chain for PluginChain {
 
     fn plugins(&self) -> Vec<PluginId> {
         self.slots.iter().map(|slot| slot.blueprint.id.clone()).collect()
+    }
+
+    fn lookups(&self) -> BTreeMap<String, String> {
+        self.lookups.current().versions()
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use audit_core::{PluginChange, PluginId, PluginState};
+use audit_lookup::Set;
 
 use crate::error::Error;
 use crate::plugin::Plugin;
@@ -54,6 +55,7 @@ impl Done {
 pub(crate) enum Wish {
     Arrange { places: Vec<Place>, reason: String },
     Note(Box<PluginChange>),
+    TakeLookups { set: Box<Set>, changes: Vec<PluginChange> },
     StartShadow { of: String, candidate: Box<Plugin>, reason: String },
     EndShadow { of: String, reason: String },
 }
@@ -111,6 +113,15 @@ impl ChainControl {
     /// Has something recorded that did not change the chain: a candidate that was refused.
     pub fn note(&self, change: PluginChange) -> Option<Result<Done, Error>> {
         self.ask(Wish::Note(Box::new(change)))
+    }
+
+    /// Has plugins look things up in another set from the next batch on, and each change recorded.
+    pub fn take_lookups(
+        &self,
+        set: Set,
+        changes: Vec<PluginChange>,
+    ) -> Option<Result<Done, Error>> {
+        self.ask(Wish::TakeLookups { set: Box::new(set), changes })
     }
 
     /// Lets a candidate run beside the plugin of that name.

@@ -37,6 +37,15 @@ impl PluginChain {
                 self.note(*change);
                 Vec::new()
             }
+            Wish::TakeLookups { set, changes } => {
+                self.lookups.replace(*set);
+                Counters::add(&self.counters.lookup_changes, changes.len() as u64);
+                let from = &self.position;
+                let changes = changes.into_iter();
+                let changes = changes.map(|change| PluginChange { from: from.clone(), ..change });
+                self.news.changes.extend(changes);
+                Vec::new()
+            }
             Wish::StartShadow { of, candidate, reason } => {
                 self.start_shadow(&of, *candidate, &reason)?;
                 Vec::new()
@@ -165,8 +174,12 @@ impl PluginChain {
 
     /// Records a candidate that was not taken, and tells whoever is told of alerts.
     fn note(&mut self, change: PluginChange) {
-        Counters::add(&self.counters.plugin_refusals, 1);
         let change = PluginChange { from: self.position.clone(), ..change };
+        if change.kind == ChangeKind::LookupRefused {
+            self.note_lookup(change);
+            return;
+        }
+        Counters::add(&self.counters.plugin_refusals, 1);
         let running = self.slots.iter().find(|slot| slot.name() == change.plugin);
         let id = running.map(|slot| slot.blueprint.id.clone());
         let message = format!(
@@ -174,6 +187,16 @@ impl PluginChain {
             change.plugin, change.source, change.reason
         );
         self.alert(&id.unwrap_or_else(host_id), "plugin-refused", Severity::High, &message);
+        self.news.changes.push(change);
+    }
+
+    fn note_lookup(&mut self, change: PluginChange) {
+        Counters::add(&self.counters.lookup_refusals, 1);
+        let message = format!(
+            "A change of the lookup {} ({}) was not taken, plugins go on with what it was: {}",
+            change.plugin, change.source, change.reason
+        );
+        self.alert(&host_id(), "lookup-refused", Severity::High, &message);
         self.news.changes.push(change);
     }
 

@@ -1,51 +1,41 @@
-//! What the host does for a plugin: log lines, and cryptography with keys that it never sees.
+//! What the host does for a plugin: log lines, cryptography with keys that it never sees, and lookups.
 
-use std::collections::BTreeMap;
-use std::fmt;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::abi::audit_host::plugin::{crypto, log, types};
+use audit_lookup::{Found, Interval, Lookups, Set, Table};
+
+use crate::abi::audit_host::plugin::{crypto, log, lookup, types};
+use crate::keys::{Key, Keys, Texts};
 use crate::limits::{Limits, Meter};
 use crate::wasi::Virtual;
-use hmac::{Hmac, Mac};
-use sha2::{Digest, Sha256};
 
 /// Bytes of a log line that are kept.
 const LOG_LINE_BYTES_MAX: usize = 1024;
 /// Log lines of one call that are kept: a plugin that logs a line a row must not bury the others.
 const LOG_LINES_MAX: u32 = 100;
 
-/// A secret. Has neither `Display` nor `Serialize`, and `Debug` shows nothing of it.
-#[derive(Clone)]
-pub struct Key(Arc<[u8]>);
-
-impl Key {
-    pub fn new(secret: &[u8]) -> Self {
-        Self(secret.into())
-    }
+/// What a plugin may use besides the batch.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Grants {
+    pub(crate) keys: Keys,
+    pub(crate) lookups: Granted,
 }
 
-impl Key {
-    /// By which a changed secret is noticed; nothing of the secret follows from it.
-    pub fn fingerprint(&self) -> String {
-        let digest = Sha256::new().chain_update(b"audit-host key").chain_update(&self.0).finalize();
-        hex::encode(digest.get(..8).unwrap_or_default())
-    }
+/// The tables and calendars that a plugin may ask for, by name.
+#[derive(Debug, Clone, Default)]
+pub struct Granted {
+    pub names: BTreeSet<String>,
+    /// Where they are; it may hold others as well.
+    pub lookups: Lookups,
 }
-
-impl fmt::Debug for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Key(..)")
-    }
-}
-
-/// The keys that a plugin may use, by name.
-pub type Keys = BTreeMap<String, Key>;
 
 /// The host's side of one plugin instance.
 pub(crate) struct Guest {
     pub(crate) plugin: String,
-    pub(crate) keys: Keys,
+    grants: Grants,
+    /// Tables and calendars as they are for the batch that is judged.
+    lookups: Arc<Set>,
     pub(crate) meter: Meter,
     pub(crate) wasi: Virtual,
     /// The last error that it logged in this call: a panic says there what a trap does not.
@@ -54,9 +44,16 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    pub(crate) fn new(plugin: String, keys: Keys, limits: Limits) -> Self {
+    pub(crate) fn new(plugin: String, grants: Grants, limits: Limits) -> Self {
         let (meter, wasi) = (Meter::new(limits), Virtual::default());
-        Self { plugin, keys, meter, wasi, last_words: None, log_lines: 0 }
+        let lookups = grants.lookups.lookups.current();
+        Self { plugin, grants, lookups, meter, wasi, last_words: None, log_lines: 0 }
+    }
+
+    /// Says which batch the next calls are about.
+    pub(crate) fn begin_batch(&mut self, topic: &str, clock: i64, lookups: &Arc<Set>) {
+        self.wasi.begin_call(&self.plugin, topic, clock);
+        self.lookups = Arc::clone(lookups);
     }
 
     /// To be called before every call into the guest.
@@ -110,9 +107,35 @@ fn clip(message: &str) -> String {
     line
 }
 
+impl Guest {
+    fn key(&self, name: &str) -> Result<&Key, crypto::CryptoError> {
+        self.grants.keys.get(name).ok_or_else(|| crypto::CryptoError::UnknownKey(name.to_owned()))
+    }
+
+    /// Bytes that one answer may have: the guest's memory takes no more either.
+    fn answer_bytes_max(&self) -> usize {
+        self.meter.output_bytes()
+    }
+
+    fn texts(&self, texts: Texts) -> Result<types::Utf8ValuesResult, crypto::CryptoError> {
+        if texts.values.len() > self.answer_bytes_max() {
+            return Err(crypto::CryptoError::BadInput(self.too_large()));
+        }
+        Ok(types::Utf8ValuesResult { offsets: texts.offsets, values: texts.values })
+    }
+
+    fn too_large(&self) -> String {
+        format!("the answer has more than {} bytes (output-bytes-max)", self.answer_bytes_max())
+    }
+}
+
 impl crypto::Host for Guest {
     fn has_key(&mut self, key: String) -> bool {
-        self.keys.contains_key(&key)
+        self.grants.keys.contains_key(&key)
+    }
+
+    fn key_id(&mut self, key: String) -> Result<String, crypto::CryptoError> {
+        Ok(self.key(&key)?.id().to_owned())
     }
 
     fn keyed_hash(
@@ -120,57 +143,250 @@ impl crypto::Host for Guest {
         key: String,
         values: types::Utf8ValuesResult,
     ) -> Result<Vec<u8>, crypto::CryptoError> {
-        let Some(secret) = self.keys.get(&key) else {
-            return Err(crypto::CryptoError::UnknownKey(key));
-        };
-        let mac = Hmac::<Sha256>::new_from_slice(&secret.0)
-            .map_err(|_| crypto::CryptoError::UnknownKey(key))?;
-        let n_values = values.offsets.len().saturating_sub(1);
-        let mut hashes = Vec::with_capacity(n_values * 32);
-        for ends in values.offsets.windows(2) {
-            let value = match *ends {
-                [start, end] => usize::try_from(start)
-                    .ok()
-                    .zip(usize::try_from(end).ok())
-                    .and_then(|(start, end)| values.values.get(start..end)),
-                _ => None,
-            };
-            let Some(value) = value else {
-                let problem = "offsets do not lie within the values".to_owned();
-                return Err(crypto::CryptoError::BadInput(problem));
-            };
-            hashes.extend_from_slice(&mac.clone().chain_update(value).finalize().into_bytes());
+        let key = self.key(&key)?;
+        Ok(key.hash(&slices(&values).map_err(crypto::CryptoError::BadInput)?))
+    }
+
+    fn token(
+        &mut self,
+        key: String,
+        values: types::Utf8ValuesResult,
+    ) -> Result<types::Utf8ValuesResult, crypto::CryptoError> {
+        let key = self.key(&key)?;
+        self.texts(key.tokens(&slices(&values).map_err(crypto::CryptoError::BadInput)?))
+    }
+
+    fn encrypt(
+        &mut self,
+        key: String,
+        context: String,
+        subjects: types::Utf8ValuesResult,
+        values: types::Utf8ValuesResult,
+    ) -> Result<types::Utf8ValuesResult, crypto::CryptoError> {
+        let key = self.key(&key)?;
+        let subjects = slices(&subjects).map_err(crypto::CryptoError::BadInput)?;
+        let values = slices(&values).map_err(crypto::CryptoError::BadInput)?;
+        if subjects.len() != values.len() {
+            let (n_subjects, n_values) = (subjects.len(), values.len());
+            let problem = format!("{n_subjects} subjects for {n_values} values");
+            return Err(crypto::CryptoError::BadInput(problem));
         }
-        Ok(hashes)
+        self.texts(key.seal(&context, &subjects, &values))
+    }
+}
+
+/// The values of a column.
+fn slices(column: &types::Utf8ValuesResult) -> Result<Vec<&[u8]>, String> {
+    let mut slices = Vec::with_capacity(column.offsets.len().saturating_sub(1));
+    for ends in column.offsets.windows(2) {
+        let slice = match *ends {
+            [start, end] => usize::try_from(start)
+                .ok()
+                .zip(usize::try_from(end).ok())
+                .and_then(|(start, end)| column.values.get(start..end)),
+            _ => None,
+        };
+        slices.push(slice.ok_or("offsets do not lie within the values")?);
+    }
+    Ok(slices)
+}
+
+impl Guest {
+    /// A table that is granted and there. To a guest one that is not granted does not exist.
+    fn table<'a>(&self, set: &'a Set, name: &str) -> Result<&'a Table, lookup::LookupError> {
+        let granted = self.grants.lookups.names.contains(name);
+        let table = set.table(name).filter(|_| granted);
+        table.ok_or_else(|| lookup::LookupError::UnknownTable(name.to_owned()))
+    }
+}
+
+impl lookup::Host for Guest {
+    fn generation(&mut self) -> u64 {
+        self.lookups.generation()
+    }
+
+    fn table(&mut self, name: String) -> Result<lookup::TableInfo, lookup::LookupError> {
+        let table = Guest::table(self, &self.lookups, &name)?;
+        Ok(lookup::TableInfo {
+            columns: table.columns().to_vec(),
+            rows: table.n_rows(),
+            version: table.sha256().to_owned(),
+            is_temporal: table.is_temporal(),
+        })
+    }
+
+    fn find(
+        &mut self,
+        table: String,
+        column: String,
+        keys: types::Utf8ValuesResult,
+        times: Option<Vec<i64>>,
+    ) -> Result<lookup::Found, lookup::LookupError> {
+        let table = Guest::table(self, &self.lookups, &table)?;
+        let keys = slices(&keys).map_err(lookup::LookupError::BadInput)?;
+        let n_times = times.as_ref().map(Vec::len);
+        if n_times.is_some_and(|n| n != keys.len()) || (table.is_temporal() && n_times.is_none()) {
+            let problem = format!("{} times for {} keys", n_times.unwrap_or(0), keys.len());
+            return Err(lookup::LookupError::BadInput(problem));
+        }
+        let time = |idx: usize| times.as_ref().and_then(|times| times.get(idx).copied());
+        let found = table.find(&column, keys.into_iter(), time, self.answer_bytes_max());
+        let found = found.ok_or(lookup::LookupError::UnknownColumn(column))?;
+        let found = found.map_err(|_| lookup::LookupError::BadInput(self.too_large()))?;
+        let Found { validity, offsets, values } = found;
+        Ok(lookup::Found { validity, values: types::Utf8ValuesResult { offsets, values } })
+    }
+
+    fn calendar(
+        &mut self,
+        name: String,
+        from: i64,
+        until: i64,
+    ) -> Result<Vec<lookup::Interval>, lookup::LookupError> {
+        let granted = self.grants.lookups.names.contains(&name);
+        let calendar = self.lookups.calendar(&name).filter(|_| granted);
+        let calendar = calendar.ok_or(lookup::LookupError::UnknownTable(name))?;
+        let intervals = calendar.intervals(from, until).ok_or_else(|| {
+            lookup::LookupError::BadInput("more than 400 days are asked for".to_owned())
+        })?;
+        let interval = |interval: Interval| {
+            let Interval { start, end, is_open, reason } = interval;
+            lookup::Interval { start, end, is_open, reason }
+        };
+        Ok(intervals.into_iter().map(interval).collect())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use audit_lookup::{Calendar, CalendarDefinition, KeyKind, TableDefinition};
+
     use super::*;
 
     #[test]
-    fn secrets_have_no_debug_and_lines_are_clipped() {
-        assert_eq!(format!("{:?}", Key::new(b"hunter2")), "Key(..)");
+    fn lines_are_clipped() {
         assert_eq!(clip("a\nb\u{1b}[31m"), "a b [31m");
         assert_eq!(clip(&"é".repeat(2000)).len(), 1024);
     }
 
-    #[test]
-    fn keyed_hash_is_hmac_sha256_of_each_value() {
-        let keys = Keys::from([("k".to_owned(), Key::new(&[0x0b; 20]))]);
-        let mut guest = Guest::new("p".to_owned(), keys, Limits::default());
-        let values = |offsets| types::Utf8ValuesResult { offsets, values: b"Hi There".to_vec() };
-        let hashes =
-            crypto::Host::keyed_hash(&mut guest, "k".to_owned(), values(vec![0, 0, 8])).unwrap();
-        // RFC 4231, test case 1.
-        assert_eq!(
-            hex::encode(&hashes[32..]),
-            "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"
-        );
-        for bad in [vec![0, 9], vec![-1, 2], vec![5, 2]] {
-            assert!(crypto::Host::keyed_hash(&mut guest, "k".to_owned(), values(bad)).is_err());
+    fn column(texts: &[&str]) -> types::Utf8ValuesResult {
+        let mut column = types::Utf8ValuesResult { offsets: vec![0], values: Vec::new() };
+        for text in texts {
+            column.values.extend_from_slice(text.as_bytes());
+            column.offsets.push(column.values.len() as i32);
         }
-        assert!(crypto::Host::keyed_hash(&mut guest, "x".to_owned(), values(vec![0])).is_err());
+        column
+    }
+
+    fn texts(column: &types::Utf8ValuesResult) -> Vec<&str> {
+        let slices = slices(column).unwrap();
+        slices.into_iter().map(|slice| std::str::from_utf8(slice).unwrap()).collect()
+    }
+
+    /// A guest with the key `k`, the tables `roles` and `hidden` of which the first is granted, and the
+    /// calendar `office`.
+    fn guest(limits: Limits) -> Guest {
+        let definition = |key: &str, validity: Option<(&str, &str)>| TableDefinition {
+            file: "t.csv".into(),
+            kind: KeyKind::Exact,
+            key: key.to_owned(),
+            valid_from: validity.map(|(from, _)| from.to_owned()),
+            valid_to: validity.map(|(_, to)| to.to_owned()),
+            file_bytes_max: None,
+            rows_max: None,
+        };
+        let roles = "user,role,from,to\nada,clerk,,2025-01-01\nada,admin,2025-01-01,\n";
+        let roles = Table::from_csv("t", &definition("user", Some(("from", "to"))), roles);
+        let hidden = Table::from_csv("t", &definition("k", None), "k,v\na,secret\n");
+        let week = CalendarDefinition {
+            time_zone: "UTC".to_owned(),
+            hours: vec!["mon-sun 09:00-17:00".to_owned()],
+            holidays: None,
+        };
+        let office = Calendar::new("c", &week, None).unwrap();
+        let set = Set::of(
+            BTreeMap::from([
+                ("roles".to_owned(), roles.unwrap()),
+                ("hidden".to_owned(), hidden.unwrap()),
+            ]),
+            BTreeMap::from([("office".to_owned(), office)]),
+        );
+        let names = ["roles".to_owned(), "office".to_owned(), "later".to_owned()];
+        let lookups = Granted { names: names.into(), lookups: Lookups::new(set) };
+        let keys = Keys::from([("k".to_owned(), Key::new(b"0123456789abcdef"))]);
+        Guest::new("p".to_owned(), Grants { keys, lookups }, limits)
+    }
+
+    #[test]
+    fn columns_with_wrong_offsets_are_refused_everywhere() {
+        let mut guest = guest(Limits::default());
+        let k = || "k".to_owned();
+        let good = || column(&["ada"]);
+        for offsets in [vec![0, 9], vec![-1, 2], vec![5, 2]] {
+            let bad =
+                || types::Utf8ValuesResult { offsets: offsets.clone(), values: b"ada".to_vec() };
+            assert!(crypto::Host::keyed_hash(&mut guest, k(), bad()).is_err());
+            assert!(crypto::Host::token(&mut guest, k(), bad()).is_err());
+            assert!(crypto::Host::encrypt(&mut guest, k(), String::new(), bad(), good()).is_err());
+            assert!(crypto::Host::encrypt(&mut guest, k(), String::new(), good(), bad()).is_err());
+            let (table, role) = ("roles".to_owned(), "role".to_owned());
+            assert!(lookup::Host::find(&mut guest, table, role, bad(), Some(vec![0])).is_err());
+        }
+        assert!(
+            crypto::Host::encrypt(&mut guest, k(), String::new(), column(&[]), good()).is_err()
+        );
+        assert!(crypto::Host::token(&mut guest, "x".to_owned(), good()).is_err());
+        assert!(crypto::Host::key_id(&mut guest, "x".to_owned()).is_err());
+    }
+
+    #[test]
+    fn a_table_is_asked_as_of_a_time() {
+        let mut guest = guest(Limits::default());
+        let mut find = |table: &str, column_name: &str, times: Option<Vec<i64>>| {
+            let keys = column(&["ada", "eve", "ada"]);
+            lookup::Host::find(&mut guest, table.to_owned(), column_name.to_owned(), keys, times)
+        };
+        let new_year = 1_735_689_600_000_000;
+        let found = find("roles", "role", Some(vec![new_year - 1, new_year, new_year])).unwrap();
+        assert_eq!(found.validity, [0b101]);
+        assert_eq!(texts(&found.values), ["clerk", "", "admin"]);
+        for times in [None, Some(vec![]), Some(vec![0; 4])] {
+            let refused = find("roles", "role", times);
+            assert!(matches!(refused, Err(lookup::LookupError::BadInput(_))), "{refused:?}");
+        }
+        let refused = find("roles", "rank", Some(vec![0; 3]));
+        assert!(matches!(refused, Err(lookup::LookupError::UnknownColumn(_))), "{refused:?}");
+    }
+
+    #[test]
+    fn what_is_not_granted_does_not_exist() {
+        let mut guest = guest(Limits::default());
+        for name in ["hidden", "later", "office", "nothing"] {
+            let refused = lookup::Host::table(&mut guest, name.to_owned());
+            assert!(matches!(refused, Err(lookup::LookupError::UnknownTable(_))), "{name}");
+        }
+        let info = lookup::Host::table(&mut guest, "roles".to_owned()).unwrap();
+        assert!(info.is_temporal && info.rows == 2 && info.version.len() == 64);
+        assert!(lookup::Host::calendar(&mut guest, "roles".to_owned(), 0, 1).is_err());
+        let office =
+            |guest: &mut Guest, until| lookup::Host::calendar(guest, "office".to_owned(), 0, until);
+        assert!(office(&mut guest, 0).unwrap().is_empty());
+        // 1970-01-01: closed until 09:00.
+        let first = office(&mut guest, 1).unwrap().remove(0);
+        assert_eq!((first.is_open, first.end), (false, 9 * 3_600_000_000));
+        assert!(office(&mut guest, i64::MAX).is_err());
+    }
+
+    #[test]
+    fn answers_are_bounded() {
+        let mut guest = guest(Limits { output_bytes: 20, ..Limits::default() });
+        let keys = || column(&["ada"; 5]);
+        let (table, role) = ("roles".to_owned(), "role".to_owned());
+        let refused = lookup::Host::find(&mut guest, table, role, keys(), Some(vec![0; 5]));
+        let Err(lookup::LookupError::BadInput(said)) = refused else { panic!("{refused:?}") };
+        assert!(said.contains("output-bytes-max"), "{said}");
+        assert!(crypto::Host::token(&mut guest, "k".to_owned(), keys()).is_err());
     }
 }

@@ -1,13 +1,15 @@
 //! One running plugin: a store of its own, with limits, and a deadline for every call.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use audit_lookup::Set;
 use wasmtime::Store;
 
 use crate::abi::{Plugin as Bindings, PluginPre};
 use crate::engine::ticks;
 use crate::failure::Failure;
-use crate::imports::{Guest, Keys};
+use crate::imports::{Grants, Guest};
 use crate::limits::Limits;
 
 /// Memory for host data that handles of the guest stand for: ours are numbers.
@@ -24,10 +26,10 @@ impl Instance {
     pub(crate) fn new(
         pre: &PluginPre<Guest>,
         plugin: &str,
-        keys: Keys,
+        grants: Grants,
         limits: Limits,
     ) -> Result<Self, Failure> {
-        let guest = Guest::new(plugin.to_owned(), keys, limits);
+        let guest = Guest::new(plugin.to_owned(), grants, limits);
         let mut store = Store::new(pre.engine(), guest);
         store.limiter(|guest| &mut guest.meter);
         store.set_hostcall_fuel(limits.output_bytes);
@@ -43,9 +45,8 @@ impl Instance {
     }
 
     /// Says which batch the next calls are about: all that the guest learns of time.
-    pub(crate) fn set_batch(&mut self, topic: &str, clock: i64) {
-        let guest = self.store.data_mut();
-        guest.wasi.begin_call(&guest.plugin, topic, clock);
+    pub(crate) fn set_batch(&mut self, topic: &str, clock: i64, lookups: &Arc<Set>) {
+        self.store.data_mut().begin_batch(topic, clock, lookups);
     }
 
     /// Calls a function of the guest within `limit`. After an error the instance must not be used again.

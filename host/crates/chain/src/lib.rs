@@ -31,6 +31,7 @@ mod abi;
 mod answer;
 mod failure;
 mod imports;
+mod keys;
 mod wasi;
 
 #[cfg(any(test, fuzzing))]
@@ -41,7 +42,8 @@ pub use component::{ABI_VERSION, Answer, Interfaces};
 pub use control::{ChainControl, Done, Place, Running};
 pub use engine::Engine;
 pub use error::Error;
-pub use imports::{Key, Keys};
+pub use imports::Granted;
+pub use keys::{Key, KeyIdError, Keys, OpenError};
 pub use limits::{Limits, OnError, Scope};
 pub use plugin::{Output, Plugin, PluginKind, PluginSource};
 pub use shadow::{Difference, Finding, ShadowReport};

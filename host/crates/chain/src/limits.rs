@@ -103,6 +103,11 @@ impl Meter {
         Self { limits, memory_bytes: 0, table_elements: 0, peak_bytes: 0, refused: None }
     }
 
+    /// Bytes that may pass between host and guest at a time.
+    pub(crate) fn output_bytes(&self) -> usize {
+        self.limits.output_bytes
+    }
+
     fn refuse(&mut self, what: String) -> bool {
         self.refused.get_or_insert(what);
         false

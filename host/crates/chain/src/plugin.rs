@@ -15,8 +15,9 @@ use crate::component::Interfaces;
 use crate::engine::{Compiled, Engine};
 use crate::error::Error;
 use crate::failure::Failure;
-use crate::imports::Keys;
+use crate::imports::{Granted, Grants};
 use crate::instance::Instance;
+use crate::keys::Keys;
 use crate::limits::{Limits, OnError, Scope};
 use crate::runner::Runner;
 
@@ -36,6 +37,7 @@ pub struct PluginSource {
     /// JSON text that is an object.
     pub config: String,
     pub keys: Keys,
+    pub lookups: Granted,
     pub limits: Limits,
     pub on_error: OnError,
     pub scope: Scope,
@@ -53,11 +55,16 @@ impl PluginSource {
             component: component.into(),
             config: "{}".to_owned(),
             keys: Keys::new(),
+            lookups: Granted::default(),
             limits: Limits::default(),
             on_error: OnError::default(),
             scope: Scope::default(),
             keyed_by: Vec::new(),
         }
+    }
+
+    fn grants(&self) -> Grants {
+        Grants { keys: self.keys.clone(), lookups: self.lookups.clone() }
     }
 
     /// SHA-256 of the component, in hex.
@@ -98,7 +105,7 @@ pub(crate) struct Blueprint {
     pub(crate) scope: Scope,
     pub(crate) config: String,
     config_schema: String,
-    keys: Keys,
+    pub(crate) grants: Grants,
     compiled: Compiled,
 }
 
@@ -117,8 +124,8 @@ impl Plugin {
             let plugin = source.name.clone();
             move |failure: Failure| Error::Call { plugin, function, problem: failure.text }
         };
-        let keys = source.keys.clone();
-        let mut instance = Instance::new(&compiled.pre, &source.name, keys, source.limits)
+        let grants = source.grants();
+        let mut instance = Instance::new(&compiled.pre, &source.name, grants, source.limits)
             .map_err(called("instantiate"))?;
         let description = instance
             .set_up("describe", |bindings, store| {
@@ -220,7 +227,7 @@ impl Blueprint {
             scope: source.scope,
             config: source.config,
             config_schema: description.config_schema,
-            keys: source.keys,
+            grants: Grants { keys: source.keys, lookups: source.lookups },
             source: source.name,
             origin: source.origin,
             compiled,
@@ -253,8 +260,8 @@ impl Blueprint {
 
     /// A new instance with the same configuration.
     pub(crate) fn start(&self) -> Result<Instance, Failure> {
-        let keys = self.keys.clone();
-        let mut instance = Instance::new(&self.compiled.pre, &self.source, keys, self.limits)?;
+        let grants = self.grants.clone();
+        let mut instance = Instance::new(&self.compiled.pre, &self.source, grants, self.limits)?;
         let binding = configure(&mut instance, &self.config)?;
         let is_same = binding.is_ok_and(|binding| {
             let writes: Vec<_> = binding.writes.into_iter().map(output).collect();

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow::record_batch::RecordBatch;
+use audit_lookup::Set;
 
 use crate::abi::audit_host::plugin::types;
 use crate::abi::{Lowered, state};
@@ -26,11 +27,19 @@ const BYTES_SINCE_SNAPSHOT_MAX: usize = 16 << 20;
 /// And for batches that are small: each may take its whole time again.
 const PARTS_SINCE_SNAPSHOT_MAX: usize = 256;
 
+/// What a batch is judged in besides its rows. Kept with them, so that judging them again gives the same.
+#[derive(Clone)]
+pub(crate) struct Moment {
+    pub(crate) topic: Arc<str>,
+    pub(crate) clock: i64,
+    /// Tables and calendars as they were when the rows came.
+    pub(crate) lookups: Arc<Set>,
+}
+
 /// Rows of one topic with the columns that the plugin reads.
 #[derive(Clone)]
 pub(crate) struct Part {
-    pub(crate) topic: Arc<str>,
-    pub(crate) clock: i64,
+    pub(crate) moment: Moment,
     pub(crate) columns: RecordBatch,
 }
 
@@ -41,7 +50,7 @@ impl Part {
 
     pub(crate) fn slice(&self, start: usize, rows: usize) -> Self {
         let columns = self.columns.slice(start, rows);
-        Self { topic: Arc::clone(&self.topic), clock: self.clock, columns }
+        Self { moment: self.moment.clone(), columns }
     }
 }
 
@@ -264,8 +273,9 @@ fn call(
     let params: Vec<_> = lowered.iter().map(Lowered::as_param).collect();
     let rows = u32::try_from(part.rows()).map_err(|_| answered("too many rows".to_owned()))?;
     let batch = types::Batch { rows, columns: &params };
-    let context = types::Context { topic: &part.topic, clock: part.clock };
-    instance.set_batch(&part.topic, part.clock);
+    let Moment { topic, clock, lookups } = &part.moment;
+    let context = types::Context { topic, clock: *clock };
+    instance.set_batch(topic, *clock, lookups);
     let judged = instance.call("process", limit, |bindings, store| {
         bindings.audit_host_plugin_judge().call_process(store, context, batch)
     })?;
@@ -273,7 +283,7 @@ fn call(
         let (kind, text) = fault(of_guest);
         Failure::new(kind, text)
     })?;
-    answer::check(blueprint, &part.topic, part.rows(), judgement).map_err(|problem| {
+    answer::check(blueprint, topic, part.rows(), judgement).map_err(|problem| {
         answered(clipped(&format!("it answered wrongly: {problem}"), MESSAGE_BYTES_MAX))
     })
 }

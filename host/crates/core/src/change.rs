@@ -29,6 +29,10 @@ pub enum ChangeKind {
     BreakerOpened,
     /// The plugin judges again.
     BreakerClosed,
+    /// Plugins look things up in another version of a table or a calendar.
+    LookupReplaced,
+    /// A changed table or calendar was not taken; plugins go on with what it was.
+    LookupRefused,
 }
 
 impl ChangeKind {
@@ -42,12 +46,19 @@ impl ChangeKind {
             Self::ShadowEnded => "shadow-ended",
             Self::BreakerOpened => "breaker-opened",
             Self::BreakerClosed => "breaker-closed",
+            Self::LookupReplaced => "lookup-replaced",
+            Self::LookupRefused => "lookup-refused",
         }
     }
 
     /// Whether what was asked for was done.
     pub fn is_success(self) -> bool {
-        !matches!(self, Self::Refused | Self::BreakerOpened)
+        !matches!(self, Self::Refused | Self::BreakerOpened | Self::LookupRefused)
+    }
+
+    /// Whether it is about a table or a calendar, and not about a plugin.
+    pub fn is_of_lookup(self) -> bool {
+        matches!(self, Self::LookupReplaced | Self::LookupRefused)
     }
 }
 
@@ -62,7 +73,8 @@ impl fmt::Display for ChangeKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PluginChange {
     pub kind: ChangeKind,
-    /// The plugin's name; for a candidate that cannot be read, the name under which the user gave it.
+    /// The plugin's name; for a candidate that cannot be read, the name under which the user gave it. Of
+    /// a lookup its name; `before` and `after` have the digest of its file, and no version.
     pub plugin: String,
     /// The file or `builtin:NAME`.
     pub source: String,

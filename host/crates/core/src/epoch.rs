@@ -1,5 +1,6 @@
 //! What one commit covers.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::alert::Alert;
@@ -36,6 +37,9 @@ pub struct Epoch {
     pub alerts: Vec<Alert>,
     /// The chain when the epoch began.
     pub plugins: Vec<PluginId>,
+    /// The tables and calendars that plugins could look things up in when the epoch began: SHA-256 in
+    /// hex, by name.
+    pub lookups: BTreeMap<String, String>,
     /// What happened to the chain since, in order.
     pub changes: Vec<PluginChange>,
     pub states: Vec<PluginState>,

@@ -10,6 +10,7 @@
 //! that the next start empties. So rows arrive exactly once, and alerts at least once under an id that
 //! does not change.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -145,7 +146,7 @@ enum Step {
     Changed(Changes),
     /// The epoch ends behind the batch before.
     Cut {
-        plugins: Vec<PluginId>,
+        begun: Begun,
         states: Vec<PluginState>,
     },
 }
@@ -164,10 +165,10 @@ fn judge(
         let wait = epoch.as_ref().map_or(budget.interval, |open| open.time_left(&budget));
         let received = batches.recv_timeout(wait.min(CHANGES_WAIT));
         // The epoch names the chain that it began with, so it begins before anything changes.
-        let plugins = if epoch.is_none() { chain.plugins() } else { Vec::new() };
+        let begun = if epoch.is_none() { Begun::of(&*chain) } else { Begun::default() };
         let changes = chain.take_changes();
         if !changes.is_empty() {
-            epoch.get_or_insert_with(|| OpenEpoch::now(plugins.clone()));
+            epoch.get_or_insert_with(|| OpenEpoch::now(begun.clone()));
             if steps.send(Step::Changed(changes)).is_err() {
                 return Ok(());
             }
@@ -175,7 +176,7 @@ fn judge(
         let ended = match received {
             Ok(batch) => {
                 let judged = chain.judge(batch)?;
-                let open = epoch.get_or_insert_with(|| OpenEpoch::now(plugins));
+                let open = epoch.get_or_insert_with(|| OpenEpoch::now(begun));
                 open.n_records += judged.covered.n_records();
                 if steps.send(Step::Write(judged)).is_err() {
                     return Ok(());
@@ -187,7 +188,7 @@ fn judge(
         };
         let due = ended || full.swap(false, Ordering::Relaxed);
         if let Some(open) = epoch.take_if(|open| due || open.is_due(&budget)) {
-            let cut = Step::Cut { plugins: open.plugins, states: chain.snapshot()? };
+            let cut = Step::Cut { begun: open.begun, states: chain.snapshot()? };
             if steps.send(cut).is_err() {
                 return Ok(());
             }
@@ -198,15 +199,28 @@ fn judge(
     }
 }
 
+/// What the epoch began with.
+#[derive(Clone, Default)]
+struct Begun {
+    plugins: Vec<PluginId>,
+    lookups: BTreeMap<String, String>,
+}
+
+impl Begun {
+    fn of(chain: &dyn Chain) -> Self {
+        Self { plugins: chain.plugins(), lookups: chain.lookups() }
+    }
+}
+
 struct OpenEpoch {
     since: Instant,
     n_records: u64,
-    plugins: Vec<PluginId>,
+    begun: Begun,
 }
 
 impl OpenEpoch {
-    fn now(plugins: Vec<PluginId>) -> Self {
-        Self { since: Instant::now(), n_records: 0, plugins }
+    fn now(begun: Begun) -> Self {
+        Self { since: Instant::now(), n_records: 0, begun }
     }
 
     fn time_left(&self, budget: &Budget) -> Duration {
@@ -250,13 +264,14 @@ fn write(
                 changes.extend(news.changes);
                 alerts.extend(news.alerts);
             }
-            Step::Cut { plugins, states } => {
+            Step::Cut { begun: Begun { plugins, lookups }, states } => {
                 said_full = false;
                 let epoch = Epoch {
                     staged: writer.seal()?,
                     covered: std::mem::take(&mut covered),
                     alerts: std::mem::take(&mut alerts),
                     plugins,
+                    lookups,
                     changes: std::mem::take(&mut changes),
                     states,
                 };

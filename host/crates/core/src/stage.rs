@@ -1,6 +1,7 @@
 //! The stages of the flow, in its order. Each is boxed where the program wires them together, so that
 //! the pipeline is compiled once and a test can put any part in a stage's place.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,6 +56,11 @@ pub trait Chain: Send {
 
     /// The plugins as they are now, in their order.
     fn plugins(&self) -> Vec<PluginId>;
+
+    /// The tables and calendars as they are now: SHA-256 in hex, by name.
+    fn lookups(&self) -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
 }
 
 /// Rows to files that no table refers to yet.

@@ -61,7 +61,9 @@ fn apply(chain: &mut Vec<PluginId>, change: &PluginChange) {
         | ChangeKind::ShadowStarted
         | ChangeKind::ShadowEnded
         | ChangeKind::BreakerOpened
-        | ChangeKind::BreakerClosed => {}
+        | ChangeKind::BreakerClosed
+        | ChangeKind::LookupReplaced
+        | ChangeKind::LookupRefused => {}
     }
 }
 

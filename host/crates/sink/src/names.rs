@@ -108,6 +108,7 @@ pub(crate) const SUMMARY_GROUP: &str = "audit-host.group";
 pub(crate) const SUMMARY_OFFSETS: &str = "audit-host.offsets";
 pub(crate) const SUMMARY_PLUGINS: &str = "audit-host.plugins";
 pub(crate) const SUMMARY_PLUGIN_CHANGES: &str = "audit-host.plugin-changes";
+pub(crate) const SUMMARY_LOOKUPS: &str = "audit-host.lookups";
 pub(crate) const SUMMARY_VERSION: &str = "audit-host.version";
 pub(crate) const SUMMARY_DEAD_LETTERS: &str = "audit-host.dead-letters";
 pub(crate) const SUMMARY_ALERTS: &str = "audit-host.alerts";

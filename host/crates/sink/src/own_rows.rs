@@ -16,6 +16,8 @@ use crate::error::Error;
 /// What stands in the rows of plugin changes.
 pub(crate) const ACTION_TYPE: &str = "config_update";
 pub(crate) const RESOURCE_TYPE: &str = "plugin";
+/// And in those of tables and calendars that plugins look things up in.
+const RESOURCE_TYPE_LOOKUP: &str = "lookup";
 pub(crate) const USER_ID: &str = "audit-host";
 
 /// Columns that a row of the host's fills. Every other one is null, so no table may require it.
@@ -42,6 +44,10 @@ pub(crate) fn to_rows(changes: &[PluginChange]) -> Result<RecordBatch, Error> {
         let result = if change.kind.is_success() { "success" } else { "failure" };
         result.to_owned()
     };
+    let resource_type = |change: &PluginChange| {
+        let of = if change.kind.is_of_lookup() { RESOURCE_TYPE_LOOKUP } else { RESOURCE_TYPE };
+        of.to_owned()
+    };
     let times = TimestampMicrosecondArray::from_iter_values(changes.iter().map(|c| c.at));
     let details = changes.iter().map(details).collect::<Result<Vec<_>, _>>()?;
     Ok(RecordBatch::try_from_iter([
@@ -50,7 +56,7 @@ pub(crate) fn to_rows(changes: &[PluginChange]) -> Result<RecordBatch, Error> {
         (schema::EVENT_TIMESTAMP, Arc::new(times.with_timezone(schema::UTC)) as ArrayRef),
         ("user_id", always(USER_ID)),
         (schema::ACTION_TYPE, always(ACTION_TYPE)),
-        ("resource_type", always(RESOURCE_TYPE)),
+        ("resource_type", text(&resource_type)),
         ("resource_id", text(&|change| change.plugin.clone())),
         ("resource_name", text(&|change| change.source.clone())),
         ("action_result", text(&result)),

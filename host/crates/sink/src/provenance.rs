@@ -34,6 +34,10 @@ pub(crate) fn summary(settings: &TableSettings, epoch: &Epoch) -> HashMap<String
     ]
     .map(|(key, value)| (key.to_owned(), value))
     .into();
+    if !epoch.lookups.is_empty() {
+        let lookups = serde_json::json!(epoch.lookups).to_string();
+        summary.insert(names::SUMMARY_LOOKUPS.to_owned(), lookups);
+    }
     if !epoch.changes.is_empty() {
         let changes = serde_json::json!(epoch.changes).to_string();
         summary.insert(names::SUMMARY_PLUGIN_CHANGES.to_owned(), changes);

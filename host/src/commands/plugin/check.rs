@@ -21,6 +21,7 @@ pub(super) fn run(args: &CheckArgs) -> Result<()> {
         let source = PluginSource {
             config: given::config(args.given.config.as_deref())?,
             keys: given::keys(&args.given.keys)?,
+            lookups: given::lookups(&args.given.keys)?,
             ..PluginSource::new(file, bytes)
         };
         Report::of(&Engine::new()?, &source)

@@ -4,21 +4,20 @@ use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::Path;
 
-use audit_chain::{Key, Keys, Limits, PluginSource};
+use audit_chain::{Granted, Keys, Limits, PluginSource};
+use audit_lookup::{Lookups, Set};
 use serde_json::Value;
 
 use crate::builtin;
 use crate::cli::{GivenArgs, KeyArgs};
-use crate::config::Error;
-
-/// A key shorter than this could be guessed; a run takes none either.
-const KEY_BYTES_MIN: usize = 16;
+use crate::config::{Error, KeyEntry, lookups_and_keys};
 
 /// The plugin with its configuration and keys, and the limits of a run.
 pub(super) fn source(args: &GivenArgs) -> Result<PluginSource, Error> {
     Ok(PluginSource {
         config: config(args.config.as_deref())?,
         keys: keys(&args.keys)?,
+        lookups: lookups(&args.keys)?,
         ..component(&args.file)?
     })
 }
@@ -81,17 +80,19 @@ pub(super) fn keys(args: &KeyArgs) -> Result<Keys, Error> {
             return Err(value("--key", given, "must be NAME=FILE".to_owned()));
         };
         let (name, path) = (name.to_owned(), Path::new(path).to_owned());
-        let secret = match fs::read(&path) {
-            Ok(secret) => secret,
-            Err(cause) => return Err(Error::KeyFile { name, path, cause }),
-        };
-        let secret = secret.trim_ascii();
-        if secret.len() < KEY_BYTES_MIN {
-            return Err(Error::ShortKey { name, path, n_bytes: secret.len() });
-        }
-        keys.insert(name, Key::new(secret));
+        let key = KeyEntry::of_file(path).read(&name)?;
+        keys.insert(name, key);
     }
     Ok(keys)
+}
+
+/// Every table and calendar of the file with the configuration: all of them are granted.
+pub(super) fn lookups(args: &KeyArgs) -> Result<Granted, Error> {
+    let Some(path) = &args.lookups else { return Ok(Granted::default()) };
+    let (definitions, _) = lookups_and_keys(path)?;
+    let set = Set::load(&definitions)?;
+    let names = set.versions().into_keys().collect();
+    Ok(Granted { names, lookups: Lookups::new(set) })
 }
 
 fn value(key: &str, value: &str, problem: String) -> Error {
@@ -124,7 +125,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
         fs::write(&path, "0123456789abcdef\n").unwrap();
-        let given = |text: String| keys(&KeyArgs { keys: vec![text] });
+        let given = |text: String| keys(&KeyArgs { keys: vec![text], ..KeyArgs::default() });
         let granted = given(format!("k={}", path.display())).unwrap();
         assert_eq!(format!("{granted:?}"), "{\"k\": Key(..)}");
         fs::write(&path, "short\n").unwrap();

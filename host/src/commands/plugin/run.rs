@@ -44,11 +44,13 @@ fn load(args: &TryArgs) -> Result<PluginChain> {
     }
     let engine = Engine::new().map_err(audit_core::Error::from)?;
     let keys = given::keys(&args.keys)?;
+    let lookups = given::lookups(&args.keys)?;
     let mut plugins = Vec::with_capacity(args.files.len());
     for (idx, file) in args.files.iter().enumerate() {
         let source = PluginSource {
             config: given::config(args.config.get(idx).map(String::as_str))?,
             keys: keys.clone(),
+            lookups: lookups.clone(),
             ..given::component(file)?
         };
         plugins.push(Plugin::load(&engine, source).map_err(audit_core::Error::from)?);

@@ -75,6 +75,7 @@ impl Place {
             covered: Offsets::default(),
             alerts: Vec::new(),
             plugins: chain,
+            lookups: BTreeMap::new(),
             changes,
             states: Vec::new(),
         };

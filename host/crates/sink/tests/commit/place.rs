@@ -1,6 +1,6 @@
 //! A warehouse in a temporary folder, and epochs to commit there.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -88,6 +88,7 @@ impl Place {
             covered: Offsets::default(),
             alerts: Vec::new(),
             plugins: Vec::new(),
+            lookups: BTreeMap::new(),
             changes,
             states: Vec::new(),
         }
@@ -115,6 +116,7 @@ impl Place {
             covered,
             alerts: Vec::new(),
             plugins: Vec::new(),
+            lookups: BTreeMap::new(),
             changes: Vec::new(),
             states: Vec::new(),
         }

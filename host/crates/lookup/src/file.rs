@@ -1,0 +1,101 @@
+//! Files that a person names. What stands there may be a pipe, a device, or far too large, and may be
+//! written while it is read.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::error::Error;
+
+/// Bytes that are read at a time.
+const CHUNK_BYTES: usize = 64 << 10;
+
+/// What changes whenever a file does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stamp {
+    device: u64,
+    inode: u64,
+    n_bytes: u64,
+    seconds: i64,
+    nanoseconds: i64,
+}
+
+impl Stamp {
+    /// `None` for what is not there or cannot be looked at.
+    pub fn of(path: &Path) -> Option<Self> {
+        std::fs::metadata(path).ok().map(|metadata| Self::from(&metadata))
+    }
+}
+
+impl From<&Metadata> for Stamp {
+    fn from(file: &Metadata) -> Self {
+        Self {
+            device: file.dev(),
+            inode: file.ino(),
+            n_bytes: file.len(),
+            seconds: file.mtime(),
+            nanoseconds: file.mtime_nsec(),
+        }
+    }
+}
+
+/// An open file and the digest of its bytes. They are read twice, as the digest must be known of a file
+/// that is never in memory as a whole; [`Input::finish`] says whether both times they were the same.
+pub(crate) struct Input {
+    key: String,
+    path: PathBuf,
+    pub(crate) file: File,
+    stamp: Stamp,
+    pub(crate) sha256: String,
+}
+
+impl Input {
+    /// `key` is the configuration's key, and `limit` the one that bounds the file.
+    pub(crate) fn open(key: &str, path: &Path, bytes_max: u64, limit: &str) -> Result<Self, Error> {
+        let refuse =
+            |problem: String| Error::File { key: key.to_owned(), path: path.to_owned(), problem };
+        let failed = |error: io::Error| refuse(format!("it cannot be read: {error}"));
+        // Without waiting: to open a pipe would wait for a writer.
+        let open = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
+        let mut file = open.map_err(failed)?;
+        let metadata = file.metadata().map_err(failed)?;
+        if !metadata.is_file() {
+            return Err(refuse("it is not a file".to_owned()));
+        }
+        if metadata.len() > bytes_max {
+            let n_bytes = metadata.len();
+            return Err(refuse(format!("it has {n_bytes} bytes, more than {bytes_max} ({limit})")));
+        }
+        let stamp = Stamp::from(&metadata);
+        let sha256 = digest(&mut file, bytes_max).map_err(failed)?;
+        file.seek(SeekFrom::Start(0)).map_err(failed)?;
+        Ok(Self { key: key.to_owned(), path: path.to_owned(), file, stamp, sha256 })
+    }
+
+    /// To be called when everything was read.
+    pub(crate) fn finish(self) -> Result<(String, Stamp), Error> {
+        let now = self.file.metadata().ok().map(|metadata| Stamp::from(&metadata));
+        if now == Some(self.stamp) && Stamp::of(&self.path) == Some(self.stamp) {
+            return Ok((self.sha256, self.stamp));
+        }
+        let problem = "it changed while it was read: write it elsewhere and rename it".to_owned();
+        Err(Error::File { key: self.key, path: self.path, problem })
+    }
+}
+
+fn digest(file: &mut File, bytes_max: u64) -> io::Result<String> {
+    let mut hash = Sha256::new();
+    let mut chunk = vec![0; CHUNK_BYTES];
+    // A file that grows without end is no file.
+    let mut bytes = file.take(bytes_max.saturating_add(1));
+    loop {
+        let n_bytes = bytes.read(&mut chunk)?;
+        if n_bytes == 0 {
+            return Ok(hex::encode(hash.finalize()));
+        }
+        hash.update(chunk.get(..n_bytes).unwrap_or_default());
+    }
+}
