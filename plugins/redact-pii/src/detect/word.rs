@@ -24,12 +24,15 @@ pub(super) fn at(
     found: &mut Vec<Match>,
 ) -> usize {
     let end = start + text[start..].iter().take_while(|&&byte| is_part(byte)).count();
+    if kinds.has(Kind::ApiKey) {
+        // Its first part may be short: `Bearer mF_9.B5f-4.1JqM`.
+        found.extend(secret::behind_scheme(text, start));
+    }
     if end - start < CHARS_MIN {
         return end;
     }
     if kinds.has(Kind::ApiKey) {
         secret::prefixed(text, start, end, found);
-        found.extend(secret::behind_scheme(text, start));
     }
     if kinds.has(Kind::Jwt) {
         found.extend(jwt::at(text, start, end));
