@@ -72,8 +72,7 @@ fn folders(folder: &Path) -> Result<Vec<PathBuf>> {
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))?;
-    let mut paths: Vec<PathBuf> =
-        entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    let mut paths: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
     paths.sort();
     Ok(paths)
 }
@@ -127,7 +126,8 @@ mod tests {
 
     /// A folder with one case of these files, embedded into a component without any sections.
     fn embedded(name: &str, files: &[(&str, &str)]) -> Result<(usize, Vec<u8>)> {
-        let folder = std::env::temp_dir().join(format!("xtask-golden-{}-{name}", std::process::id()));
+        let folder =
+            std::env::temp_dir().join(format!("xtask-golden-{}-{name}", std::process::id()));
         let dir = folder.join("first");
         fs::create_dir_all(&dir)?;
         for (file, text) in files {
@@ -150,7 +150,11 @@ mod tests {
         let (n_cases, component) = embedded("all", &files).unwrap();
         let expected = r#"[{"alerts":[],"clock":7,"config":{"keep":2},"dead_letters":[],"events":["{\"n\": 1.10}","no \"event\""],"name":"first","rows":[]}]"#;
         assert_eq!(n_cases, 1);
-        assert!(component.ends_with(expected.as_bytes()), "{}", String::from_utf8_lossy(&component));
+        assert!(
+            component.ends_with(expected.as_bytes()),
+            "{}",
+            String::from_utf8_lossy(&component)
+        );
     }
 
     #[test]

@@ -105,8 +105,7 @@ fn inside(member: &Member, used: &str) -> Option<String> {
     }
     if member.is_guest() {
         let is_toolkit = TOOLKITS.contains(&name.as_str());
-        let allowed =
-            name != SDK && (used == SDK || (!is_toolkit && TOOLKITS.contains(&used)));
+        let allowed = name != SDK && (used == SDK || (!is_toolkit && TOOLKITS.contains(&used)));
         return (!allowed).then(|| format!("{name} depends on {used}; a guest may use only {SDK}"));
     }
     let allowed =
