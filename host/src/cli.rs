@@ -1,6 +1,7 @@
 //! The command line, and nothing else.
 
 mod author;
+mod generate;
 mod plugin;
 
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use jiff::Timestamp;
 pub(crate) use self::author::{
     BenchArgs, CheckArgs, GivenArgs, InspectArgs, KeyArgs, TestArgs, TryArgs,
 };
+pub(crate) use self::generate::{GenerateArgs, KafkaTime, OneOrAll};
 pub(crate) use self::plugin::{
     BuildArgs, HistoryArgs, Kind, Lang, ListArgs, NewArgs, PickArgs, PluginCommand, SwapArgs,
     TableArgs,
@@ -206,52 +208,4 @@ pub(crate) struct DecryptArgs {
     /// The values; without any they are read from standard input, one a line
     #[arg(value_name = "VALUE")]
     pub(crate) values: Vec<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct GenerateArgs {
-    #[command(flatten)]
-    pub(crate) log: LogArgs,
-    /// How many events
-    #[arg(long, default_value_t = 250)]
-    pub(crate) count: u64,
-    /// Events a second; as fast as possible if absent
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) rate: Option<u64>,
-    /// The same seed and settings give the same bytes
-    #[arg(long, default_value_t = 0)]
-    pub(crate) seed: u64,
-    /// How many different users
-    #[arg(long, default_value_t = 5)]
-    pub(crate) users: usize,
-    /// Time of the first event
-    #[arg(long, default_value = "2025-01-16T08:00:00Z", value_name = "RFC3339")]
-    pub(crate) start: Timestamp,
-    /// Time between two events, for example 30s, 9ms
-    #[arg(long, default_value = "30s", value_name = "TIME")]
-    pub(crate) step: String,
-    /// Attacks to mix in: failed-logins
-    #[arg(long, value_delimiter = ',', value_name = "NAME")]
-    pub(crate) attacks: Vec<audit_generate::Attack>,
-    /// Mix further personal data into the details
-    #[arg(long)]
-    pub(crate) pii: bool,
-    /// Where events go: stdout, file:PATH or kafka (with --brokers and --topic)
-    #[arg(long, default_value = "stdout", value_name = "TARGET")]
-    pub(crate) to: String,
-    /// Kafka brokers: HOST:PORT[,HOST:PORT]
-    #[arg(long, env = "AUDIT_HOST_BROKERS", value_name = "LIST")]
-    pub(crate) brokers: Option<String>,
-    /// Kafka topic; must exist unless --partitions is given
-    #[arg(long, env = "AUDIT_HOST_TOPIC")]
-    pub(crate) topic: Option<String>,
-    /// Create the topic with so many partitions if it is absent
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
-    pub(crate) partitions: Option<i32>,
-    /// Write what was attacked to this file, one JSON object a line
-    #[arg(long, value_name = "FILE")]
-    pub(crate) labels: Option<PathBuf>,
-    /// Write every sensitive value that the events hold to this file, one a line, for tests
-    #[arg(long, value_name = "FILE")]
-    pub(crate) pii_values: Option<PathBuf>,
 }

@@ -1,17 +1,20 @@
 //! Synthetic audit events.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fmt::Display;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use audit_generate::{Generator, Settings};
+use audit_generate::{
+    Attack, Disorder, EventMeta, Generator, Lookups, Population, Settings,
+};
 use audit_source::Producer;
 
-use crate::cli::GenerateArgs;
+use crate::cli::{GenerateArgs, KafkaTime, OneOrAll};
 use crate::config::{self, parse_duration};
 
 /// Events between two looks at the clock.
@@ -32,15 +35,7 @@ async fn create_topic(args: &GenerateArgs) -> Result<()> {
 }
 
 fn generate(args: &GenerateArgs) -> Result<()> {
-    let mut generator = Generator::new(Settings {
-        seed: args.seed,
-        count: args.count,
-        start: args.start,
-        step: parse_duration("--step", &args.step)?,
-        users: args.users,
-        attacks: args.attacks.clone(),
-        pii: args.pii,
-    });
+    let mut generator = Generator::new(settings(args)?);
     let mut out = Out::open(args)?;
     let sent = send_all(&mut generator, &mut out, args.rate);
     // A reader that has seen enough, as `head`, is no error.
@@ -54,7 +49,66 @@ fn generate(args: &GenerateArgs) -> Result<()> {
     if let Some(path) = &args.pii_values {
         write_lines(path, generator.pii_values().keys())?;
     }
+    if let (Some(dir), Some(lookups)) = (&args.lookups, generator.lookups()) {
+        write_lookups(dir, &lookups)?;
+    }
     Ok(())
+}
+
+/// The settings that the flags mean, if they go together.
+fn settings(args: &GenerateArgs) -> Result<Settings, config::Error> {
+    let attacks = OneOrAll::chosen(&args.attacks, &Attack::ALL);
+    let disorder = OneOrAll::chosen(&args.disorder, &Disorder::ALL);
+    let needs_office = attacks.iter().find(|attack| !attack.fits_pattern());
+    let default = if needs_office.is_some() { Population::Office } else { Population::Pattern };
+    let population = args.population.unwrap_or(default);
+    let refused = |key: &str, value: &dyn Display, problem: &str| config::Error::Value {
+        key: key.to_owned(),
+        value: value.to_string(),
+        problem: problem.to_owned(),
+    };
+    let base = match population {
+        Population::Pattern => {
+            let needs = "needs people with habits: give --population office";
+            if let Some(attack) = needs_office {
+                return Err(refused("--attacks", attack, needs));
+            }
+            if let Some(intensity) = args.intensity {
+                return Err(refused("--intensity", &intensity, needs));
+            }
+            if let Some(disorder) = disorder.first() {
+                return Err(refused("--disorder", disorder, needs));
+            }
+            if let Some(dir) = &args.lookups {
+                return Err(refused("--lookups", &dir.display(), needs));
+            }
+            Settings::new(args.count, args.start)
+        }
+        Population::Office => {
+            if let Some(step) = &args.step {
+                let problem = "means nothing in an office, where people act as they work: leave it out";
+                return Err(refused("--step", step, problem));
+            }
+            let min = Settings::OFFICE_USERS_MIN;
+            if let Some(users) = args.users.filter(|users| *users < min) {
+                return Err(refused("--users", &users, &format!("an office has {min} or more")));
+            }
+            Settings::office(args.count, args.start)
+        }
+    };
+    if args.kafka_time == KafkaTime::Generated && args.to != "kafka" {
+        return Err(refused("--kafka-time", &"generated", "is for --to kafka"));
+    }
+    Ok(Settings {
+        seed: args.seed,
+        step: args.step.as_deref().map_or(Ok(base.step), |step| parse_duration("--step", step))?,
+        users: args.users.unwrap_or(base.users),
+        attacks,
+        intensity: args.intensity.unwrap_or_default(),
+        disorder,
+        pii: args.pii,
+        ..base
+    })
 }
 
 /// Sends every event of a generator, at most `rate` a second.
@@ -62,8 +116,8 @@ pub(crate) fn send_all(generator: &mut Generator, out: &mut Out, rate: Option<u6
     let started = Instant::now();
     let mut event = Vec::with_capacity(1024);
     let mut sent = 0_u64;
-    while generator.next_event(&mut event).is_some() {
-        out.send(&event)?;
+    while let Some(meta) = generator.next_event(&mut event) {
+        out.send(&event, &meta)?;
         event.clear();
         sent += 1;
         if let Some(rate) = rate.filter(|_| sent.is_multiple_of(PACE_EVERY)) {
@@ -77,7 +131,7 @@ pub(crate) fn send_all(generator: &mut Generator, out: &mut Out, rate: Option<u6
 /// Where events go.
 pub(crate) enum Out {
     Lines(Box<dyn Write>),
-    Kafka(Box<Producer>),
+    Kafka(Box<Producer>, KafkaTime),
 }
 
 impl Out {
@@ -86,7 +140,7 @@ impl Out {
             "stdout" => Ok(Self::Lines(Box::new(BufWriter::new(io::stdout().lock())))),
             "kafka" => {
                 let (brokers, topic) = kafka_of(args)?;
-                Self::kafka(brokers, topic)
+                Ok(Self::Kafka(connect(brokers, topic)?, args.kafka_time))
             }
             other => match other.strip_prefix("file:").filter(|path| !path.is_empty()) {
                 Some(path) => {
@@ -104,18 +158,24 @@ impl Out {
     }
 
     pub(crate) fn kafka(brokers: &str, topic: &str) -> Result<Self> {
-        let producer =
-            Producer::connect(brokers, topic, &BTreeMap::new()).map_err(audit_core::Error::from)?;
-        Ok(Self::Kafka(Box::new(producer)))
+        Ok(Self::Kafka(connect(brokers, topic)?, KafkaTime::Sent))
     }
 
-    pub(crate) fn send(&mut self, event: &[u8]) -> Result<()> {
+    fn send(&mut self, event: &[u8], meta: &EventMeta) -> Result<()> {
         match self {
             Self::Lines(lines) => {
                 lines.write_all(event)?;
                 lines.write_all(b"\n").context("writing events")
             }
-            Self::Kafka(producer) => Ok(producer.send(event).map_err(audit_core::Error::from)?),
+            Self::Kafka(producer, time) => {
+                let sent = match time {
+                    KafkaTime::Sent => producer.send(event),
+                    KafkaTime::Generated => {
+                        producer.send_at(event, meta.received_time_us.div_euclid(1000))
+                    }
+                };
+                Ok(sent.map_err(audit_core::Error::from)?)
+            }
         }
     }
 
@@ -134,9 +194,14 @@ impl Out {
     fn finish(&mut self) -> Result<()> {
         match self {
             Self::Lines(lines) => lines.flush().context("writing events"),
-            Self::Kafka(producer) => Ok(producer.flush().map_err(audit_core::Error::from)?),
+            Self::Kafka(producer, _) => Ok(producer.flush().map_err(audit_core::Error::from)?),
         }
     }
+}
+
+fn connect(brokers: &str, topic: &str) -> Result<Box<Producer>> {
+    let producer = Producer::connect(brokers, topic, &BTreeMap::new());
+    Ok(Box::new(producer.map_err(audit_core::Error::from)?))
 }
 
 /// The brokers and the topic, which Kafka needs.
@@ -163,7 +228,23 @@ fn create(path: &Path) -> Result<File, config::Error> {
     })
 }
 
-fn write_lines<T: std::fmt::Display>(path: &Path, lines: impl Iterator<Item = T>) -> Result<()> {
+/// Writes the tables and the configuration that names them into a folder.
+fn write_lookups(dir: &Path, lookups: &Lookups) -> Result<()> {
+    fs::create_dir_all(dir).with_context(|| format!("making the folder {}", dir.display()))?;
+    let files = [
+        ("roles.csv", &lookups.roles),
+        ("networks.csv", &lookups.networks),
+        ("holidays.csv", &lookups.holidays),
+        ("audit-host.toml", &lookups.config),
+    ];
+    for (name, content) in files {
+        let path = dir.join(name);
+        fs::write(&path, content).with_context(|| format!("writing {}", path.display()))?;
+    }
+    Ok(())
+}
+
+fn write_lines<T: Display>(path: &Path, lines: impl Iterator<Item = T>) -> Result<()> {
     let mut file = BufWriter::new(create(path)?);
     for line in lines {
         writeln!(file, "{line}").with_context(|| format!("writing {}", path.display()))?;

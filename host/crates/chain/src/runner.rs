@@ -17,7 +17,7 @@ use crate::answer::{self, Answer, MESSAGE_BYTES_MAX, clipped};
 use crate::error::Error;
 use crate::failure::{Failure, FailureKind};
 use crate::instance::Instance;
-use crate::memory::{Memory, Part};
+use crate::memory::{Memory, Moment, Part};
 use crate::plugin::{Blueprint, fault};
 use crate::shadow::finding;
 

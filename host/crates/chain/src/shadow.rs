@@ -18,8 +18,8 @@ use serde::Serialize;
 
 use crate::bisect::Verdict;
 use crate::error::Error;
-use crate::plugin::{Blueprint, Plugin};
 use crate::memory::Moment;
+use crate::plugin::{Blueprint, Plugin};
 use crate::slot::Slot;
 
 /// Batches that wait for the candidate.

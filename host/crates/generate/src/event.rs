@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::pii::{Customers, PiiKind};
-use crate::random::Draws;
+use crate::random::Dice;
 use crate::time::Calendar;
 use crate::users::{User, users};
 
@@ -63,13 +63,36 @@ enum Details {
 }
 
 /// What is done, by its place among the actions.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Action(u8);
 
 pub(crate) const LOGIN: Action = Action(0);
+pub(crate) const LOGOUT: Action = Action(1);
+pub(crate) const READ: Action = Action(2);
+pub(crate) const WRITE: Action = Action(3);
+pub(crate) const DELETE: Action = Action(4);
+pub(crate) const EXPORT: Action = Action(5);
+pub(crate) const DOWNLOAD: Action = Action(6);
+pub(crate) const GRANT: Action = Action(7);
+pub(crate) const REVOKE: Action = Action(8);
+pub(crate) const QUERY: Action = Action(9);
+pub(crate) const REPORT: Action = Action(10);
+pub(crate) const CONFIG: Action = Action(11);
+pub(crate) const USER_CREATE: Action = Action(12);
+pub(crate) const USER_DELETE: Action = Action(13);
+
+pub(crate) const N_ACTIONS: usize = ACTIONS.len();
 
 impl Action {
-    pub(crate) fn draw(draws: &mut Draws) -> Self {
+    pub(crate) fn name(self) -> &'static str {
+        ACTIONS[self.index()].0
+    }
+
+    pub(crate) fn index(self) -> usize {
+        usize::from(self.0)
+    }
+
+    pub(crate) fn draw(draws: &mut impl Dice) -> Self {
         Self(draws.below(ACTIONS.len() as u32) as u8)
     }
 }
@@ -83,6 +106,10 @@ pub(crate) struct Act<'a> {
     pub(crate) ip: &'a str,
     pub(crate) agent: &'a str,
     pub(crate) session: [u8; 36],
+    /// The rows that an export exports; drawn if absent.
+    pub(crate) rows: Option<u32>,
+    /// The user to whom a grant grants; drawn if absent.
+    pub(crate) grantee: Option<usize>,
 }
 
 /// Writes events and remembers whose data it wrote.
@@ -107,8 +134,8 @@ impl Pen {
     }
 
     /// Appends the event. What `act` leaves open comes from `draws`.
-    pub(crate) fn write(&mut self, act: &Act, draws: &mut Draws, out: &mut Vec<u8>) {
-        let (name, resource, details) = ACTIONS[usize::from(act.action.0)];
+    pub(crate) fn write(&mut self, act: &Act, draws: &mut impl Dice, out: &mut Vec<u8>) {
+        let (name, resource, details) = ACTIONS[act.action.index()];
         out.extend_from_slice(br#"{"audit_id": ""#);
         out.extend_from_slice(&draws.uuid());
         out.extend_from_slice(br#"", "event_timestamp": ""#);
@@ -131,11 +158,11 @@ impl Pen {
         out.extend_from_slice(br#"", "session_id": ""#);
         out.extend_from_slice(&act.session);
         out.extend_from_slice(br#"", "details": "{"#);
-        self.details(details, name, draws, out);
+        self.details(details, name, act, draws, out);
         out.extend_from_slice(br#"}"}"#);
     }
 
-    fn resource(&mut self, resource: Resource, at: i64, draws: &mut Draws, out: &mut Vec<u8>) {
+    fn resource(&mut self, resource: Resource, at: i64, draws: &mut impl Dice, out: &mut Vec<u8>) {
         const ID: &[u8] = br#"", "resource_id": ""#;
         const NAME: &[u8] = br#"", "resource_name": ""#;
         out.extend_from_slice(br#"", "resource_type": ""#);
@@ -180,7 +207,14 @@ impl Pen {
     }
 
     /// The inside of the object in `details`: JSON within a JSON string, hence the escaped quotes.
-    fn details(&mut self, details: Details, name: &str, draws: &mut Draws, out: &mut Vec<u8>) {
+    fn details(
+        &mut self,
+        details: Details,
+        name: &str,
+        act: &Act,
+        draws: &mut impl Dice,
+        out: &mut Vec<u8>,
+    ) {
         match details {
             Details::Query => {
                 out.extend_from_slice(br#"\"query\": \""#);
@@ -194,12 +228,13 @@ impl Pen {
             }
             Details::Export => {
                 out.extend_from_slice(br#"\"format\": \"CSV\", \"rows_exported\": "#);
-                decimal(out, draws.between(100, 50_000));
+                decimal(out, act.rows.unwrap_or_else(|| draws.between(100, 50_000)));
                 out.extend_from_slice(br#", \"file_size_mb\": "#);
                 hundredths(out, draws.between(100, 50_000));
             }
             Details::Grant => {
-                let user = draws.below(self.users.len() as u32) as usize;
+                let n_users = self.users.len() as u32;
+                let user = act.grantee.unwrap_or_else(|| draws.below(n_users) as usize);
                 let user = &mut self.users[user];
                 user.told = true;
                 out.extend_from_slice(br#"\"permission\": \"READ\", \"granted_to\": \""#);
@@ -214,6 +249,13 @@ impl Pen {
         }
         if let Some(customers) = &mut self.customers {
             customers.remark(out);
+        }
+    }
+
+    /// Draws what is told of customers from now on from this number.
+    pub(crate) fn turn_to(&mut self, nonce: u64) {
+        if let Some(customers) = &mut self.customers {
+            customers.turn_to(nonce);
         }
     }
 

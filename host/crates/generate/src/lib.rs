@@ -24,12 +24,14 @@
 
 #![forbid(unsafe_code)]
 
-mod attack;
-mod background;
+mod choices;
 mod event;
-mod failed_logins;
+mod label;
+mod office;
+mod pattern;
 mod pii;
 mod random;
+mod rules;
 mod time;
 mod users;
 
@@ -38,14 +40,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-pub use attack::{Attack, Label, UnknownAttack};
-pub use failed_logins::{FAILURES_ALLOWED, WINDOW};
+pub use choices::{Attack, Disorder, Intensity, Population, UnknownName};
+pub use label::{Label, Outcome};
+pub use office::Lookups;
 pub use pii::PiiKind;
+pub use rules::{FAILURES_ALLOWED, WINDOW};
 
-use attack::Agenda;
-use background::Background;
 use event::Pen;
-use time::Timeline;
+use office::Office;
+use pattern::Pattern;
 
 /// What to generate. Every value is legal; see the fields for what is clamped.
 #[derive(Debug, Clone)]
@@ -54,20 +57,31 @@ pub struct Settings {
     pub seed: u64,
     /// Events in all, those of attacks included.
     pub count: u64,
-    /// The event time of the first event, cut to microseconds, and to the years 1 to 9999 as in
-    /// Python.
+    /// Where event time begins, cut to microseconds, and to the years 1 to 9999 as in Python; for an
+    /// office to the years 1996 to 9900.
     pub start: Timestamp,
-    /// Event time between two background events, cut to microseconds.
+    /// The pattern's: event time between two background events, cut to microseconds. People in an
+    /// office act as they work, so there it means nothing.
     pub step: Duration,
-    /// The first five are the pattern's own, the others are made up. At least 1.
+    /// The first five are the pattern's own, the others are made up. At least 1; an office has at
+    /// least [`Settings::OFFICE_USERS_MIN`].
     pub users: usize,
-    /// What to mix into the background. An attack named twice is mixed in once.
+    pub population: Population,
+    /// What to mix into the background. An attack named twice is mixed in once; the pattern has
+    /// bursts of failed logins whatever is named.
     pub attacks: Vec<Attack>,
+    /// An office's.
+    pub intensity: Intensity,
+    /// An office's; named twice is the same as once.
+    pub disorder: Vec<Disorder>,
     /// Whether `details` of one event in four carries customers' personal data.
     pub pii: bool,
 }
 
 impl Settings {
+    /// With fewer there would not be one of each kind of people.
+    pub const OFFICE_USERS_MIN: usize = 20;
+
     /// The pattern's own producer: five users, an event every 30 s, nothing mixed in.
     pub fn new(count: u64, start: Timestamp) -> Self {
         Self {
@@ -76,9 +90,17 @@ impl Settings {
             start,
             step: Duration::from_secs(30),
             users: 5,
+            population: Population::Pattern,
             attacks: Vec::new(),
+            intensity: Intensity::default(),
+            disorder: Vec::new(),
             pii: false,
         }
+    }
+
+    /// Fifty people in an office, nothing mixed in.
+    pub fn office(count: u64, start: Timestamp) -> Self {
+        Self { users: 50, population: Population::Office, ..Self::new(count, start) }
     }
 }
 
@@ -87,38 +109,33 @@ impl Settings {
 pub struct EventMeta {
     /// The event's place in the stream, from 0; labels name events by it.
     pub index: u64,
-    /// Event time in microseconds since 1970 in UTC. Never smaller than that of the event before.
+    /// Event time in microseconds since 1970 in UTC, as the event says it. Never smaller than that
+    /// of the event before unless [`Settings::disorder`] asked for it.
     pub event_time_us: i64,
+    /// When the event arrives, likewise. Never smaller than that of the event before.
+    pub received_time_us: i64,
 }
 
 /// The stream of events.
 pub struct Generator {
     count: u64,
     emitted: u64,
-    /// Background events so far: the place on the timeline.
-    background_emitted: u64,
-    timeline: Timeline,
-    background: Background,
-    agenda: Agenda,
-    pen: Pen,
+    people: People,
+}
+
+enum People {
+    Pattern(Box<Pattern>),
+    Office(Box<Office>),
 }
 
 impl Generator {
     pub fn new(settings: Settings) -> Self {
-        let timeline = Timeline::new(settings.start, settings.step);
-        let pen = Pen::new(settings.seed, settings.users, settings.pii);
-        let capped = settings.attacks.contains(&Attack::FailedLogins);
-        let agenda =
-            Agenda::new(settings.seed, settings.count, timeline, pen.n_users(), settings.attacks);
-        Self {
-            count: settings.count,
-            emitted: 0,
-            background_emitted: 0,
-            timeline,
-            background: Background::new(settings.seed, pen.n_users(), capped),
-            agenda,
-            pen,
-        }
+        let count = settings.count;
+        let people = match settings.population {
+            Population::Pattern => People::Pattern(Box::new(Pattern::new(&settings))),
+            Population::Office => People::Office(Box::new(Office::new(settings))),
+        };
+        Self { count, emitted: 0, people }
     }
 
     /// Appends the next event to `out` as one JSON object without a newline. `None` once `count`
@@ -127,30 +144,40 @@ impl Generator {
         if self.emitted == self.count {
             return None;
         }
-        let index = self.emitted;
-        self.agenda.plan(self.background_emitted);
-        let background_at = self.timeline.at(self.background_emitted);
-        let event_time_us = if let Some(deed) = self.agenda.deed_until(background_at, index) {
-            self.agenda.write(&deed, &mut self.pen, out);
-            deed.at
-        } else {
-            self.background.write(background_at, &mut self.pen, out);
-            self.background_emitted += 1;
-            background_at
-        };
         self.emitted += 1;
-        Some(EventMeta { index, event_time_us })
+        Some(match &mut self.people {
+            People::Pattern(pattern) => pattern.next_event(out),
+            People::Office(office) => office.next_event(out),
+        })
     }
 
-    /// The alerts that the events made so far call for, exactly one per label, in the order in
-    /// which the rules trip. A label grows while its burst goes on.
+    /// The alerts that the events made so far call for, and the near misses among them, in the order
+    /// in which the rules trip. A label grows while its attack goes on.
     pub fn labels(&self) -> &[Label] {
-        self.agenda.labels()
+        match &self.people {
+            People::Pattern(pattern) => pattern.labels(),
+            People::Office(office) => office.labels(),
+        }
     }
 
     /// Every sensitive literal in the events made so far, as it stands in them: users' e-mail
     /// addresses always, customers' data if [`Settings::pii`] asked for it.
     pub fn pii_values(&self) -> BTreeMap<String, PiiKind> {
-        self.pen.pii_values()
+        self.pen().pii_values()
+    }
+
+    /// The tables that detectors need for the events made so far. Only an office has them.
+    pub fn lookups(&self) -> Option<Lookups> {
+        match &self.people {
+            People::Pattern(_) => None,
+            People::Office(office) => Some(office.lookups()),
+        }
+    }
+
+    fn pen(&self) -> &Pen {
+        match &self.people {
+            People::Pattern(pattern) => pattern.pen(),
+            People::Office(office) => office.pen(),
+        }
     }
 }

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::random::{Draws, Stream};
+use crate::random::{Dice as _, Draws, Stream};
 use crate::users::{FIRST_NAMES, LAST_NAMES};
 
 /// One event in this many tells something about a customer.
@@ -102,6 +102,10 @@ impl Customers {
         let mut draws = Draws::new(seed, Stream::Pii);
         let customers = (0..N_CUSTOMERS).map(|_| customer(&mut draws)).collect();
         Self { draws, customers }
+    }
+
+    pub(crate) fn turn_to(&mut self, nonce: u64) {
+        self.draws = Draws::new(nonce, Stream::Pii);
     }
 
     /// Writes the text of a query that tells something, or nothing and `false`.

@@ -21,6 +21,7 @@ fn run(settings: Settings) -> (Vec<Label>, Failures) {
     let count = settings.count;
     let mut generator = Generator::new(settings);
     let mut failures = Failures::new();
+    let mut tries: BTreeMap<String, Vec<(i64, String, bool)>> = BTreeMap::new();
     let (mut out, mut n_events, mut before) = (Vec::new(), 0, i64::MIN);
     while let Some(meta) = generator.next_event(&mut out) {
         assert_eq!(meta.index, n_events);
@@ -29,6 +30,11 @@ fn run(settings: Settings) -> (Vec<Label>, Failures) {
         let event: BTreeMap<&str, std::borrow::Cow<str>> = serde_json::from_slice(&out).unwrap();
         let time = format!("{}Z", event["event_timestamp"]).parse::<jiff::Timestamp>().unwrap();
         assert_eq!(time.as_microsecond(), meta.event_time_us);
+        if event["action_type"] == "user_login" {
+            let of_address = tries.entry(event["ip_address"].to_string()).or_default();
+            let failed = event["action_result"] == "failure";
+            of_address.push((meta.event_time_us, event["user_id"].to_string(), failed));
+        }
         if event["action_type"] == "user_login" && event["action_result"] == "failure" {
             let of_address = failures.entry(event["ip_address"].to_string()).or_default();
             of_address.push((meta.index, meta.event_time_us));
@@ -36,7 +42,25 @@ fn run(settings: Settings) -> (Vec<Label>, Failures) {
         out.clear();
     }
     assert_eq!(n_events, count);
-    (generator.labels().to_vec(), failures)
+    let (labels, sprays): (Vec<_>, Vec<_>) =
+        generator.labels().iter().cloned().partition(|label| label.rule == "failed-logins");
+    check_sprays(&sprays, &tries);
+    (labels, failures)
+}
+
+/// A spray is labelled exactly where five users fail within 20 minutes, and fewer succeed.
+fn check_sprays(sprays: &[Label], tries: &BTreeMap<String, Vec<(i64, String, bool)>>) {
+    let guilty = tries.iter().filter(|(_, tries)| {
+        tries.iter().any(|(last, ..)| {
+            let window = tries.iter().filter(|(at, ..)| *at <= *last && last - at < HOUR / 3);
+            let (failing, succeeding): (BTreeSet<_>, BTreeSet<_>) =
+                window.map(|(_, user, failed)| (user, *failed)).partition(|(_, failed)| *failed);
+            failing.len() >= 5 && failing.len() > succeeding.len()
+        })
+    });
+    let guilty: BTreeSet<_> = guilty.map(|(ip, _)| ip).collect();
+    assert_eq!(guilty, sprays.iter().map(|label| &label.key).collect());
+    assert!(sprays.iter().all(|label| label.rule == "password-spray"));
 }
 
 /// The most failures that a window of an hour can hold which begins with one of them.
@@ -148,7 +172,8 @@ fn labels_of_a_stopped_stream_are_true_so_far() {
     let mut out = Vec::new();
     while let Some(meta) = generator.next_event(&mut out) {
         let so_far = label.events.iter().filter(|index| **index <= meta.index).count();
-        let told = generator.labels().first().map_or(0, |label| label.count as usize);
+        let mut bursts = generator.labels().iter().filter(|label| label.rule == "failed-logins");
+        let told = bursts.next().map_or(0, |label| label.count as usize);
         assert_eq!(told, if so_far > 5 { so_far } else { 0 });
     }
 }
@@ -157,6 +182,10 @@ fn labels_of_a_stopped_stream_are_true_so_far() {
 fn a_label_is_one_line_of_json() {
     let (labels, _) = check(settings(0, 250, Duration::from_secs(30)));
     let line = serde_json::to_string(&labels[0]).unwrap();
-    assert!(line.starts_with(r#"{"rule":"failed-logins","key":"198.51.100."#), "{line}");
+    let start = concat!(
+        r#"{"attack":"failed-logins","expect":"alert","rule":"failed-logins","#,
+        r#""key":"198.51.100."#
+    );
+    assert!(line.starts_with(start), "{line}");
     assert_eq!(serde_json::from_str::<Label>(&line).unwrap(), labels[0]);
 }

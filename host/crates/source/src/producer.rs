@@ -19,7 +19,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Sends records to one topic and counts what the broker did not take.
 pub struct Producer {
-    topic: String,
+    topic: Arc<str>,
     producer: BaseProducer<Deliveries>,
     deliveries: Arc<Tally>,
     sent: u64,
@@ -48,7 +48,7 @@ impl Producer {
         let producer = config
             .create_with_context(Deliveries(Arc::clone(&deliveries)))
             .map_err(Error::client)?;
-        Ok(Self { topic: topic.to_owned(), producer, deliveries, sent: 0 })
+        Ok(Self { topic: Arc::from(topic), producer, deliveries, sent: 0 })
     }
 
     /// Creates the topic unless it is there.
@@ -77,7 +77,17 @@ impl Producer {
 
     /// Queues a record; waits while the queue is full. The topic's partitioner chooses the partition.
     pub fn send(&mut self, payload: &[u8]) -> Result<(), Error> {
-        let mut record = BaseRecord::<(), [u8]>::to(&self.topic).payload(payload);
+        let topic = Arc::clone(&self.topic);
+        self.queue(BaseRecord::to(&topic).payload(payload))
+    }
+
+    /// [`Producer::send`] with the time of the record (`CreateTime`), in milliseconds since 1970.
+    pub fn send_at(&mut self, payload: &[u8], time_ms: i64) -> Result<(), Error> {
+        let topic = Arc::clone(&self.topic);
+        self.queue(BaseRecord::to(&topic).payload(payload).timestamp(time_ms))
+    }
+
+    fn queue(&mut self, mut record: BaseRecord<'_, (), [u8]>) -> Result<(), Error> {
         self.sent += 1;
         loop {
             match self.producer.send(record) {
@@ -86,7 +96,7 @@ impl Producer {
                     self.producer.poll(Duration::from_millis(20));
                     record = back;
                 }
-                Err((cause, _)) => return Err(Error::Send { topic: self.topic.clone(), cause }),
+                Err((cause, _)) => return Err(Error::Send { topic: self.topic.to_string(), cause }),
             }
         }
         // Serves delivery reports; cheap, and not needed for every record.
@@ -99,11 +109,11 @@ impl Producer {
     /// Waits until the broker has everything, and fails if it refused anything.
     pub fn flush(&mut self) -> Result<(), Error> {
         let flushed = self.producer.flush(FLUSH_TIMEOUT);
-        flushed.map_err(|cause| Error::Send { topic: self.topic.clone(), cause })?;
+        flushed.map_err(|cause| Error::Send { topic: self.topic.to_string(), cause })?;
         match self.deliveries.failed.load(Ordering::Relaxed) {
             0 => Ok(()),
             failed => Err(Error::Undelivered {
-                topic: self.topic.clone(),
+                topic: self.topic.to_string(),
                 failed,
                 sent: self.sent,
                 first: self.deliveries.first_error(),

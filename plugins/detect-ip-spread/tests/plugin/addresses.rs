@@ -49,7 +49,9 @@ fn an_alert_says_what_happened() {
         alert.labels.iter().map(|label| (&*label.name, &*label.value)).collect();
     let expected = [("attack", "T1078"), ("attack-also", "T1550.004"), ("distinct-addresses", "3")];
     assert_eq!(labels, expected);
-    assert!(alert.message.starts_with("one user was active from 3 addresses within 1h, more than 2"));
+    assert!(
+        alert.message.starts_with("one user was active from 3 addresses within 1h, more than 2")
+    );
     assert!(!alert.message.contains("203.") && !alert.message.contains("017"));
 }
 
@@ -98,7 +100,8 @@ fn columns_without_a_filter_are_not_asked_for() {
 }
 
 fn from(addresses: [&str; 3], config: &str) -> usize {
-    let rows: Vec<Seen> = (0..).zip(addresses).map(|(at, address)| seen("u", address, at)).collect();
+    let rows: Vec<Seen> =
+        (0..).zip(addresses).map(|(at, address)| seen("u", address, at)).collect();
     alerts(config, &rows).len()
 }
 
@@ -148,9 +151,9 @@ fn any_order_of_any_events_alerts_as_the_rule_says() {
         let found = alerts(r#"{"window": "10m"}"#, &rows);
         let starts: Vec<i64> = found.iter().map(|alert| alert.window_start - START).collect();
         let n_from = |start: i64| {
-            let inside = times.iter().filter(|(minute, _)| {
-                (start..start + window).contains(&(minute * MINUTE))
-            });
+            let inside = times
+                .iter()
+                .filter(|(minute, _)| (start..start + window).contains(&(minute * MINUTE)));
             inside.map(|(_, end)| end).collect::<std::collections::BTreeSet<_>>().len()
         };
         for (minute, _) in &times {

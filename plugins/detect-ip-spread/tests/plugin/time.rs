@@ -62,9 +62,8 @@ fn a_week_of_silence_ends_what_was_before() {
 fn a_clock_that_steps_back_loses_nothing() {
     let mut detector = detector("{}");
     assert!(judge(&mut detector, &at(&[(0, 1), (1, 2)])).is_empty());
-    let others: Vec<Seen> = (0..50)
-        .map(|index| seen(&format!("user_{index}"), "203.0.113.1", -2 * HOUR))
-        .collect();
+    let others: Vec<Seen> =
+        (0..50).map(|index| seen(&format!("user_{index}"), "203.0.113.1", -2 * HOUR)).collect();
     assert!(judge(&mut detector, &others).is_empty());
     assert_eq!(judge(&mut detector, &at(&[(2, 3)])).len(), 1);
 }

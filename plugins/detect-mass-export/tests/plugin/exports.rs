@@ -59,9 +59,10 @@ fn rows_of_an_hour_are_summed_up() {
         told(&[20_000, 90_000]),
         [medium("20000"), alert("mass-export-critical", Severity::Critical, "110000")]
     );
-    assert_eq!(told(&[u64::MAX, u64::MAX]), [
-        alert("mass-export", Severity::Critical, &u64::MAX.to_string())
-    ]);
+    assert_eq!(
+        told(&[u64::MAX, u64::MAX]),
+        [alert("mass-export", Severity::Critical, &u64::MAX.to_string())]
+    );
 }
 
 #[test]
@@ -150,7 +151,8 @@ fn details_are_anything() {
         assert_eq!(rules(&alerts("{}", &exports)), ["mass-export"], "they count all the same");
     }
     let config = r#"{"row-fields": ["rows_exported", "rows_returned"]}"#;
-    let returned = Export { details: Some(r#"{"rows_returned": 10000}"#.into()), ..export("u", 0, 0) };
+    let returned =
+        Export { details: Some(r#"{"rows_returned": 10000}"#.into()), ..export("u", 0, 0) };
     assert_eq!(alerts(config, &[returned.clone()]).len(), 1);
     assert!(alerts("{}", &[returned]).is_empty());
 }

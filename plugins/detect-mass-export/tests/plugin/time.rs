@@ -49,7 +49,10 @@ fn a_replayed_day_gives_the_same_alerts_again() {
     let first = judge(&mut detector, &day(0));
     assert_eq!(rules(&first), ["mass-export"]);
     let again = judge(&mut detector, &day(DAY));
-    assert_eq!((again[0].rule.clone(), again[0].window_start), (first[0].rule.clone(), first[0].window_start));
+    assert_eq!(
+        (again[0].rule.clone(), again[0].window_start),
+        (first[0].rule.clone(), first[0].window_start)
+    );
     assert_eq!(again.len(), 1);
 }
 

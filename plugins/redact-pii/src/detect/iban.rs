@@ -126,7 +126,10 @@ pub(crate) fn at(text: &[u8], digits: usize) -> Option<(usize, usize)> {
             if n_taken == length {
                 break;
             }
-        } else if matches!(byte, b' ' | b'-') && n_taken >= 4 && text[at - 1].is_ascii_alphanumeric() {
+        } else if matches!(byte, b' ' | b'-')
+            && n_taken >= 4
+            && text[at - 1].is_ascii_alphanumeric()
+        {
             at += 1;
         } else {
             return None;

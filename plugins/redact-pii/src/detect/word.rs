@@ -64,7 +64,8 @@ fn unwrapped(
     if look(start, end) {
         return;
     }
-    for is_split in [|byte: u8| matches!(byte, b'-' | b'_'), |byte: u8| matches!(byte, b'+' | b'/')] {
+    for is_split in [|byte: u8| matches!(byte, b'-' | b'_'), |byte: u8| matches!(byte, b'+' | b'/')]
+    {
         for (from, to) in parts(&text[..end], start, is_split) {
             look(from, to);
         }
@@ -113,6 +114,7 @@ pub(crate) fn may_matter(text: &[u8], start: usize, end: usize, kinds: Kinds) ->
     base64::may_be_text(word)
         || (has_secrets && secret::may_start(text, start, end))
         || splits.into_iter().any(|is_split| {
-            parts(&text[..end], start, is_split).any(|(from, to)| base64::may_be_text(&text[from..to]))
+            parts(&text[..end], start, is_split)
+                .any(|(from, to)| base64::may_be_text(&text[from..to]))
         })
 }

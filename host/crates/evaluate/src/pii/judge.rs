@@ -34,7 +34,8 @@ pub(super) fn redact(events: &[Event]) -> Vec<String> {
     let texts: Vec<String> = events.iter().map(Event::text).collect();
     let column = |is_details: bool| -> Vec<Option<&str>> {
         let rows = events.iter().zip(&texts);
-        rows.map(|(event, text)| (event.is_details == is_details).then_some(text.as_str())).collect()
+        rows.map(|(event, text)| (event.is_details == is_details).then_some(text.as_str()))
+            .collect()
     };
     let batch = BatchBuilder::new(events.len())
         .utf8("details", &column(true))
@@ -44,7 +45,8 @@ pub(super) fn redact(events: &[Event]) -> Vec<String> {
     let details = testing::texts(&judgement, "details");
     let others = testing::texts(&judgement, "text");
     let rows = details.into_iter().zip(others);
-    rows.map(|(detail, other)| detail.or(other).expect("a row has one of them").to_owned()).collect()
+    rows.map(|(detail, other)| detail.or(other).expect("a row has one of them").to_owned())
+        .collect()
 }
 
 /// Follows the text of an event through an answer: text between values is found again, and what stands

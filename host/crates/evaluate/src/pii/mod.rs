@@ -169,9 +169,10 @@ impl Tally {
             precision: Rate::of(counts[HIT], counts[HIT] + counts[ALARM]),
             recall: Rate::of(counts[HIT], counts[HIT] + counts[MISS]),
         });
-        let negatives = self.negatives.into_iter().map(|(name, [inserted, changed])| {
-            NegativeScore { name, inserted, changed }
-        });
+        let negatives = self
+            .negatives
+            .into_iter()
+            .map(|(name, [inserted, changed])| NegativeScore { name, inserted, changed });
         Report {
             split,
             seed,
@@ -198,7 +199,10 @@ mod tests {
     fn wilson_intervals() {
         let rate = Rate::of(95, 100);
         assert!((rate.value - 0.95).abs() < 1e-9);
-        assert!((rate.low - 0.888_25).abs() < 1e-4 && (rate.high - 0.978_46).abs() < 1e-4, "{rate:?}");
+        assert!(
+            (rate.low - 0.888_25).abs() < 1e-4 && (rate.high - 0.978_46).abs() < 1e-4,
+            "{rate:?}"
+        );
         assert!(Rate::of(0, 0).high > 0.99);
         assert!(Rate::of(10, 10).high > 0.999_999 && Rate::of(10, 10).low < 0.75);
     }
@@ -228,7 +232,11 @@ mod tests {
         };
         let check = |answer: &str, fates: [Fate; 2], alarms: &[Entity]| {
             let verdict = judge::judge(&event, answer);
-            assert_eq!((verdict.fates, verdict.alarms.as_slice()), (fates.to_vec(), alarms), "{answer}");
+            assert_eq!(
+                (verdict.fates, verdict.alarms.as_slice()),
+                (fates.to_vec(), alarms),
+                "{answer}"
+            );
         };
         let email = || Fate::Replaced(vec![Entity::Email]);
         check("a [EMAIL] b 12:30 c", [email(), Fate::Kept], &[]);

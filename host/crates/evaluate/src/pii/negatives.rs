@@ -172,7 +172,9 @@ fn named_thing(name: &str, split: Split, random: &mut Random) -> String {
         "file" if is_tuning => format!("export_{}_{}.csv", random.digits(8), random.digits(6)),
         "file" => format!("IMG-{}-WA{}.jpg", random.digits(8), random.digits(4)),
         "path" if is_tuning => format!("/var/log/app/{}.log.{}", random.digits(8), minor),
-        "path" => format!("s3://bucket-7/dt=2025-{:02}-01/part-{}.parquet", 1 + patch % 12, uuid(random)),
+        "path" => {
+            format!("s3://bucket-7/dt=2025-{:02}-01/part-{}.parquet", 1 + patch % 12, uuid(random))
+        }
         "ticket" if is_tuning => format!("INC{}", random.digits(10)),
         "ticket" => {
             let (first, second) = (random.digits(3), random.digits(3));
@@ -220,8 +222,9 @@ fn user_agent(split: Split, random: &mut Random) -> String {
 
 /// Random bytes in base64, as of signatures and images.
 fn noise(random: &mut Random) -> String {
-    let bytes: String =
-        (0..24).map(|_| char::from_u32(random.between(0x20, 0x2ff) as u32).unwrap_or('?')).collect();
+    let bytes: String = (0..24)
+        .map(|_| char::from_u32(random.between(0x20, 0x2ff) as u32).unwrap_or('?'))
+        .collect();
     let mut text = base64(&bytes);
     // Shifted by a character, it is no text any more.
     text.remove(0);

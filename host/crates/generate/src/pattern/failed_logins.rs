@@ -1,19 +1,14 @@
 //! The attack `failed-logins`: somebody tries passwords from one address. The rule it is for alerts
-//! on more than [`FAILURES_ALLOWED`] failed logins from one address within a half-open [`WINDOW`].
+//! on more than [`FAILURES_ALLOWED`] failed logins from one address within the half-open span
+//! [`WINDOW_US`].
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
-use crate::attack::{Attack, Campaign, Planner, Room};
+use super::agenda::{Campaign, Room};
 use crate::event::USER_AGENTS;
-use crate::random::Draws;
-
-/// Failed logins from one address within [`WINDOW`] that do not alert yet.
-pub const FAILURES_ALLOWED: usize = 5;
-/// Two events are in one window if their event times are less than this apart.
-pub const WINDOW: Duration = Duration::from_hours(1);
-
-pub(crate) const WINDOW_US: i64 = WINDOW.as_micros() as i64;
+use crate::label::{Expectation, Tracker, Trip};
+use crate::random::{Dice as _, Draws};
+use crate::rules::{FAILURES_ALLOWED, SPRAY_SPAN, SPRAY_USERS, WINDOW_US, names};
 
 /// Background events per burst, and per near miss.
 const SLOT: u64 = 5000;
@@ -85,30 +80,41 @@ impl Bursts {
             Some(n) => format!("198.{}.{}.{}", 18 + (n >> 16), (n >> 8) & 255, n & 255),
         })
     }
-}
 
-impl Planner for Bursts {
-    fn wake(&self) -> u64 {
+    /// The background event before which [`Bursts::plan`] wants to be called next.
+    pub(super) fn wake(&self) -> u64 {
         let slot_begin = self.next_slot.saturating_mul(SLOT);
         self.wishes.front().map_or(slot_begin, |(at, _)| *at)
     }
 
-    fn plan(&mut self, room: &Room, draws: &mut Draws) -> Option<Campaign> {
+    /// What begins now. `None` if nothing does, or if the stream is too short for it.
+    pub(super) fn plan(&mut self, room: &Room, draws: &mut Draws) -> Option<Campaign> {
         let Some((_, shape)) = self.wishes.pop_front() else {
             self.fill_slot(draws);
             return None;
         };
         let times = times(shape, room, draws)?;
         let is_burst = matches!(shape, Shape::EarlyBurst | Shape::Burst);
+        let ip = self.next_address()?;
         Some(Campaign {
-            attack: Attack::FailedLogins,
-            ip: self.next_address()?,
+            tracker: tracker(is_burst, &ip),
+            ip,
             agent: draws.pick(&USER_AGENTS),
             targets: targets(room.n_users, draws),
             times,
-            trips_at: is_burst.then_some(FAILURES_ALLOWED + 1),
         })
     }
+}
+
+/// A burst against many users is a spray as well, and so may a near miss be.
+fn tracker(is_burst: bool, ip: &str) -> Tracker {
+    let burst = Trip::Within(FAILURES_ALLOWED + 1, WINDOW_US);
+    let spray = Trip::Users(SPRAY_USERS, SPRAY_SPAN);
+    let mut expectations = vec![Expectation::alert(names::PASSWORD_SPRAY, "high", spray).about(ip)];
+    if is_burst {
+        expectations.push(Expectation::alert(names::FAILED_LOGINS, "medium", burst).about(ip));
+    }
+    Tracker::new(names::FAILED_LOGINS, expectations)
 }
 
 /// One account under attack, or a handful.

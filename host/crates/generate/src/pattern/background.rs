@@ -1,8 +1,8 @@
 //! The pattern's own traffic: uniform users, actions and addresses, a few failures.
 
 use crate::event::{Act, Action, IP_ADDRESSES, LOGIN, Pen, USER_AGENTS};
-use crate::failed_logins::{FAILURES_ALLOWED, WINDOW_US};
-use crate::random::{Draws, Stream};
+use crate::random::{Dice as _, Draws, Stream};
+use crate::rules::{FAILURES_ALLOWED, WINDOW_US};
 
 pub(crate) struct Background {
     draws: Draws,
@@ -40,7 +40,8 @@ impl Background {
             self.sessions[user] = Some(session);
         }
         let ip = IP_ADDRESSES[ip_idx];
-        pen.write(&Act { at, user, action, failed, ip, agent, session }, draws, out);
+        let act = Act { at, user, action, failed, ip, agent, session, rows: None, grantee: None };
+        pen.write(&act, draws, out);
     }
 }
 

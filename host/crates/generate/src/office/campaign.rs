@@ -1,0 +1,268 @@
+//! Attacks and near misses: what each needs to be planned, and when it begins.
+
+use crate::event::{Action, LOGIN};
+use crate::label::{Expectation, Tracker};
+use crate::random::{Dice as _, Draws};
+use crate::rules::{DAY, HOUR, MINUTE};
+use crate::{Attack, Intensity};
+
+use super::calendar::{local_day, next_workday, opening};
+use super::people::{People, Profile};
+use super::routine::Person;
+use super::{Deed, exports, hours, logins, privileges, spread, volume};
+
+/// An attacker has an account to itself from so long before its first event until so long after its
+/// last: longer than any window but those of a day, so that no rule mixes it up with the user.
+pub(crate) const ALONE: i64 = 80 * MINUTE;
+/// From the plan to the first event, at least.
+const LEAD: i64 = ALONE + MINUTE;
+/// Users tried before a plan is put off.
+const TRIES: u32 = 30;
+/// Background events after which a plan that was put off is tried again.
+const RETRY: u64 = 250;
+
+/// Events that belong together.
+pub(crate) struct Campaign {
+    pub(crate) tracker: Tracker,
+    /// Whether the rule looks at the order in which its events arrive.
+    pub(crate) keeps_order: bool,
+    /// In order of time.
+    pub(crate) steps: Vec<Step>,
+}
+
+/// One event.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Step {
+    pub(crate) deed: Deed,
+    /// Addresses that a rule takes for one have one number.
+    pub(crate) place: u32,
+    /// Whether its time is to be forged.
+    pub(crate) is_forged: bool,
+}
+
+impl Campaign {
+    pub(crate) fn new(
+        attack: Attack,
+        mut steps: Vec<Step>,
+        expectations: Vec<Expectation>,
+    ) -> Option<Self> {
+        steps.sort_by_key(|step| step.deed.at);
+        let tracker = Tracker::new(attack.name(), expectations);
+        (!steps.is_empty()).then_some(Self { tracker, keeps_order: false, steps })
+    }
+
+    pub(crate) fn keeping_order(self) -> Self {
+        Self { keeps_order: true, ..self }
+    }
+}
+
+/// What a plan may use.
+pub(crate) struct Plan<'a> {
+    pub(crate) now: i64,
+    /// Where the stream begins.
+    pub(crate) start: i64,
+    pub(crate) intensity: Intensity,
+    pub(crate) may_forge: bool,
+    pub(crate) people: &'a mut People,
+    pub(crate) persons: &'a mut [Person],
+    pub(crate) accounts: &'a mut Accounts,
+    pub(crate) draws: &'a mut Draws,
+}
+
+impl Plan<'_> {
+    /// The time of a first event.
+    pub(crate) fn soon(&mut self) -> i64 {
+        self.now + LEAD + self.draws.micros(30 * MINUTE)
+    }
+
+    /// A time from now on from which the office is open for so long.
+    pub(crate) fn in_office_hours(&mut self, span: i64) -> i64 {
+        let soon = self.soon();
+        let (opens, closes) = opening(next_workday(local_day(soon)));
+        if soon >= opens && soon + span < closes {
+            return soon;
+        }
+        let (opens, closes) =
+            if soon < opens { (opens, closes) } else { opening(next_workday(local_day(soon) + 1)) };
+        opens + self.draws.micros(closes - opens - span - 1)
+    }
+
+    /// A number above a threshold, or just that.
+    pub(crate) fn above(&mut self, threshold: u32) -> u32 {
+        let (low, high) = match self.intensity {
+            Intensity::Low => (threshold, threshold + threshold / 5),
+            Intensity::Medium => (threshold, 3 * threshold),
+            Intensity::High => (3 * threshold, 10 * threshold),
+        };
+        self.draws.between(low, high)
+    }
+
+    /// Somebody who works by day and whom nobody attacks in `from..until` and before.
+    pub(crate) fn victim(
+        &mut self,
+        from: i64,
+        until: i64,
+        fits: impl Fn(&Profile) -> bool,
+    ) -> Option<u32> {
+        let from = from - ALONE;
+        for _ in 0..TRIES {
+            let user = self.draws.below(self.people.profiles.len() as u32);
+            let profile = &self.people.profiles[user as usize];
+            let person = &mut self.persons[user as usize];
+            if profile.works_by_day() && person.is_free(self.now, from) && fits(profile) {
+                person.pause(from, until + ALONE);
+                return Some(user);
+            }
+        }
+        None
+    }
+
+    /// A login from somewhere, which the caller makes into what it wants.
+    pub(crate) fn step(&mut self, user: u32, address: u32, at: i64) -> Step {
+        let deed = Deed {
+            at,
+            user,
+            action: LOGIN,
+            failed: false,
+            address,
+            agent: self.draws.below(4) as u8,
+            rows: 0,
+            grantee: user,
+            session: self.draws.next_u64(),
+            nonce: self.draws.next_u64(),
+        };
+        Step { deed, place: address, is_forged: false }
+    }
+
+    /// What a user seems to do from the desk.
+    pub(crate) fn step_at_desk(&mut self, user: u32, action: Action, at: i64) -> Step {
+        let profile = &self.people.profiles[user as usize];
+        let (address, agent) = (profile.desk.first, profile.agent);
+        let mut step = self.step(user, address, at);
+        step.deed.action = action;
+        step.deed.agent = agent;
+        step
+    }
+
+    /// So many times from `first` on, the last after `span`; one is `first`.
+    pub(crate) fn times(&mut self, n: u32, first: i64, span: i64) -> Vec<i64> {
+        let mut times = vec![first];
+        times.extend((n > 1).then_some(first + span));
+        times.extend((2..n).map(|_| first + self.draws.micros(span)));
+        times.sort_unstable();
+        times
+    }
+}
+
+/// `user_id` of a user by number.
+pub(crate) fn user_id(user: u32) -> String {
+    format!("user_{:03}", user + 1)
+}
+
+/// Accounts that attacks on logins go for; nobody else uses them.
+pub(crate) struct Accounts {
+    first: u32,
+    /// Until when each is taken.
+    taken: Vec<i64>,
+    next: usize,
+}
+
+impl Accounts {
+    pub(crate) fn new(first: usize, n: usize) -> Self {
+        Self { first: first as u32, taken: vec![i64::MIN; n], next: 0 }
+    }
+
+    /// So many different accounts, if there are, that nobody else tries until an hour and more later.
+    pub(crate) fn take(&mut self, n: u32, from: i64, until: i64) -> Option<Vec<u32>> {
+        let len = self.taken.len();
+        let ring = (self.next..self.next + len).map(|idx| idx % len);
+        let free = ring.filter(|idx| self.taken[*idx] < from).take(n as usize);
+        let free: Vec<_> = free.collect();
+        if free.len() < n as usize {
+            return None;
+        }
+        for idx in &free {
+            self.taken[*idx] = until + ALONE;
+        }
+        self.next = free.last().map_or(self.next, |last| last + 1);
+        Some(free.into_iter().map(|idx| self.first + idx as u32).collect())
+    }
+}
+
+/// When attacks and near misses begin, counted in events of the background.
+pub(crate) struct Agenda {
+    intensity: Intensity,
+    wishes: Vec<Wish>,
+}
+
+struct Wish {
+    attack: Attack,
+    is_near_miss: bool,
+    slot: u64,
+    at: u64,
+}
+
+impl Agenda {
+    pub(crate) fn new(mut attacks: Vec<Attack>, intensity: Intensity, draws: &mut Draws) -> Self {
+        attacks.sort_unstable();
+        attacks.dedup();
+        let mut agenda = Self { intensity, wishes: Vec::new() };
+        for attack in attacks {
+            for is_near_miss in [false, true] {
+                // The first of each soon, so that a short stream has some.
+                let at = u64::from(draws.below(agenda.slot_len() as u32 / 10));
+                agenda.wishes.push(Wish { attack, is_near_miss, slot: 0, at });
+            }
+        }
+        agenda
+    }
+
+    /// Plans what is due before the background event `background_idx`.
+    pub(crate) fn due(&mut self, background_idx: u64, plan: &mut Plan) -> Vec<Campaign> {
+        let slot_len = self.slot_len();
+        let mut campaigns = Vec::new();
+        for wish in self.wishes.iter_mut().filter(|wish| wish.at <= background_idx) {
+            let planned = match wish.attack {
+                Attack::FailedLogins | Attack::PasswordSpray | Attack::LoginAfterAttack => {
+                    logins::plan(wish.attack, wish.is_near_miss, plan)
+                }
+                Attack::OffHours => hours::plan(wish.is_near_miss, plan),
+                Attack::IpSpread => spread::plan(wish.is_near_miss, plan),
+                Attack::PrivilegeChange => privileges::plan(wish.is_near_miss, plan),
+                Attack::UnusualVolume => volume::plan(wish.is_near_miss, plan),
+                Attack::MassExport => exports::plan(wish.is_near_miss, plan),
+            };
+            let slot_ends = (wish.slot + 1) * slot_len;
+            if planned.is_none() && wish.at + RETRY < slot_ends {
+                wish.at += RETRY;
+            } else {
+                wish.slot += 1;
+                wish.at = slot_ends + u64::from(plan.draws.below(slot_len as u32));
+            }
+            campaigns.extend(planned);
+        }
+        campaigns
+    }
+
+    /// The background event before which [`Agenda::due`] has something to do.
+    pub(crate) fn wake(&self) -> u64 {
+        self.wishes.iter().map(|wish| wish.at).min().unwrap_or(u64::MAX)
+    }
+
+    fn slot_len(&self) -> u64 {
+        match self.intensity {
+            Intensity::Low => 20_000,
+            Intensity::Medium => 10_000,
+            Intensity::High => 5_000,
+        }
+    }
+}
+
+/// History that the rule for unusual volume needs, and some more.
+pub(crate) const HISTORY: i64 = 21 * DAY;
+
+/// The first full hour of the clock in a span of time, if it has one.
+pub(crate) fn full_hour(from: i64, until: i64) -> Option<i64> {
+    let begins = from.div_euclid(HOUR) * HOUR + if from.rem_euclid(HOUR) == 0 { 0 } else { HOUR };
+    (begins + HOUR <= until).then_some(begins)
+}
