@@ -38,11 +38,11 @@ impl Reloader {
             self.refuse_lookup(refused);
         }
         let Some(set) = reloaded.set else { return };
-        let taken = reloaded.changed;
-        let changes = taken.iter().map(|changed| replaced(changed, cause)).collect();
-        if let Some(Ok(done)) = self.control.take_lookups(set, changes) {
+        let changed = reloaded.changed;
+        let records = changed.iter().map(|one| replaced(one, cause)).collect();
+        if let Some(Ok(done)) = self.control.take_lookups(set, records) {
             let pause_us = done.pause.as_micros() as u64;
-            for Changed { name, file, after, .. } in taken {
+            for Changed { name, file, after, .. } in changed {
                 let source = file.display().to_string();
                 let sha256 = after;
                 tracing::info!(lookup = name, source, sha256, pause_us, "took a lookup");

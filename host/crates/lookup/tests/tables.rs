@@ -47,7 +47,7 @@ fn table(definition: &TableDefinition, csv: &str) -> Table {
 }
 
 fn refused(definition: &TableDefinition, csv: &str) -> String {
-    Table::from_csv("lookups.t", definition, csv).err().expect(csv).to_string()
+    Table::from_csv("lookups.t", definition, csv).expect_err(csv).to_string()
 }
 
 /// The value of a column for one key.
