@@ -19,6 +19,7 @@ mod bench;
 mod build;
 mod context;
 mod demo;
+mod eval;
 mod parts;
 mod plugins;
 mod run;
@@ -50,6 +51,12 @@ const COMMANDS: &[Entry] = &[
         "NAME [--rows N] [--runs N] [--json FILE]",
         "measures: pipeline, freshness, decode, parquet, plugin",
         bench::main,
+    ),
+    (
+        "eval",
+        "[detection|pii] [--tuning]",
+        "scores the plugins on labelled data, detectors beside the pattern's SQL",
+        eval::main,
     ),
     ("build", "", "builds the plugins and the program that embeds them", build::main),
     (

@@ -161,19 +161,22 @@ impl Out {
     }
 
     fn send(&mut self, event: &[u8], meta: &EventMeta) -> Result<()> {
+        if let Self::Kafka(producer, KafkaTime::Generated) = self {
+            let sent = producer.send_at(event, meta.received_time_us.div_euclid(1000));
+            return Ok(sent.map_err(audit_core::Error::from)?);
+        }
+        self.send_raw(event)
+    }
+
+    /// Sends any bytes, with the time of their sending.
+    pub(crate) fn send_raw(&mut self, bytes: &[u8]) -> Result<()> {
         match self {
             Self::Lines(lines) => {
-                lines.write_all(event)?;
+                lines.write_all(bytes)?;
                 lines.write_all(b"\n").context("writing events")
             }
-            Self::Kafka(producer, time) => {
-                let sent = match time {
-                    KafkaTime::Sent => producer.send(event),
-                    KafkaTime::Generated => {
-                        producer.send_at(event, meta.received_time_us.div_euclid(1000))
-                    }
-                };
-                Ok(sent.map_err(audit_core::Error::from)?)
+            Self::Kafka(producer, _) => {
+                Ok(producer.send(bytes).map_err(audit_core::Error::from)?)
             }
         }
     }
@@ -255,4 +258,49 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use audit_generate::Intensity;
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn settings_of(flags: &str) -> Result<Settings, String> {
+        let args = ["audit-host", "generate"].into_iter().chain(flags.split_whitespace());
+        let Some(Command::Generate(args)) = Cli::parse_from(args).command else {
+            panic!("another command");
+        };
+        settings(&args).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_attack_that_needs_an_office_gets_one() {
+        let population = |flags| settings_of(flags).unwrap().population;
+        assert_eq!(population(""), Population::Pattern);
+        assert_eq!(population("--attacks failed-logins --step 9ms"), Population::Pattern);
+        assert_eq!(population("--attacks failed-logins,off-hours"), Population::Office);
+        assert_eq!(population("--population office"), Population::Office);
+        let all = settings_of("--attacks all --intensity high --disorder all").unwrap();
+        assert_eq!((all.attacks.len(), all.disorder.len(), all.users), (8, 5, 50));
+        assert_eq!(all.intensity, Intensity::High);
+    }
+
+    #[test]
+    fn flags_that_do_not_go_together_say_what_would() {
+        let refused = |flags: &str, words: &[&str]| {
+            let error = settings_of(flags).unwrap_err();
+            assert!(words.iter().all(|word| error.contains(word)), "{flags}: {error}");
+        };
+        let office = "--population office";
+        refused("--population pattern --attacks ip-spread", &["--attacks", "ip-spread", office]);
+        refused("--intensity low", &["--intensity", office]);
+        refused("--disorder late", &["--disorder", office]);
+        refused("--lookups tables", &["--lookups", office]);
+        refused("--attacks all --step 1s", &["--step", "leave it out"]);
+        refused("--attacks all --users 5", &["--users", "20"]);
+        refused("--kafka-time generated", &["--kafka-time", "--to kafka"]);
+    }
 }

@@ -32,6 +32,12 @@ pub(crate) fn fetch(ctx: &Context) -> Result<Parts> {
     Ok(Parts { kafka: kafka_node::fetch(ctx)?, python: readers::fetch(ctx)? })
 }
 
+/// The Python of [`Parts`] alone.
+pub(crate) fn python(ctx: &Context) -> Result<PathBuf> {
+    let _lock = ctx.lock_parts()?;
+    readers::fetch(ctx)
+}
+
 /// `cargo xtask real-parts [up|down kafka]`
 pub(crate) fn main(ctx: &Context, args: &[String]) -> Result<()> {
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {

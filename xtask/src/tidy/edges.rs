@@ -42,7 +42,7 @@ const SDK: &str = "audit-plugin-sdk";
 /// What the built-in plugins share. With the SDK the only crates of ours that a plugin may use.
 const TOOLKITS: &[&str] = &["audit-detect", "audit-hours"];
 /// They drive everything from outside, so they may use any crate, and no crate may use them.
-const DRIVERS: &[&str] = &["audit-tests", "xtask"];
+const DRIVERS: &[&str] = &["audit-evaluate", "audit-tests", "xtask"];
 /// Outside crates (a final `*` stands for any ending) and the crates that may use each.
 const HOMES: &[(&str, &[&str])] = &[
     ("rdkafka*", &["audit-source"]),

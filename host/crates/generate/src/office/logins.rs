@@ -58,7 +58,7 @@ fn alerts() -> Vec<Expectation> {
 }
 
 fn spray_alert() -> Expectation {
-    Expectation::alert(names::PASSWORD_SPRAY, "high", Trip::Users(SPRAY_USERS, SPRAY_SPAN))
+    Expectation::alert(names::PASSWORD_SPRAY, "medium", Trip::Users(SPRAY_USERS, SPRAY_SPAN))
 }
 
 fn all_alerts() -> Vec<Expectation> {
@@ -182,7 +182,7 @@ fn near_spray(plan: &mut Plan, address: u32, first: i64) -> Option<(Vec<Step>, V
             ("as many users succeed as fail", steps)
         }
     };
-    let silence = Expectation::silence(names::PASSWORD_SPRAY, "high", why);
+    let silence = Expectation::silence(names::PASSWORD_SPRAY, "medium", why);
     let no_burst = Expectation::silence(names::FAILED_LOGINS, "medium", why);
     Some((steps, vec![silence, no_burst.of(is_failure)]))
 }

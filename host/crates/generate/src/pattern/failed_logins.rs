@@ -110,7 +110,8 @@ impl Bursts {
 fn tracker(is_burst: bool, ip: &str) -> Tracker {
     let burst = Trip::Within(FAILURES_ALLOWED + 1, WINDOW_US);
     let spray = Trip::Users(SPRAY_USERS, SPRAY_SPAN);
-    let mut expectations = vec![Expectation::alert(names::PASSWORD_SPRAY, "high", spray).about(ip)];
+    let mut expectations =
+        vec![Expectation::alert(names::PASSWORD_SPRAY, "medium", spray).about(ip)];
     if is_burst {
         expectations.push(Expectation::alert(names::FAILED_LOGINS, "medium", burst).about(ip));
     }

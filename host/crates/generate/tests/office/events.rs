@@ -63,16 +63,18 @@ impl Stream {
     }
 
     /// Events of a kind, by key, in order of time.
-    pub(crate) fn by<'a>(
-        &'a self,
+    pub(crate) fn by(
+        &self,
         key: impl Fn(&Event) -> String,
         counts: impl Fn(&Event) -> bool,
-    ) -> BTreeMap<String, Vec<&'a Event>> {
+    ) -> BTreeMap<String, Vec<&Event>> {
         let mut groups: BTreeMap<String, Vec<&Event>> = BTreeMap::new();
         for event in self.events.iter().filter(|event| counts(event)) {
             groups.entry(key(event)).or_default().push(event);
         }
-        groups.values_mut().for_each(|group| group.sort_by_key(|event| event.judged));
+        for group in groups.values_mut() {
+            group.sort_by_key(|event| event.judged);
+        }
         groups
     }
 

@@ -1,0 +1,189 @@
+//! Findings against labels.
+
+use std::collections::BTreeMap;
+
+use audit_generate::{Label, Outcome};
+
+use super::Finding;
+
+/// What a rule came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Score {
+    pub n_attacks: usize,
+    /// Attacks with a finding.
+    pub n_found: usize,
+    pub n_findings: usize,
+    /// Findings that are about an attack.
+    pub n_right: usize,
+    pub n_near_misses: usize,
+    /// Near misses with a finding.
+    pub n_fallen_for: usize,
+    /// From an attack's first event to the first finding, in microseconds.
+    pub delays: Vec<i64>,
+}
+
+impl Score {
+    /// Findings that are right. `None` if there are none.
+    pub fn precision(&self) -> Option<f64> {
+        ratio(self.n_right, self.n_findings)
+    }
+
+    /// Attacks that were found.
+    pub fn recall(&self) -> Option<f64> {
+        ratio(self.n_found, self.n_attacks)
+    }
+
+    pub fn findings_per_attack(&self) -> Option<f64> {
+        ratio(self.n_right, self.n_found)
+    }
+
+    /// So many hundredths of the attacks were found sooner than this, by nearest rank.
+    pub fn delay(&self, percent: usize) -> Option<i64> {
+        let mut delays = self.delays.clone();
+        delays.sort_unstable();
+        let rank = (delays.len() * percent).div_ceil(100);
+        delays.get(rank.checked_sub(1)?).copied()
+    }
+}
+
+fn ratio(part: usize, whole: usize) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+/// The score of each rule.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Scores {
+    pub of: BTreeMap<String, Score>,
+    /// Findings that count as wrong.
+    pub wrong: Vec<Finding>,
+    /// Attacks that nobody found.
+    pub missed: Vec<Label>,
+}
+
+impl Scores {
+    /// Takes what was found in one more stream.
+    pub fn add(&mut self, labels: &[Label], findings: &[Finding]) {
+        for label in labels {
+            let score = self.of.entry(label.rule.to_string()).or_default();
+            let about_it = findings.iter().filter(|finding| is_about(finding, label));
+            let first = about_it.map(|finding| finding.found).min();
+            if label.expect == Outcome::Silence {
+                score.n_near_misses += 1;
+                score.n_fallen_for += usize::from(first.is_some());
+                continue;
+            }
+            score.n_attacks += 1;
+            score.n_found += usize::from(first.is_some());
+            match first {
+                Some(found) => score.delays.push((found - label.first_event).max(0)),
+                None => self.missed.push(label.clone()),
+            }
+        }
+        for finding in findings {
+            let score = self.of.entry(finding.rule.clone()).or_default();
+            let attacks = labels.iter().filter(|label| label.expect == Outcome::Alert);
+            let is_right = attacks.into_iter().any(|label| is_about(finding, label));
+            score.n_findings += 1;
+            score.n_right += usize::from(is_right);
+            if !is_right {
+                self.wrong.push(finding.clone());
+            }
+        }
+    }
+
+    /// Takes the scores of other streams.
+    pub fn merge(&mut self, other: &Self) {
+        for (rule, score) in &other.of {
+            let own = self.of.entry(rule.clone()).or_default();
+            own.n_attacks += score.n_attacks;
+            own.n_found += score.n_found;
+            own.n_findings += score.n_findings;
+            own.n_right += score.n_right;
+            own.n_near_misses += score.n_near_misses;
+            own.n_fallen_for += score.n_fallen_for;
+            own.delays.extend(&score.delays);
+        }
+        self.wrong.extend(other.wrong.iter().cloned());
+        self.missed.extend(other.missed.iter().cloned());
+    }
+}
+
+/// The same rule and key, and spans of time that meet. A report about users alone is about whatever the
+/// user does.
+fn is_about(finding: &Finding, label: &Label) -> bool {
+    let key = label.key.as_str();
+    let user = key.split_once('/').map_or(key, |(user, _)| user);
+    finding.rule == label.rule
+        && (finding.key == key || finding.key == user)
+        && finding.from <= label.last_event
+        && label.first_event <= finding.until
+}
+
+#[cfg(test)]
+mod tests {
+    use audit_generate::{Attack, Generator, Settings};
+
+    use super::*;
+
+    fn labels() -> Vec<Label> {
+        let start = "2025-01-16T08:00:00Z".parse().unwrap();
+        let attacks = vec![Attack::FailedLogins];
+        let mut generator = Generator::new(Settings { attacks, ..Settings::office(20_000, start) });
+        let mut out = Vec::new();
+        while generator.next_event(&mut out).is_some() {
+            out.clear();
+        }
+        generator.labels().to_vec()
+    }
+
+    fn finding(label: &Label) -> Finding {
+        Finding {
+            rule: label.rule.to_string(),
+            key: label.key.clone(),
+            from: label.first_event,
+            until: label.last_event,
+            found: label.first_event + 5,
+        }
+    }
+
+    #[test]
+    fn right_wrong_missed_and_fallen_for_are_told_apart() {
+        let labels = labels();
+        let of = |outcome| {
+            let of_rule = labels.iter().filter(|label| label.rule == "failed-logins");
+            of_rule.filter(move |label| label.expect == outcome).collect::<Vec<_>>()
+        };
+        let (attacks, near_misses) = (of(Outcome::Alert), of(Outcome::Silence));
+        assert!(attacks.len() > 1 && near_misses.len() > 1);
+        let elsewhere = Finding { key: "192.0.2.1".to_owned(), ..finding(attacks[0]) };
+        let later = Finding { from: i64::MAX, until: i64::MAX, ..finding(attacks[0]) };
+        let findings = [
+            finding(attacks[0]),
+            finding(attacks[0]),
+            finding(near_misses[0]),
+            elsewhere.clone(),
+            later.clone(),
+        ];
+        let mut scores = Scores::default();
+        scores.add(&labels, &findings);
+        let score = &scores.of["failed-logins"];
+        assert_eq!((score.n_attacks, score.n_found), (attacks.len(), 1));
+        assert_eq!((score.n_findings, score.n_right), (5, 2));
+        assert_eq!((score.n_near_misses, score.n_fallen_for), (near_misses.len(), 1));
+        assert_eq!((score.precision(), score.findings_per_attack()), (Some(0.4), Some(2.0)));
+        assert_eq!(score.delays, [5]);
+        assert_eq!(scores.wrong, [finding(near_misses[0]), elsewhere, later]);
+        let missed = scores.missed.iter().filter(|label| label.rule == "failed-logins");
+        assert_eq!(missed.count(), attacks.len() - 1);
+    }
+
+    #[test]
+    fn delays_are_taken_by_nearest_rank() {
+        let score = Score { delays: (1..=20).rev().collect(), ..Score::default() };
+        assert_eq!(
+            (score.delay(50), score.delay(95), score.delay(100)),
+            (Some(10), Some(19), Some(20))
+        );
+        assert_eq!(Score::default().delay(50), None);
+    }
+}
