@@ -135,7 +135,9 @@ pub(crate) fn at(text: &[u8], digits: usize) -> Option<(usize, usize)> {
             return None;
         }
     }
-    check_part.into_iter().for_each(|byte| remainder.add(byte));
+    for byte in check_part {
+        remainder.add(byte);
+    }
     let has_digits = check_part[2..].iter().all(u8::is_ascii_digit);
     (has_digits && remainder.0 == 1 && !is_alphanumeric(text.get(at).copied()))
         .then_some((start, at))
