@@ -10,7 +10,8 @@ use crate::common::{
 
 #[test]
 fn the_number_of_alerts() {
-    let cases: &[(&str, &[(i64, u8)], usize)] = &[
+    type Minutes = &'static [(i64, u8)];
+    let cases: &[(&str, Minutes, usize)] = &[
         ("two are allowed", &[(0, 1), (1, 2), (2, 1), (3, 2)], 0),
         ("three are not", &[(0, 1), (1, 2), (2, 3)], 1),
         ("the window is half open", &[(0, 1), (30, 2), (60, 3)], 0),

@@ -153,7 +153,7 @@ fn details_are_anything() {
     let config = r#"{"row-fields": ["rows_exported", "rows_returned"]}"#;
     let returned =
         Export { details: Some(r#"{"rows_returned": 10000}"#.into()), ..export("u", 0, 0) };
-    assert_eq!(alerts(config, &[returned.clone()]).len(), 1);
+    assert_eq!(alerts(config, std::slice::from_ref(&returned)).len(), 1);
     assert!(alerts("{}", &[returned]).is_empty());
 }
 
