@@ -30,7 +30,10 @@ pub(crate) fn unusual(key: &[u8], finding: Finding, settings: &Settings) -> Aler
     let rule = if finding.is_rise { "unusual-volume-escalated" } else { "unusual-volume" };
     let (basis, compared) = if let Some(median) = finding.median {
         let days = settings.history_days;
-        ("history", format!("usual are about {median:.0}, by the same hours of the last {days} days"))
+        (
+            "history",
+            format!("usual are about {median:.0}, by the same hours of the last {days} days"),
+        )
     } else {
         let needed = settings.history_min;
         ("short-history", format!("with less than {needed} of history to compare"))

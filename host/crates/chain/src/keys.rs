@@ -263,7 +263,8 @@ mod tests {
 
     fn texts(texts: &Texts) -> Vec<&str> {
         let text = std::str::from_utf8(&texts.values).unwrap();
-        texts.offsets.windows(2).map(|ends| &text[ends[0] as usize..ends[1] as usize]).collect()
+        let value = |ends: &[i32]| text.get(ends[0] as usize..ends[1] as usize).unwrap();
+        texts.offsets.windows(2).map(value).collect()
     }
 
     /// The same values are in the tests of the SDK, and were computed by another implementation (Python's
