@@ -51,10 +51,15 @@ fn detect<D: Detector>(config: &str, stream: &Stream, found: &mut Vec<Finding>) 
     Ok(())
 }
 
+/// How urgent an unusual hour is depends on the history, which labels know nothing of: there an escalation
+/// counts as one more alert on the same attack.
+const WITHOUT_ESCALATIONS: &str = "unusual-volume";
+
 fn finding(alert: &Alert) -> Finding {
     let key: Vec<_> = alert.key.iter().map(|field| field.value.as_str()).collect();
+    let rule = alert.rule.strip_suffix("-escalated").filter(|rule| *rule == WITHOUT_ESCALATIONS);
     Finding {
-        rule: alert.rule.clone(),
+        rule: rule.unwrap_or(&alert.rule).to_owned(),
         key: key.join("/"),
         from: alert.first_event,
         until: alert.last_event,
