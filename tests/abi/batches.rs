@@ -95,7 +95,7 @@ fn every_other(row: usize, field: &str) -> Value {
 }
 
 /// An event as the pattern has them.
-fn ordinary(row: usize, field: &str) -> String {
+pub(crate) fn ordinary(row: usize, field: &str) -> String {
     match field {
         "user_email" => format!("user{row}@company.com"),
         "action_type" => ["user_login", "data_read", "user_logout"][row % 3].to_owned(),
@@ -107,11 +107,6 @@ fn ordinary(row: usize, field: &str) -> String {
 }
 
 /// Ordinary events of one partition from that offset on.
-pub(crate) fn ordinary_value(row: usize, field: &str) -> String {
-    ordinary(row, field)
-}
-
-/// Ordinary events from that offset on.
 pub(crate) fn ordinary_from(first: i64, n_rows: usize) -> Result<Batch> {
     batch_of(0, first, n_rows, |row, field| Some(ordinary(row, field)))
 }

@@ -3,14 +3,17 @@
 
 pub(crate) mod batches;
 
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use arrow::array::RecordBatch;
-use audit_chain::{Engine, Plugin, PluginChain, PluginSource};
+use audit_chain::{Engine, Granted, Plugin, PluginChain, PluginSource};
 use audit_core::stage::Chain;
 use audit_core::{Judged, PluginState, schema};
+use audit_lookup::{KeyKind, Lookups, Set, Table, TableDefinition};
 use audit_tests::env;
 
 use batches::Named;
@@ -25,12 +28,41 @@ fn components() -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-fn load(engine: &Engine, path: &PathBuf, config: &str) -> Result<PluginChain> {
+/// The least that a component works with: nothing, or a table of roles.
+fn least(path: &Path) -> &'static str {
+    match path.file_stem().and_then(OsStr::to_str) {
+        Some("detect_privilege_change") => r#"{"roles": "roles"}"#,
+        _ => "{}",
+    }
+}
+
+fn load_least(engine: &Engine, path: &Path) -> Result<PluginChain> {
+    load(engine, path, least(path))
+}
+
+fn load(engine: &Engine, path: &Path, config: &str) -> Result<PluginChain> {
+    let lookups = roles()?;
     let source = PluginSource {
         config: config.to_owned(),
+        lookups: Granted { names: ["roles".to_owned()].into(), lookups: lookups.clone() },
         ..PluginSource::new(path.display().to_string(), fs::read(path)?)
     };
-    Ok(PluginChain::new(vec![Plugin::load(engine, source)?])?)
+    Ok(PluginChain::new(vec![Plugin::load(engine, source)?])?.looking_up(lookups))
+}
+
+fn roles() -> Result<Lookups> {
+    let definition = TableDefinition {
+        file: PathBuf::from("roles.csv"),
+        kind: KeyKind::Exact,
+        key: "user_id".to_owned(),
+        valid_from: None,
+        valid_to: None,
+        file_bytes_max: None,
+        rows_max: None,
+    };
+    let table = Table::from_csv("lookups.roles", &definition, "user_id,role\nuser_002,admin\n")?;
+    let tables = BTreeMap::from([("roles".to_owned(), table)]);
+    Ok(Lookups::new(Set::of(tables, BTreeMap::new())))
 }
 
 fn judge(chain: &mut PluginChain, batch: &Named) -> Result<Judged> {
@@ -48,10 +80,10 @@ fn states_of(states: &[PluginState]) -> Vec<(u32, &[u8])> {
 }
 
 #[test]
-fn every_component_describes_itself_and_takes_an_empty_configuration() -> Result<()> {
+fn every_component_describes_itself_and_takes_the_least_configuration() -> Result<()> {
     let engine = Engine::new()?;
     for path in components()? {
-        let chain = load(&engine, &path, "{}")?;
+        let chain = load_least(&engine, &path)?;
         let id = &chain.plugins()[0];
         let file = path.file_stem().and_then(|stem| stem.to_str()).context("a file name")?;
         assert_eq!(id.name, file, "the file has the plugin's name");
@@ -80,7 +112,7 @@ fn every_component_refuses_a_key_that_it_does_not_know() -> Result<()> {
 fn every_component_judges_every_batch_and_loses_no_row() -> Result<()> {
     let engine = Engine::new()?;
     for path in components()? {
-        let mut chain = load(&engine, &path, "{}")?;
+        let mut chain = load_least(&engine, &path)?;
         for batch in batches::all() {
             let given = (batch.make)()?.columns;
             let judged = judge(&mut chain, &batch)?;
@@ -114,7 +146,7 @@ fn check_rows(given: &RecordBatch, judged: &Judged, batch: &Named) -> Result<()>
 fn every_component_says_the_same_of_the_same_events() -> Result<()> {
     let engine = Engine::new()?;
     for path in components()? {
-        let (mut one, mut other) = (load(&engine, &path, "{}")?, load(&engine, &path, "{}")?);
+        let (mut one, mut other) = (load_least(&engine, &path)?, load_least(&engine, &path)?);
         for batch in batches::all() {
             assert_eq!(
                 shown(&judge(&mut one, &batch)?),
@@ -134,7 +166,7 @@ fn a_restored_detector_goes_on_as_if_it_had_never_stopped() -> Result<()> {
     let engine = Engine::new()?;
     let mut n_detectors = 0;
     for path in components()? {
-        let mut steady = load(&engine, &path, "{}")?;
+        let mut steady = load_least(&engine, &path)?;
         if !steady.has_detectors() {
             ensure!(steady.snapshot()?.is_empty(), "{}: a transform with state", path.display());
             continue;
@@ -142,7 +174,7 @@ fn a_restored_detector_goes_on_as_if_it_had_never_stopped() -> Result<()> {
         n_detectors += 1;
         for batch in batches::all() {
             let states = steady.snapshot()?;
-            let mut restored = load(&engine, &path, "{}")?;
+            let mut restored = load_least(&engine, &path)?;
             restored.restore(&states)?;
             assert_eq!(states_of(&restored.snapshot()?), states_of(&states), "{}", batch.name);
             let expected = shown(&judge(&mut steady, &batch)?);
@@ -158,17 +190,17 @@ fn a_restored_detector_goes_on_as_if_it_had_never_stopped() -> Result<()> {
 fn a_damaged_state_is_refused_and_harms_nothing() -> Result<()> {
     let engine = Engine::new()?;
     for path in components()? {
-        let mut chain = load(&engine, &path, "{}")?;
+        let mut chain = load_least(&engine, &path)?;
         judge(&mut chain, &batches::attack())?;
         for mut state in chain.snapshot()? {
             let whole = state.bytes.clone();
             ensure!(!whole.is_empty(), "{}: nothing remembered of an attack", path.display());
             state.bytes.truncate(whole.len() / 2);
-            let cut = load(&engine, &path, "{}")?.restore(std::slice::from_ref(&state));
+            let cut = load_least(&engine, &path)?.restore(std::slice::from_ref(&state));
             ensure!(cut.is_err(), "{} took half a state", path.display());
             state.bytes = whole;
             state.state_version += 1000;
-            let newer = load(&engine, &path, "{}")?.restore(&[state]);
+            let newer = load_least(&engine, &path)?.restore(&[state]);
             ensure!(newer.is_err(), "{} took the state of another version", path.display());
         }
     }
@@ -178,10 +210,11 @@ fn a_damaged_state_is_refused_and_harms_nothing() -> Result<()> {
 #[test]
 fn the_detector_finds_the_attack_of_its_batch() -> Result<()> {
     let engine = Engine::new()?;
-    let mut chain = load(&engine, &env::plugin("detect_failed_logins")?.into(), "{}")?;
+    let mut chain = load_least(&engine, Path::new(&env::plugin("detect_failed_logins")?))?;
     let judged = judge(&mut chain, &batches::attack())?;
-    assert_eq!(judged.alerts.len(), 1);
-    let alert = &judged.alerts[0];
+    let mut of_rule = judged.alerts.iter().filter(|alert| alert.rule == "failed-logins");
+    let alert = of_rule.next().context("no alert")?;
+    ensure!(of_rule.next().is_none(), "{:?}", judged.alerts);
     assert_eq!(alert.key["ip_address"], batches::ATTACKER);
     ensure!(!alert.events.is_empty(), "an alert names its events");
     for event in &alert.events {

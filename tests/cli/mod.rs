@@ -61,7 +61,7 @@ fn arguments_that_mean_nothing_are_refused() -> Result<()> {
         (&["--table", "no_namespace"], &["--table", "no_namespace", "NAMESPACE"]),
         (&["--table", "demo.../etc"], &["--table", "demo.../etc"]),
         (&["--catalog", "mysql://h/db"], &["mysql://h/db", "sqlite:PATH"]),
-        (&["--plugin", "builtin:nope"], &["\"nope\"", "detect_failed_logins, redact_pii"]),
+        (&["--plugin", "builtin:nope"], &["\"nope\"", "detect_failed_logins", "redact_pii"]),
     ];
     for (more, words) in cases {
         let mut args = whole("w", &[]);

@@ -1,7 +1,9 @@
 //! Tables, calendars and keys through the boundary: the guest `tests/guests/look-up` in the chain that the
 //! program uses.
 
-use std::collections::BTreeMap;
+mod running;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
@@ -17,7 +19,7 @@ use serde_json::{Value, json};
 use crate::abi::batches;
 
 const ROWS: usize = 50;
-/// The one of the batches of this suite.
+/// Who did it.
 const USER: &str = "user_id";
 
 /// Files of a test, as a person writes them.
@@ -34,8 +36,9 @@ impl Place {
 
     /// The role of every user of [`batches::ordinary_from`], since ever and for ever.
     fn write_roles(&self, role: &str) -> Result<()> {
-        let user = batches::ordinary_value(0, USER);
-        let text = format!("user,role,from,to\n{user},{role},,\n");
+        let user = |row| format!("{},{role},,\n", batches::ordinary(row, USER));
+        let rows: String = (0..ROWS).map(user).collect();
+        let text = format!("user,role,from,to\n{rows}");
         let partial = self.folder.join("partial");
         fs::write(&partial, text)?;
         Ok(fs::rename(partial, self.folder.join("roles.csv"))?)
@@ -131,7 +134,13 @@ fn a_plugin_gets_what_it_is_granted_and_nothing_else() -> Result<()> {
     }
     let tokens = column(&judged, "token")?;
     ensure!(tokens.value(0).starts_with("tok_3e3774c4_") && tokens.value(0).len() == 39);
-    ensure!(tokens.iter().all(|token| token == Some(tokens.value(0))), "one user, one token");
+    let distinct: BTreeSet<_> = tokens.iter().collect();
+    ensure!(distinct.len() == ROWS, "each user has a token of his own: {distinct:?}");
+    let again = judge(&mut chain(&lookups)?, 0)?;
+    ensure!(
+        column(&again, "token")? == tokens
+            && column(&again, "sealed")? == column(&judged, "sealed")?
+    );
 
     let engine = Engine::new()?;
     let refused = |granted: &[&str], config: Value, says: &str| -> Result<()> {

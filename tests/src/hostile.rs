@@ -56,7 +56,10 @@ pub fn with_mode(bytes: &[u8], mode: &str) -> Result<Vec<u8>> {
 
 /// The component as if it had been made for another version of the ABI, such as `0.9.0`.
 pub fn with_abi(bytes: &[u8], version: &str) -> Result<Vec<u8>> {
-    patched(bytes, "@0.1.1", &format!("@{version}"))
+    // A guest is built against the newest release or, to show that it loads, an older one.
+    let own =
+        ["@0.1.1", "@0.1.0"].into_iter().find(|own| !places(bytes, own.as_bytes()).is_empty());
+    patched(bytes, own.context("no version of the ABI in the component")?, &format!("@{version}"))
 }
 
 /// The component without the export `state`: it has one of a name that nobody asks for.

@@ -133,18 +133,18 @@ fn settings(dir: &Path, brokers: &str) -> Result<Settings> {
 fn produce(brokers: &str, count: u64, rate: u64, seed: u64) -> Result<()> {
     let mut out = Out::kafka(brokers, TOPIC)?;
     let span = STEP.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX));
+    // The last event happens now: events of the future would be held against Kafka's clock.
+    let start = Timestamp::now().checked_sub(span).unwrap_or(Timestamp::UNIX_EPOCH);
     let mut events = Generator::new(Events {
         seed,
-        count,
-        // The last event happens now: events of the future would be held against Kafka's clock.
-        start: Timestamp::now().checked_sub(span).unwrap_or(Timestamp::UNIX_EPOCH),
         step: STEP,
         users: 50,
         attacks: vec![Attack::FailedLogins],
         pii: true,
+        ..Events::new(count, start)
     });
     for record in BAD_RECORDS {
-        out.send(record)?;
+        out.send_raw(record)?;
     }
     send_all(&mut events, &mut out, Some(rate))
 }

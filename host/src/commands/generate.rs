@@ -161,19 +161,22 @@ impl Out {
     }
 
     fn send(&mut self, event: &[u8], meta: &EventMeta) -> Result<()> {
+        if let Self::Kafka(producer, KafkaTime::Generated) = self {
+            let sent = producer.send_at(event, meta.received_time_us.div_euclid(1000));
+            return Ok(sent.map_err(audit_core::Error::from)?);
+        }
+        self.send_raw(event)
+    }
+
+    /// Sends any bytes, with the time of their sending.
+    pub(crate) fn send_raw(&mut self, bytes: &[u8]) -> Result<()> {
         match self {
             Self::Lines(lines) => {
-                lines.write_all(event)?;
+                lines.write_all(bytes)?;
                 lines.write_all(b"\n").context("writing events")
             }
-            Self::Kafka(producer, time) => {
-                let sent = match time {
-                    KafkaTime::Sent => producer.send(event),
-                    KafkaTime::Generated => {
-                        producer.send_at(event, meta.received_time_us.div_euclid(1000))
-                    }
-                };
-                Ok(sent.map_err(audit_core::Error::from)?)
+            Self::Kafka(producer, _) => {
+                Ok(producer.send(bytes).map_err(audit_core::Error::from)?)
             }
         }
     }

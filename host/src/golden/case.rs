@@ -7,7 +7,7 @@ use super::section::{self, Problem};
 use super::{Error, json, lookups};
 
 /// The custom sections of a component that hold its cases, each a JSON array of them.
-const SECTION: &str = "audit-host:golden";
+pub(super) const SECTION: &str = "audit-host:golden";
 /// Each case starts the plugin twice, which takes milliseconds: a component that carries a million
 /// empty cases must not hold up whoever looks at it.
 const CASES_MAX: usize = 256;

@@ -69,10 +69,10 @@ fn a_detector_gives_alerts_that_a_rebuild_does_not_change() {
     let outcome = run(&engine, &plugin("detect_failed_logins"), &case).unwrap();
     assert_eq!((outcome.alerts.len(), outcome.rows.len()), (1, 7));
     let alert = &outcome.alerts[0];
-    assert_eq!((&alert["rule"], &alert["count"]), (&json!("failed-logins"), &json!(7)));
+    assert_eq!((&alert["rule"], &alert["count"]), (&json!("failed-logins"), &json!(6)));
     assert_eq!(alert["events"][0], json!({"topic": "t", "partition": 0, "offset": 0}));
     assert_eq!((alert.get("id"), alert.get("plugin")), (None, None));
-    assert!(alert.to_string().starts_with("{\"count\":7,\"events\":["), "keys are in order");
+    assert!(alert.to_string().starts_with("{\"count\":6,\"events\":["), "keys are in order");
     // Its rows are told from nothing only where the case names some.
     case.expected.alerts = Some(outcome.alerts.clone());
     assert_eq!(compare(&case, &outcome), []);
@@ -132,11 +132,12 @@ fn limits_hold_and_what_they_stop_is_a_dead_letter() {
 fn a_component_proves_itself_by_the_cases_that_it_carries() {
     let engine = Engine::new().unwrap();
     let carrying = |cases: &Value| {
-        let mut component = builtin::component("redact_pii").unwrap().to_vec();
+        let mut component = without_cases("redact_pii");
         component.extend(section_of(&cases.to_string()));
         PluginSource::new("x.wasm", component)
     };
-    assert_eq!(prove(&engine, &plugin("redact_pii")).unwrap(), 0);
+    assert_eq!(prove(&engine, &carrying(&json!([]))).unwrap(), 0);
+    assert!(prove(&engine, &plugin("redact_pii")).unwrap() > 0, "ours carry their own");
     let config = json!({"fields": {"user_email": "drop"}, "free-text": [], "details-paths": {}});
     let case = |name: &str, email: Value| {
         let rows = [json!({"offset": 0, "user_email": email})];

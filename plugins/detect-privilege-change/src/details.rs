@@ -192,10 +192,8 @@ mod tests {
     #[test]
     fn neither_depth_nor_length_harms() {
         let deep = |levels: usize| {
-            format!(
-                r#"{{"a": {}, "granted_to": "user_001"}}"#,
-                format!("{}{}", "[".repeat(levels), "]".repeat(levels))
-            )
+            let lists = format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+            format!(r#"{{"a": {lists}, "granted_to": "user_001"}}"#)
         };
         assert!(names(&deep(10_000)));
         let objects = format!("{}1{}", r#"{"granted_to":"#.repeat(10_000), "}".repeat(10_000));

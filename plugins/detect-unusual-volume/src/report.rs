@@ -28,25 +28,22 @@ pub(crate) fn unusual(key: &[u8], finding: Finding, settings: &Settings) -> Aler
     let hour = &finding.hour;
     let start = i64::from(hour.hour) * HOUR_MICROS;
     let rule = if finding.is_rise { "unusual-volume-escalated" } else { "unusual-volume" };
-    let (usual, basis, compared) = match finding.median {
-        Some(median) => {
-            let compared = format!(
-                "usual are about {median:.0}, by the same hours of the last {} days",
-                settings.history_days
-            );
-            (Some(median), "history", compared)
-        }
-        None => {
-            let compared = format!("with less than {} of history to compare", settings.history_min);
-            (None, "short-history", compared)
-        }
+    let (basis, compared) = if let Some(median) = finding.median {
+        let days = settings.history_days;
+        (
+            "history",
+            format!("usual are about {median:.0}, by the same hours of the last {days} days"),
+        )
+    } else {
+        let needed = settings.history_min;
+        ("short-history", format!("with less than {needed} of history to compare"))
     };
     let mut labels = vec![
         field("attack", ATTACK),
         field("basis", basis),
         field("limit", &hour.limit.to_string()),
     ];
-    labels.extend(usual.map(|median| field("usual", &median.to_string())));
+    labels.extend(finding.median.map(|median| field("usual", &median.to_string())));
     Alert {
         rule: rule.to_owned(),
         severity: if hour.told == Told::High { Severity::High } else { Severity::Medium },

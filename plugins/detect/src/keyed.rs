@@ -126,14 +126,14 @@ impl<V: Remembered> Keyed<V> {
     pub fn touch<R>(&mut self, key: &[u8], now: i64, change: impl FnOnce(&mut V) -> R) -> R {
         self.sweep(now);
         let key = &key[..key.len().min(KEY_BYTES_MAX)];
-        let at = match self.find(key) {
-            Some(at) => {
-                self.unlink(at);
-                self.link(at);
-                self.wake(at, now);
-                at
-            }
-            None => self.insert(key, now, V::default()),
+        let at = if let Some(at) = self.find(key) {
+            self.unlink(at);
+            self.link(at);
+            self.wake(at, now);
+            at
+        } else {
+            let hash = self.hash(key, now);
+            self.insert(key, hash, now, V::default())
         };
         let slot = self.slot_mut(at);
         let result = change(&mut slot.value);
@@ -172,19 +172,30 @@ impl<V: Remembered> Keyed<V> {
             let key = reader.bytes().filter(|key| key.len() <= KEY_BYTES_MAX)?;
             touched = touched.wrapping_add(reader.int()?);
             let value = read_value(reader)?;
-            if keyed.find(key).is_some() {
+            let hash = keyed.hash(key, touched);
+            if keyed.find_hashed(key, hash).is_some() {
                 return None;
             }
-            keyed.insert(key, touched, value);
+            keyed.insert(key, hash, touched, value);
             keyed.make_room(touched);
         }
         keyed.n_evicted += n_evicted;
         Some(keyed)
     }
 
-    fn insert(&mut self, key: &[u8], now: i64, value: V) -> u32 {
+    /// The hash of a key, the first of which gives the seed.
+    fn hash(&mut self, key: &[u8], now: i64) -> u64 {
         let seed = *self.seed.get_or_insert_with(|| seeded_hash(now as u64, key));
-        let hash = seeded_hash(seed, key);
+        seeded_hash(seed, key)
+    }
+
+    fn insert(&mut self, key: &[u8], hash: u64, now: i64, value: V) -> u32 {
+        if self.table.capacity() == 0 {
+            // At once as large as it can become, and half empty then: growing, or tidying up after
+            // keys that went, would be a pass over all keys within one event.
+            let n_keys = self.limits.keys.min(self.limits.bytes / KEY_BYTES) + 1;
+            self.table.reserve(2 * n_keys, |_| 0);
+        }
         let n_bytes = KEY_BYTES + key.len() + value.n_bytes();
         let (older, newer) = (NONE, NONE);
         let slot = Slot { hash, key: key.into(), touched: now, n_bytes, older, newer, value };
@@ -246,7 +257,10 @@ impl<V: Remembered> Keyed<V> {
     }
 
     fn find(&self, key: &[u8]) -> Option<u32> {
-        let hash = seeded_hash(self.seed?, key);
+        self.find_hashed(key, seeded_hash(self.seed?, key))
+    }
+
+    fn find_hashed(&self, key: &[u8], hash: u64) -> Option<u32> {
         self.table.find(hash, |&at| *self.slot(at).key == *key).copied()
     }
 

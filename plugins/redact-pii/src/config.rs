@@ -138,9 +138,10 @@ impl Settings {
     pub(crate) fn from_config(config: &Config) -> Result<Self, ConfigError> {
         let mut file: File = config.parse()?;
         if matches!(file.free_text_action, Action::Drop | Action::Keep | Action::SqlLiterals) {
-            let message = "free text can be masked, redacted or hashed, replaced by tokens, encrypted or \
+            let message =
+                "free text can be masked, redacted or hashed, replaced by tokens, encrypted or \
                            generalised"
-                .to_owned();
+                    .to_owned();
             return Err(ConfigError::new("free-text-action", message));
         }
         let mut paths = Paths::default();

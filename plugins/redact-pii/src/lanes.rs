@@ -22,10 +22,10 @@ impl Masks {
     #[inline]
     pub(crate) fn of(block: &[u8; BLOCK]) -> Self {
         let mut masks = Self::default();
-        let (parts, _) = block.as_chunks::<{ lanes::BYTES }>();
+        let (parts, _) = block.as_chunks::<{ wide::BYTES }>();
         for (index, part) in parts.iter().enumerate() {
-            let shift = index * lanes::BYTES;
-            let [sign, digit, word, name] = lanes::classes(part);
+            let shift = index * wide::BYTES;
+            let [sign, digit, word, name] = wide::classes(part);
             masks.sign |= sign << shift;
             masks.digit |= digit << shift;
             masks.word |= word << shift;
@@ -36,7 +36,7 @@ impl Masks {
 }
 
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-mod lanes {
+mod wide {
     use std::arch::wasm32::{
         u8x16_bitmask, u8x16_eq, u8x16_lt, u8x16_splat, u8x16_sub, u64x2, v128, v128_or,
     };
@@ -52,7 +52,7 @@ mod lanes {
         let within = |lanes: v128, first: u8, n: u8| {
             u8x16_lt(u8x16_sub(lanes, u8x16_splat(first)), u8x16_splat(n))
         };
-        let or = |sets: &[v128]| sets.iter().copied().reduce(v128_or).unwrap_or(lanes);
+        let or = |sets: &[v128]| sets.iter().copied().reduce(|a, b| v128_or(a, b)).unwrap_or(lanes);
         let bits = |lanes: v128| u64::from(u8x16_bitmask(lanes));
         let digit = within(lanes, b'0', 10);
         let letter = within(v128_or(lanes, u8x16_splat(0x20)), b'a', 26);
@@ -65,12 +65,13 @@ mod lanes {
 }
 
 #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
-mod lanes {
+mod wide {
     pub(super) const BYTES: usize = 8;
 
     const HIGH: u64 = 0x8080_8080_8080_8080;
 
     /// Sets are kept in the highest bit of each byte.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "as its twin with SIMD has it")]
     #[inline]
     pub(super) fn classes(bytes: &[u8; BYTES]) -> [u64; 4] {
         let lanes = u64::from_le_bytes(*bytes);

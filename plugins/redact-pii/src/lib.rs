@@ -1,5 +1,5 @@
-//! Masks, redacts, drops, hashes, encrypts or generalises personal data: whole columns by name, values inside `details` by
-//! path, and whatever looks like personal data in free text.
+//! Masks, redacts, drops, hashes, tokenises, encrypts or generalises personal data: whole columns by
+//! name, values inside `details` by path, and whatever looks like personal data in free text.
 //!
 //! It fails closed: a value that cannot be looked through is replaced as a whole, and nothing found
 //! is ever written to the log. See `docs/plugins/redact_pii.md`.

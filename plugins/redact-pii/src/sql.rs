@@ -195,7 +195,10 @@ mod tests {
 
     #[test]
     fn literals_become_question_marks() {
-        check("SELECT * FROM t1 WHERE a = 'x' AND b > 1000", "SELECT * FROM t1 WHERE a = ? AND b > ?");
+        check(
+            "SELECT * FROM t1 WHERE a = 'x' AND b > 1000",
+            "SELECT * FROM t1 WHERE a = ? AND b > ?",
+        );
         check("IN (1, -2.5, .5, 1e-3, 0xFF)", "IN (?, -?, ?, ?, ?)");
         check("name = 'O''Brien' or 1=1", "name = ? or ?=?");
         check("E'a\\nb', N'c', x'ff', U&'d'", "?, ?, ?, ?");

@@ -18,11 +18,19 @@ impl Writer {
 
     /// Appends an unsigned integer: 1 to 10 bytes.
     pub fn uint(&mut self, mut value: u64) {
-        while value >= 0x80 {
-            self.bytes.push(value as u8 | 0x80);
-            value >>= 7;
+        if value < 0x80 {
+            self.bytes.push(value as u8);
+            return;
         }
-        self.bytes.push(value as u8);
+        // Appended in one piece: a check for room a byte is most of the time of a large state.
+        let (mut encoded, mut length) = ([0_u8; 10], 0);
+        while value >= 0x80 {
+            encoded[length] = value as u8 | 0x80;
+            value >>= 7;
+            length += 1;
+        }
+        encoded[length] = value as u8;
+        self.bytes.extend_from_slice(&encoded[..=length]);
     }
 
     /// Appends a signed integer, short if it is near 0.
@@ -56,6 +64,13 @@ impl<'a> Reader<'a> {
 
     /// An unsigned integer. `None` at the end, above 64 bits, and for a longer form than `uint` writes.
     pub fn uint(&mut self) -> Option<u64> {
+        // Most numbers of a state are small.
+        if let Some((&byte, rest)) = self.rest.split_first()
+            && byte < 0x80
+        {
+            self.rest = rest;
+            return Some(u64::from(byte));
+        }
         let mut value = 0_u64;
         for shift in (0..64).step_by(7) {
             let (&byte, rest) = self.rest.split_first()?;

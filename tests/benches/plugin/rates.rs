@@ -9,6 +9,11 @@ use std::time::Duration;
 use anyhow::Result;
 use audit_core::Batch;
 use detect_failed_logins::DetectFailedLogins;
+use detect_ip_spread::DetectIpSpread;
+use detect_mass_export::DetectMassExport;
+use detect_off_hours::DetectOffHours;
+use detect_unusual_volume::DetectUnusualVolume;
+use enrich_context::EnrichContext;
 use redact_pii::RedactPii;
 use serde_json::json;
 
@@ -62,6 +67,7 @@ pub(crate) fn tables(bench: &Bench) -> Result<Vec<Table>> {
     Ok(vec![table])
 }
 
+/// All that work with an empty configuration.
 fn subjects() -> Result<Vec<Subject>> {
     Ok(vec![
         Subject {
@@ -73,6 +79,31 @@ fn subjects() -> Result<Vec<Subject>> {
             name: "detect_failed_logins",
             component: chains::plugin("detect_failed_logins")?,
             native: native::detect::<DetectFailedLogins>,
+        },
+        Subject {
+            name: "detect_ip_spread",
+            component: chains::plugin("detect_ip_spread")?,
+            native: native::detect::<DetectIpSpread>,
+        },
+        Subject {
+            name: "detect_mass_export",
+            component: chains::plugin("detect_mass_export")?,
+            native: native::detect::<DetectMassExport>,
+        },
+        Subject {
+            name: "detect_off_hours",
+            component: chains::plugin("detect_off_hours")?,
+            native: native::detect::<DetectOffHours>,
+        },
+        Subject {
+            name: "detect_unusual_volume",
+            component: chains::plugin("detect_unusual_volume")?,
+            native: native::detect::<DetectUnusualVolume>,
+        },
+        Subject {
+            name: "enrich_context",
+            component: chains::plugin("enrich_context")?,
+            native: native::transform::<EnrichContext>,
         },
         Subject {
             name: "redact_pii",

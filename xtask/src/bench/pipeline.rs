@@ -1,5 +1,6 @@
 //! The whole program over a topic of Apache Kafka, with and without plugins, round by round.
 
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -24,10 +25,27 @@ const ROWS_PER_SECOND_MIN: u64 = 10_000;
 const TOPIC: &str = "audit_events";
 const TABLE: &str = "demo.audit_trail";
 
+/// All built-in plugins, in the order in which each still sees what it needs.
+const ALL: [&str; 8] = [
+    "enrich_context",
+    "detect_failed_logins",
+    "detect_off_hours",
+    "detect_ip_spread",
+    "detect_privilege_change",
+    "detect_unusual_volume",
+    "detect_mass_export",
+    "redact_pii",
+];
+/// What those of them need that ask for tables. One of the generated users is an administrator.
+const LOOKUPS: &str = "[lookups.roles]\nfile = \"roles.csv\"\nkey = \"user_id\"\n\n";
+const ROLES: &str = "user_id,role\nuser_002,admin\nuser_001,data_analyst\nuser_003,data_engineer\n";
+
 /// A chain of plugins to measure, named as `--plugin` takes them.
 struct Variant {
     name: &'static str,
     plugins: Vec<String>,
+    /// Whether they look things up.
+    has_lookups: bool,
 }
 
 /// What one run showed.
@@ -78,13 +96,31 @@ pub(super) fn measure(ctx: &Context, options: &Options) -> Result<Vec<Table>> {
 fn variants(copy_column: &Path) -> Vec<Variant> {
     let builtin = |name: &str| format!("builtin:{name}");
     let (detect, redact) = (builtin("detect_failed_logins"), builtin("redact_pii"));
+    let plain = |name, plugins| Variant { name, plugins, has_lookups: false };
+    let all = ALL.iter().map(|name| builtin(name)).collect();
     vec![
-        Variant { name: "none", plugins: Vec::new() },
-        Variant { name: "copy_column", plugins: vec![copy_column.display().to_string()] },
-        Variant { name: "detect_failed_logins", plugins: vec![detect.clone()] },
-        Variant { name: "redact_pii", plugins: vec![redact.clone()] },
-        Variant { name: "both", plugins: vec![detect, redact] },
+        plain("none", Vec::new()),
+        plain("copy_column", vec![copy_column.display().to_string()]),
+        plain("detect_failed_logins", vec![detect.clone()]),
+        plain("redact_pii", vec![redact.clone()]),
+        plain("both", vec![detect, redact]),
+        Variant { name: "all eight", plugins: all, has_lookups: true },
     ]
+}
+
+/// A configuration with the tables; paths in it are relative to the working directory.
+fn configuration(variant: &Variant, dir: &Path) -> Result<PathBuf> {
+    let mut text = LOOKUPS.replace("roles.csv", &dir.join("roles.csv").display().to_string());
+    for plugin in &variant.plugins {
+        let _ = writeln!(text, "[[plugin]]\npath = {plugin:?}");
+        if plugin.contains("enrich") || plugin.contains("privilege") {
+            text.push_str("lookups = [\"roles\"]\nconfig = { roles = \"roles\" }\n");
+        }
+    }
+    fs::write(dir.join("roles.csv"), ROLES)?;
+    let path = dir.join("audit-host.toml");
+    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(path)
 }
 
 impl Ground<'_> {
@@ -127,7 +163,11 @@ impl Ground<'_> {
         host.args(["--until-end", "--brokers", &self.brokers, "--topic", TOPIC, "--table", TABLE]);
         host.arg("--catalog").arg(format!("sqlite:{}", dir.join("catalog.db").display()));
         host.arg("--warehouse").arg(dir.join("warehouse"));
-        host.args(variant.plugins.iter().flat_map(|plugin| ["--plugin", plugin]));
+        if variant.has_lookups {
+            host.arg("--config").arg(configuration(variant, &dir)?);
+        } else {
+            host.args(variant.plugins.iter().flat_map(|plugin| ["--plugin", plugin]));
+        }
         host.stdin(Stdio::null()).stdout(create(&dir.join("stdout"))?).stderr(create(&log)?);
         let limit = LIMIT + Duration::from_secs(self.n_rows / ROWS_PER_SECOND_MIN);
         let (status, usage) = process::measure(&mut host, limit)?;

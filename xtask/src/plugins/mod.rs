@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::context::Context;
 use crate::{run, setup};
 
+pub(crate) mod golden;
 pub(crate) mod stamp;
 pub(crate) mod templates;
 
@@ -35,6 +36,8 @@ const GUEST_INPUTS: &[&str] = &[
 struct Plugin {
     package: String,
     library: String,
+    /// Where its manifest lies.
+    folder: PathBuf,
 }
 
 /// `cargo xtask plugins [--toolchain rustup|debian]`
@@ -155,7 +158,8 @@ fn find_plugins(ctx: &Context, workspace: &Path, folder: &Path) -> Result<Vec<Pl
             if types.is_some_and(|types| types.iter().any(|kind| kind == "cdylib")) {
                 let name = |value: &Value| value.as_str().unwrap_or_default().to_owned();
                 let library = name(&target["name"]).replace('-', "_");
-                plugins.push(Plugin { package: name(&package["name"]), library });
+                let folder = Path::new(manifest).parent().unwrap_or(workspace).to_owned();
+                plugins.push(Plugin { package: name(&package["name"]), library, folder });
             }
         }
     }
@@ -163,9 +167,10 @@ fn find_plugins(ctx: &Context, workspace: &Path, folder: &Path) -> Result<Vec<Pl
 }
 
 fn componentize(build: &Build<'_>, plugin: &Plugin, to: &Path) -> Result<PathBuf> {
-    let component = build.component(&plugin.library)?;
+    let mut component = build.component(&plugin.library)?;
+    let n_cases = golden::embed(&plugin.folder.join("golden"), &mut component)?;
     let path = to.join(format!("{}.wasm", plugin.library));
     fs::write(&path, &component).with_context(|| format!("cannot write {}", path.display()))?;
-    println!("  {} ({} KiB)", path.display(), component.len() / 1024);
+    println!("  {} ({} KiB, golden cases: {n_cases})", path.display(), component.len() / 1024);
     Ok(path)
 }

@@ -55,6 +55,12 @@ const STEPS: &[Step] = &[
         needs: &["plugins"],
         work: |run| build::host(run.ctx),
     },
+    Step {
+        name: "golden",
+        about: "runs the golden cases of our plugins, as the program does before an exchange",
+        needs: &["plugins", "build"],
+        work: |run| plugins::golden::check(run.ctx),
+    },
     Step { name: "parts", about: "fetches Kafka and the foreign readers", needs: &[], work: fetch },
     Step {
         name: "flow",

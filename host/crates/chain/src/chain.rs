@@ -354,10 +354,11 @@ impl Chain for PluginChain {
                 break;
             }
             let began = Instant::now();
-            let judged = slot.judge(&raw.topic, clock, &work.columns)?;
+            let moment = slot.moment(&raw.topic, clock);
+            let judged = slot.judge(&moment, &work.columns)?;
             if let Some(shadow) = &slot.shadow {
-                let at = (&raw.topic, clock);
-                shadow.show(&slot.blueprint, at, &work.columns, &judged.verdict, began.elapsed());
+                let (columns, time) = (&work.columns, began.elapsed());
+                shadow.show(&slot.blueprint, moment, columns, &judged.verdict, time);
             }
             let blueprint = Arc::clone(&slot.blueprint);
             self.take_note(idx, &judged);

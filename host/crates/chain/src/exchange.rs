@@ -40,7 +40,7 @@ impl PluginChain {
             Wish::Lend { of, to } => {
                 let slot = self.slots.iter_mut().find(|slot| slot.name() == of);
                 // A plugin that is not here yet has no past, and who asked may have gone.
-                let _ = to.send(slot.map_or_else(Vec::new, |slot| slot.lend()));
+                let _ = to.send(slot.map_or_else(Vec::new, Slot::lend));
                 return Ok(Done { pause: began.elapsed(), retired: Vec::new() });
             }
             Wish::TakeLookups { set, changes } => {

@@ -262,8 +262,9 @@ mod tests {
     const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 
     fn texts(texts: &Texts) -> Vec<&str> {
-        let text = std::str::from_utf8(&texts.values).unwrap();
-        texts.offsets.windows(2).map(|ends| &text[ends[0] as usize..ends[1] as usize]).collect()
+        let ends = texts.offsets.windows(2);
+        let values = ends.map(|ends| &texts.values[ends[0] as usize..ends[1] as usize]);
+        values.map(|value| std::str::from_utf8(value).unwrap()).collect()
     }
 
     /// The same values are in the tests of the SDK, and were computed by another implementation (Python's

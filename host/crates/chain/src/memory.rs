@@ -22,13 +22,19 @@ const STRETCH_MAX: usize = 4;
 /// ... until snapshots take one part in so many of the detector's time.
 const SHARE_OF_TIME: u32 = 8;
 
+/// What a batch is judged in besides its rows. Kept with them, so that judging them again gives the same.
+#[derive(Clone)]
+pub(crate) struct Moment {
+    pub(crate) topic: Arc<str>,
+    pub(crate) clock: i64,
+    /// Tables and calendars as they were when the rows came.
+    pub(crate) lookups: Arc<Set>,
+}
+
 /// Rows of one topic with the columns that the plugin reads.
 #[derive(Clone)]
 pub(crate) struct Part {
-    pub(crate) topic: Arc<str>,
-    pub(crate) clock: i64,
-    /// As they were when the rows came: judging them again gives the same.
-    pub(crate) lookups: Arc<Set>,
+    pub(crate) moment: Moment,
     pub(crate) columns: RecordBatch,
 }
 
@@ -39,8 +45,7 @@ impl Part {
 
     pub(crate) fn slice(&self, start: usize, rows: usize) -> Self {
         let columns = self.columns.slice(start, rows);
-        let (topic, lookups) = (Arc::clone(&self.topic), Arc::clone(&self.lookups));
-        Self { topic, clock: self.clock, lookups, columns }
+        Self { moment: self.moment.clone(), columns }
     }
 }
 

@@ -17,7 +17,7 @@ use crate::answer::{self, Answer, MESSAGE_BYTES_MAX, clipped};
 use crate::error::Error;
 use crate::failure::{Failure, FailureKind};
 use crate::instance::Instance;
-use crate::memory::{Memory, Part};
+use crate::memory::{Memory, Moment, Part};
 use crate::plugin::{Blueprint, fault};
 use crate::shadow::finding;
 
@@ -251,8 +251,9 @@ fn call(
     let params: Vec<_> = lowered.iter().map(Lowered::as_param).collect();
     let rows = u32::try_from(part.rows()).map_err(|_| answered("too many rows".to_owned()))?;
     let batch = types::Batch { rows, columns: &params };
-    let context = types::Context { topic: &part.topic, clock: part.clock };
-    instance.set_batch(&part.topic, part.clock, &part.lookups);
+    let Moment { topic, clock, lookups } = &part.moment;
+    let context = types::Context { topic, clock: *clock };
+    instance.set_batch(topic, *clock, lookups);
     let judged = instance.call("process", limit, |bindings, store| {
         bindings.audit_host_plugin_judge().call_process(store, context, batch)
     })?;
@@ -260,7 +261,7 @@ fn call(
         let (kind, text) = fault(of_guest);
         Failure::new(kind, text)
     })?;
-    answer::check(blueprint, &part.topic, part.rows(), judgement).map_err(|problem| {
+    answer::check(blueprint, topic, part.rows(), judgement).map_err(|problem| {
         answered(clipped(&format!("it answered wrongly: {problem}"), MESSAGE_BYTES_MAX))
     })
 }

@@ -18,6 +18,7 @@ use serde::Serialize;
 
 use crate::bisect::Verdict;
 use crate::error::Error;
+use crate::memory::Moment;
 use crate::plugin::{Blueprint, Plugin};
 use crate::slot::Slot;
 
@@ -111,8 +112,7 @@ impl ShadowReport {
 
 /// A batch as the live plugin got it, and what it made of it.
 struct Seen {
-    topic: Arc<str>,
-    clock: i64,
+    moment: Moment,
     columns: RecordBatch,
     /// The live plugin's columns by name.
     written: Vec<(String, ArrayRef)>,
@@ -155,15 +155,14 @@ impl Shadow {
     pub(crate) fn show(
         &self,
         live: &Blueprint,
-        (topic, clock): (&Arc<str>, i64),
+        moment: Moment,
         columns: &RecordBatch,
         verdict: &Verdict,
         time: Duration,
     ) {
         let names = live.writes.iter().map(|output| output.name.clone());
         let seen = Seen {
-            topic: Arc::clone(topic),
-            clock,
+            moment,
             columns: columns.clone(),
             written: names.zip(verdict.columns.iter().cloned()).collect(),
             quarantined: verdict.quarantined.keys().chain(verdict.poison.keys()).copied().collect(),
@@ -192,7 +191,7 @@ pub(crate) fn finding(alert: &Alert) -> Finding {
 fn compare_all(mut slot: Slot, batches: &Receiver<Seen>, report: &Mutex<ShadowReport>) {
     while let Ok(seen) = batches.recv() {
         let began = Instant::now();
-        let judged = slot.judge(&seen.topic, seen.clock, &seen.columns);
+        let judged = slot.judge(&seen.moment, &seen.columns);
         let time = began.elapsed();
         let mut report = lock(report);
         report.batches += 1;
@@ -281,7 +280,7 @@ fn position(seen: &Seen, row: usize) -> Option<Position> {
     let partitions = seen.columns.column_by_name(schema::SOURCE_PARTITION)?;
     let offsets = seen.columns.column_by_name(schema::SOURCE_OFFSET)?;
     (row < partitions.len()).then(|| Position {
-        topic: Arc::clone(&seen.topic),
+        topic: Arc::clone(&seen.moment.topic),
         partition: partitions.as_primitive::<Int32Type>().value(row),
         offset: offsets.as_primitive::<Int64Type>().value(row),
     })

@@ -16,7 +16,7 @@ use crate::breaker::{Breaker, Turn, Way};
 use crate::control::LENT_FOR;
 use crate::error::Error;
 use crate::limits::Scope;
-use crate::memory::{Memory, Part};
+use crate::memory::{Memory, Moment, Part};
 use crate::plugin::{Blueprint, Plugin};
 use crate::runner::Runner;
 use crate::shadow::Shadow;
@@ -51,11 +51,16 @@ impl Slot {
         Self { blueprint, runners, breaker: Breaker::default(), shadow: None }
     }
 
+    /// What the next batch is judged in.
+    pub(crate) fn moment(&self, topic: &Arc<str>, clock: i64) -> Moment {
+        let lookups = self.blueprint.grants.lookups.lookups.current();
+        Moment { topic: Arc::clone(topic), clock, lookups }
+    }
+
     /// Judges rows of one topic; `columns` as they stand at this place.
     pub(crate) fn judge(
         &mut self,
-        topic: &Arc<str>,
-        clock: i64,
+        moment: &Moment,
         columns: &RecordBatch,
     ) -> Result<Judged, Error> {
         let way = self.breaker.way(self.blueprint.limits.breaker_pause);
@@ -66,12 +71,7 @@ impl Slot {
         }
         let limits = &self.blueprint.limits;
         let time = if way == Way::Probe { limits.probe_time() } else { limits.bisect_time() };
-        let part = Part {
-            topic: Arc::clone(topic),
-            clock,
-            lookups: self.blueprint.grants.lookups.lookups.current(),
-            columns: self.blueprint.project(columns)?,
-        };
+        let part = Part { moment: moment.clone(), columns: self.blueprint.project(columns)? };
         let verdict = match self.blueprint.scope {
             Scope::Merged => bisect::judge(self.runner(None), &part, time)?,
             Scope::Partition => self.judge_lanes(&part, columns, time)?,
@@ -100,11 +100,9 @@ impl Slot {
     ) -> Result<Verdict, Error> {
         let mut merged = Verdict::default();
         for (partition, rows) in rows_by_partition(columns) {
-            let lane = Some(TopicPartition::new(&part.topic, partition));
+            let lane = Some(TopicPartition::new(&part.moment.topic, partition));
             let of_lane = Part {
-                topic: Arc::clone(&part.topic),
-                clock: part.clock,
-                lookups: Arc::clone(&part.lookups),
+                moment: part.moment.clone(),
                 columns: take_record_batch(&part.columns, &UInt32Array::from(rows.clone()))?,
             };
             let verdict = bisect::judge(self.runner(lane), &of_lane, time)?;

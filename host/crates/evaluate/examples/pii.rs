@@ -10,14 +10,19 @@ fn main() {
     };
     for score in &report.entities {
         println!(
-            "{:?}: tp {} fp {} fn {} mislabelled {} precision {:.4} recall {:.4}",
+            "{:?}: tp {} fp {} fn {} mislabelled {} precision {:.4} ({:.4} to {:.4}, apart {:.4}) recall {:.4} ({:.4} to {:.4})",
             score.entity,
             score.true_positives,
             score.false_positives,
             score.false_negatives,
             score.mislabelled,
             score.precision.value,
-            score.recall.value
+            score.precision.low,
+            score.precision.high,
+            score.precision_apart.value,
+            score.recall.value,
+            score.recall.low,
+            score.recall.high
         );
     }
     for negative in report.negatives.iter().filter(|negative| negative.changed > 0) {

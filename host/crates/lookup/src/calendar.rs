@@ -231,8 +231,8 @@ impl Calendar {
 
     /// The date on the wall, of the first or last day that there is for a time beyond.
     fn date(&self, micros: i64) -> Date {
-        let (min, max) = (Timestamp::MIN.as_microsecond(), Timestamp::MAX.as_microsecond());
-        let time = Timestamp::from_microsecond(micros.clamp(min, max)).unwrap_or_default();
+        let beyond = if micros < 0 { Timestamp::MIN } else { Timestamp::MAX };
+        let time = Timestamp::from_microsecond(micros).unwrap_or(beyond);
         self.zone.to_datetime(time).date()
     }
 

@@ -1,5 +1,7 @@
 //! Tables: what is found, and what is refused with which words.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
@@ -45,7 +47,7 @@ fn table(definition: &TableDefinition, csv: &str) -> Table {
 }
 
 fn refused(definition: &TableDefinition, csv: &str) -> String {
-    Table::from_csv("lookups.t", definition, csv).err().expect(csv).to_string()
+    Table::from_csv("lookups.t", definition, csv).expect_err(csv).to_string()
 }
 
 /// The value of a column for one key.
@@ -245,7 +247,7 @@ fn files_that_are_no_tables_are_refused() {
     assert!(load(&exact("k"), &path).is_err());
 
     // Nothing of it is read.
-    fs::File::create(&path).unwrap().set_len(1 << 30).unwrap();
+    fs::File::create(&path).unwrap().set_len(1 << 30).expect("as the test says");
     let said = load(&exact("k"), &path).unwrap_err();
     assert!(
         said.contains("has 1073741824 bytes, more than 67108864 (lookups.t.file-bytes-max)"),

@@ -96,7 +96,9 @@ impl Producer {
                     self.producer.poll(Duration::from_millis(20));
                     record = back;
                 }
-                Err((cause, _)) => return Err(Error::Send { topic: self.topic.to_string(), cause }),
+                Err((cause, _)) => {
+                    return Err(Error::Send { topic: self.topic.to_string(), cause });
+                }
             }
         }
         // Serves delivery reports; cheap, and not needed for every record.

@@ -157,7 +157,6 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::builtin;
     use crate::cli::LogArgs;
 
     const EVENT: &str = r#"{"event_timestamp":"2025-01-16T08:00:00Z","action_type":"x","user_email":"alice@example.com"}"#;
@@ -181,7 +180,7 @@ mod tests {
         fs::create_dir(dir.path().join("target")).unwrap();
         let toml = "name = \"redact_pii\"\nlang = \"rust\"\nkind = \"transform\"\n";
         fs::write(dir.path().join("plugin.toml"), toml).unwrap();
-        let component = builtin::component("redact_pii").unwrap();
+        let component = golden::without_cases("redact_pii");
         fs::write(dir.path().join("target/redact_pii.wasm"), component).unwrap();
         fs::write(case.join("events.jsonl"), format!("{EVENT}\nno json\n")).unwrap();
         dir

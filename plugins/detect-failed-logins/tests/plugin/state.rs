@@ -22,7 +22,7 @@ fn traffic(seed: u64) -> Vec<Vec<Login>> {
                     let time = now + shift + random.below(600) as i64 * SECOND;
                     let user = USERS[random.below(10) as usize];
                     let result = ["failure", "failure", "success"][random.below(3) as usize];
-                    Login { user, result, ..received(&address, time, now) }
+                    Login { result, user, ..received(&address, time, now) }
                 })
                 .collect()
         })

@@ -44,7 +44,7 @@ impl User {
             // From 8 to 200, as many between 8 and 16 as between 100 and 200.
             peak: 8.0 * 25.0_f64.powf(random.part()),
             kind,
-            zone: if index % 3 == 0 { random.below(24) as i64 } else { 1 },
+            zone: if index.is_multiple_of(3) { random.below(24) as i64 } else { 1 },
             starts: 8.0 + 2.0 * random.part(),
             works: 8.0 + 2.0 * random.part(),
         }
@@ -60,7 +60,7 @@ impl User {
         let (day, of_day) = (local.div_euclid(24), local.rem_euclid(24) as f64 + 0.5);
         let come = (of_day - self.starts + 0.5).clamp(0.0, 1.0);
         let gone = (self.starts + self.works - of_day + 0.5).clamp(0.0, 1.0);
-        let lunch = if of_day == 12.5 { 0.5 } else { 1.0 };
+        let lunch = if (of_day - 12.5_f64).abs() < 0.1 { 0.5 } else { 1.0 };
         let weekend = if day.rem_euclid(7) < 5 { 1.0 } else { 0.03 };
         self.peak * (come * gone * lunch * weekend * activity + 0.003)
     }

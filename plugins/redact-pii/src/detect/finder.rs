@@ -22,12 +22,7 @@ const FOLDS_MAX: usize = 3;
 impl Finder {
     /// All matches of the kinds that are switched on. What is left is searched again by itself: with
     /// an address gone, what stood right behind it may be one too.
-    pub(crate) fn find(
-        &mut self,
-        text: &[u8],
-        label: Option<Label>,
-        kinds: Kinds,
-    ) -> &[Match] {
+    pub(crate) fn find(&mut self, text: &[u8], label: Option<Label>, kinds: Kinds) -> &[Match] {
         self.matches.clear();
         let kinds = if label == Some(Label::Version) { kinds.without(Kind::Ip) } else { kinds };
         let labelled = label.and_then(|label| secret::of_label(label, text.trim_ascii()));

@@ -126,13 +126,18 @@ pub(crate) fn at(text: &[u8], digits: usize) -> Option<(usize, usize)> {
             if n_taken == length {
                 break;
             }
-        } else if matches!(byte, b' ' | b'-') && n_taken >= 4 && text[at - 1].is_ascii_alphanumeric() {
+        } else if matches!(byte, b' ' | b'-')
+            && n_taken >= 4
+            && text[at - 1].is_ascii_alphanumeric()
+        {
             at += 1;
         } else {
             return None;
         }
     }
-    check_part.into_iter().for_each(|byte| remainder.add(byte));
+    for byte in check_part {
+        remainder.add(byte);
+    }
     let has_digits = check_part[2..].iter().all(u8::is_ascii_digit);
     (has_digits && remainder.0 == 1 && !is_alphanumeric(text.get(at).copied()))
         .then_some((start, at))

@@ -44,7 +44,8 @@ fn is_product_version(number: Number<'_>) -> bool {
 /// `version 1.2.3.4`, `build: 1.2.3.4`.
 fn is_called_version(number: Number<'_>) -> bool {
     let start = number.group(0).map_or(0, |group| group.start);
-    let Some(sign) = start.checked_sub(1).filter(|&at| matches!(number.text[at], b' ' | b':' | b'='))
+    let Some(sign) =
+        start.checked_sub(1).filter(|&at| matches!(number.text[at], b' ' | b':' | b'='))
     else {
         return false;
     };

@@ -84,8 +84,7 @@ pub(crate) fn name_before(text: &[u8], sign: usize) -> &[u8] {
     let is_blank = |byte: &&u8| matches!(byte, b' ' | b'\t' | b'"' | b'\'' | b'`' | b'\\');
     let n_blank = text[..sign].iter().rev().take(4).take_while(is_blank).count();
     let end = sign - n_blank;
-    let is_name =
-        |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    let is_name = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     let length = text[..end].iter().rev().take(NAME_BYTES_MAX).take_while(is_name).count();
     &text[end - length..end]
 }

@@ -122,8 +122,10 @@ fn national(number: Number<'_>) -> Option<usize> {
         let length = number.digits(n_groups).len();
         n_digits += length;
         n_groups += 1;
-        // Also keeps a long list of numbers from being walked once a number.
-        if length < 2 || n_digits > *range.end() {
+        // Only behind a country: `0033 1 23 45 67 89`. Also keeps a long list of numbers from being
+        // walked once a number.
+        let is_short_area = n_groups == 2 && first.starts_with(b"00");
+        if (length < 2 && !is_short_area) || n_digits > *range.end() {
             return None;
         }
     }

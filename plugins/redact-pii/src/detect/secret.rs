@@ -84,8 +84,7 @@ pub(super) fn behind_scheme(text: &[u8], start: usize) -> Option<Match> {
 
 /// RFC 6750 section 2.1, `b64token`.
 fn is_credential(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=')
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=')
 }
 
 /// The value behind a colon or an equals sign, if its name says what it is.
@@ -137,8 +136,9 @@ fn ends_value(byte: u8, quote: Option<u8>) -> bool {
 /// Letters and something else, so that `password: required` is left alone.
 fn is_password(value: &[u8]) -> bool {
     let has = |is: fn(&u8) -> bool| value.iter().any(is);
-    let is_word = value.iter().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-'))
-        && !value.iter().skip(1).any(u8::is_ascii_uppercase);
+    let is_word =
+        value.iter().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-'))
+            && !value.iter().skip(1).any(u8::is_ascii_uppercase);
     let is_path = value.starts_with(b"/") || value.windows(3).any(|bytes| bytes == b"://");
     value.len() >= PASSWORD_BYTES_MIN
         && !is_placeholder(value)

@@ -24,12 +24,15 @@ pub(super) fn at(
     found: &mut Vec<Match>,
 ) -> usize {
     let end = start + text[start..].iter().take_while(|&&byte| is_part(byte)).count();
+    if kinds.has(Kind::ApiKey) {
+        // Its first part may be short: `Bearer mF_9.B5f-4.1JqM`.
+        found.extend(secret::behind_scheme(text, start));
+    }
     if end - start < CHARS_MIN {
         return end;
     }
     if kinds.has(Kind::ApiKey) {
         secret::prefixed(text, start, end, found);
-        found.extend(secret::behind_scheme(text, start));
     }
     if kinds.has(Kind::Jwt) {
         found.extend(jwt::at(text, start, end));
@@ -64,7 +67,8 @@ fn unwrapped(
     if look(start, end) {
         return;
     }
-    for is_split in [|byte: u8| matches!(byte, b'-' | b'_'), |byte: u8| matches!(byte, b'+' | b'/')] {
+    for is_split in [|byte: u8| matches!(byte, b'-' | b'_'), |byte: u8| matches!(byte, b'+' | b'/')]
+    {
         for (from, to) in parts(&text[..end], start, is_split) {
             look(from, to);
         }
@@ -113,6 +117,7 @@ pub(crate) fn may_matter(text: &[u8], start: usize, end: usize, kinds: Kinds) ->
     base64::may_be_text(word)
         || (has_secrets && secret::may_start(text, start, end))
         || splits.into_iter().any(|is_split| {
-            parts(&text[..end], start, is_split).any(|(from, to)| base64::may_be_text(&text[from..to]))
+            parts(&text[..end], start, is_split)
+                .any(|(from, to)| base64::may_be_text(&text[from..to]))
         })
 }

@@ -112,7 +112,11 @@ fn a_wrong_configuration_names_its_key() {
         (r#"{"detectors": ["email", "passport"]}"#, "detectors[1]", "unknown variant"),
         (r#"{"detectors": ["unreadable"]}"#, "detectors[0]", "unknown variant"),
         (r#"{"free-text-action": "drop"}"#, "free-text-action", "masked, redacted or hashed"),
-        (r#"{"free-text-action": "sql-literals"}"#, "free-text-action", "masked, redacted or hashed"),
+        (
+            r#"{"free-text-action": "sql-literals"}"#,
+            "free-text-action",
+            "masked, redacted or hashed",
+        ),
         (r#"{"fields": {"a": "token"}}"#, "token-key", "fields.a is to be replaced by a token"),
         (r#"{"fields": {"a": "token"}, "token-key": "other"}"#, "token-key", "not granted"),
         (

@@ -2,7 +2,9 @@
 
 mod common;
 
+mod actions;
 mod columns;
 mod details;
 mod detectors;
+mod disguises;
 mod invariants;

@@ -77,26 +77,52 @@ pub(super) fn value(entity: Entity, split: Split, random: &mut Random) -> String
 
 fn email(split: Split, random: &mut Random) -> String {
     let first = random.pick(split.choose(
-        &["alice", "bob", "jürgen", "maria", "wei", "j.smith", "o'neill", "k_lee"][..],
-        &["fatima", "søren", "liam", "дмитрий", "ana.paula", "d'arcy", "x_chen", "mary-jane"][..],
+        &["alice", "bob", "jürgen", "wei", "j.smith", "o'neill", "k_lee", "дмитрий", "d'arcy"][..],
+        &["noor", "bjørn", "i.garcía", "t_suzuki", "l'hoste", "павел", "abebe", "anne-marie"][..],
     ));
     let last = random.pick(split.choose(
-        &["", ".jones", "+news", "_ops", "42"][..],
-        &["", ".okafor", "+invoice2024", "-ext", "7", "_q"][..],
+        &["", ".jones", "+news", "_ops", "42", ".okafor", "-ext"][..],
+        &["", ".nkosi", "+alerts.eu", "_2nd", "1987", "-hr"][..],
     ));
     let domain = random.pick(split.choose(
-        &["example.com", "mail.company.co.uk", "x.org", "müller.de", "sub.corp.example.net"][..],
-        &["example.org", "post.firma.com.br", "a-b.io", "пример.рф", "eu.west.bank.example"][..],
+        &[
+            "example.com",
+            "mail.company.co.uk",
+            "x.org",
+            "müller.de",
+            "sub.corp.example.net",
+            "пример.рф",
+        ][..],
+        &["uni.example", "kundencenter.versicherung.at", "z9.dev", "españa.es", "mx1.gov.za"][..],
     ));
     format!("{first}{last}@{domain}")
 }
 
 fn card(split: Split, random: &mut Random) -> String {
     // First digits and lengths: Visa, Mastercard, American Express, Discover, JCB, Diners, UnionPay.
-    let (prefix, length) = random.pick(split.choose(
-        &[("4", 16), ("51", 16), ("37", 15), ("6011", 16), ("3530", 16)][..],
-        &[("4", 16), ("4", 19), ("2221", 16), ("55", 16), ("34", 15), ("36", 14), ("62", 16)][..],
-    ));
+    let (prefix, length) =
+        random.pick(
+            split.choose(
+                &[
+                    ("4", 16),
+                    ("51", 16),
+                    ("37", 15),
+                    ("6011", 16),
+                    ("3530", 16),
+                    ("55", 16),
+                    ("36", 14),
+                ][..],
+                &[
+                    ("4", 16),
+                    ("4", 19),
+                    ("2720", 16),
+                    ("53", 16),
+                    ("34", 15),
+                    ("38", 14),
+                    ("65", 16),
+                ][..],
+            ),
+        );
     let body = format!("{prefix}{}", random.digits(length - 1 - prefix.len()));
     let digits = with_luhn(&body);
     let separator = random.pick(&["", "", " ", "-"]);
@@ -158,14 +184,17 @@ fn iban(split: Split, random: &mut Random) -> String {
             ("FR", "nnnnnnnnnncccccccccccnn"),
             ("NL", "aaaannnnnnnnnn"),
             ("BE", "nnnnnnnnnnnn"),
+            ("ES", "nnnnnnnnnnnnnnnnnnnn"),
+            ("MT", "aaaannnnncccccccccccccccccc"),
         ][..],
         &[
-            ("ES", "nnnnnnnnnnnnnnnnnnnn"),
+            ("AT", "nnnnnnnnnnnnnnnn"),
             ("IT", "annnnnnnnnncccccccccccc"),
             ("PL", "nnnnnnnnnnnnnnnnnnnnnnnn"),
             ("CH", "nnnnncccccccccccc"),
             ("NO", "nnnnnnnnnnn"),
-            ("MT", "aaaannnnncccccccccccccccccc"),
+            ("SA", "nncccccccccccccccccc"),
+            ("LV", "aaaaccccccccccccc"),
         ][..],
     ));
     let mut account = String::new();
@@ -226,23 +255,37 @@ fn phone(split: Split, random: &mut Random) -> String {
             "+33 6 dd dd dd dd",
             "030 dddddddd",
             "06 dd dd dd dd",
-        ][..],
-        &[
             "+1-Ddd-Ddd-dddd",
             "Ddd.Ddd.dddd",
             "1 Ddd Ddd dddd",
             "(Ddd)Ddd-dddd",
             "+34 6dd ddd ddd",
-            "+39 06 dddd dddd",
-            "+48 ddd ddd ddd",
             "+91 9dddd ddddd",
-            "+61 4dd ddd ddd",
             "+358401234ddd",
             "0171-ddddddd",
             "(02) 9ddd dddd",
             "+43 (0)1 ddddddd",
             "0033 1 dd dd dd dd",
             "020 7ddd dddd",
+        ][..],
+        &[
+            "+1 Ddd.Ddd.dddd",
+            "+1 Ddd Ddd dddd",
+            "Ddd Ddd dddd",
+            "1-Ddd-Ddd-dddd",
+            "(Ddd) Ddd dddd",
+            "+31 6 dddddddd",
+            "+46 70 ddd dd dd",
+            "+27 82 ddd dddd",
+            "+52 55 dddd dddd",
+            "+81 3-dddd-dddd",
+            "+353 1 ddd dddd",
+            "+7 495 ddd-dd-dd",
+            "+49891234ddddd",
+            "(0171) ddddddd",
+            "0049 30 dddddd",
+            "01 dd dd dd dd",
+            "07ddd dddddd",
         ][..],
     ));
     let write = |sign: char| match sign {

@@ -3,7 +3,7 @@
 use audit_plugin_sdk::testing::{self, BatchBuilder, Transformer};
 use redact_pii::RedactPii;
 
-use super::corpus::Event;
+use super::corpus::{Event, Meaning};
 use super::entities::Entity;
 
 /// Every detector, free text only: what a path does is not a matter of recall.
@@ -24,8 +24,8 @@ pub(super) enum Fate {
 pub(super) struct Verdict {
     /// One for each inserted value.
     pub(super) fates: Vec<Fate>,
-    /// The entities that negatives, or text between values, were taken for.
-    pub(super) alarms: Vec<Entity>,
+    /// The entities that negatives, or text between values, were taken for, with the name of the negative.
+    pub(super) alarms: Vec<(Entity, Option<&'static str>)>,
 }
 
 /// The values as the plugin leaves them.
@@ -75,9 +75,8 @@ pub(super) fn judge(event: &Event, answer: &str) -> Verdict {
         let (instead, behind) = rest.split_at(at);
         let placeholders = placeholders(instead);
         let is_whole = !instead.is_empty() && strip_placeholders(instead).is_empty();
-        let is_negative = matches!(piece.meaning, super::corpus::Meaning::Negative(_));
-        if is_negative {
-            verdict.alarms.extend(&placeholders);
+        if let Meaning::Negative(name) = piece.meaning {
+            verdict.alarms.extend(placeholders.iter().map(|&entity| (entity, Some(name))));
         }
         verdict.fates.push(if is_whole { Fate::Replaced(placeholders) } else { Fate::Damaged });
         rest = behind.strip_prefix(literal.as_str()).unwrap_or_default();
@@ -93,11 +92,12 @@ fn all_damaged(event: &Event, answer: &str) -> Verdict {
         .iter()
         .map(|piece| match (answer.contains(piece.text.as_str()), piece.meaning) {
             (true, _) => Fate::Kept,
-            (false, super::corpus::Meaning::Entity(_)) => Fate::Replaced(Vec::new()),
-            (false, super::corpus::Meaning::Negative(_)) => Fate::Damaged,
+            (false, Meaning::Entity(_)) => Fate::Replaced(Vec::new()),
+            (false, Meaning::Negative(_)) => Fate::Damaged,
         })
         .collect();
-    Verdict { fates, alarms: placeholders(answer).into_iter().take(1).collect() }
+    let alarm = placeholders(answer).first().map(|&entity| (entity, None));
+    Verdict { fates, alarms: alarm.into_iter().collect() }
 }
 
 fn placeholders(text: &str) -> Vec<Entity> {

@@ -2,7 +2,8 @@
 //! `<negative>` anything that only looks like it.
 //!
 //! The two lists share no line. The one for scoring was written before the detectors were ever run on
-//! it, and they are not changed after a look at what it finds: see `docs/plugins/redact_pii.md`.
+//! it. Detectors that are changed after a look at what it finds need another one, and it becomes part of
+//! the list for tuning: see `docs/plugins/redact_pii.md`.
 
 use super::corpus::Split;
 
@@ -41,9 +42,7 @@ const TUNING: &[&str] = &[
     "signed <noise> by <handle>",
     "installed <package> <build> on <eui64>, load <ratio>",
     "invoice <amazon-order> paid by <card> on <timestamp>",
-];
-
-const SCORING: &[&str] = &[
+    // Scored first, and looked at then.
     r#"{"statement": "INSERT INTO <table> (mail, tel) VALUES ('<email>', '<phone>')", "took_ms": <counter>}"#,
     r#"{"statement": "DELETE FROM <table> WHERE tax_no = '<ssn>' OR ref IN ('<uuid>', '<luhn-order>')"}"#,
     r#"{"statement": "SELECT iban FROM <table> WHERE iban='<iban>' AND ts > <epoch>"}"#,
@@ -74,4 +73,37 @@ const SCORING: &[&str] = &[
     "<negative>, <negative>, <negative>",
     "dispute <luhn-order> / card <card>",
     "leaked: <api-key> in <file>",
+];
+
+const SCORING: &[&str] = &[
+    r#"{"sql": "MERGE INTO <table> USING (VALUES ('<email>', '<ssn>', '<uuid>')) AS v ON 1 = 1", "ms": <counter>}"#,
+    r#"{"sql": "SELECT count(*) FROM <table> WHERE pan LIKE '<card>' AND created = '<timestamp>'"}"#,
+    r#"{"sql": "CALL notify('<phone>', '<luhn-order>', '<date>')"}"#,
+    r#"{"before": {"iban": "<iban>"}, "after": {"iban": "<iban>"}, "correlation": "<uuid>"}"#,
+    r#"{"transcript": "yes my number is <phone> and the mail is <email>, order <date-order>"}"#,
+    r#"{"transcript": "agent typed <card> into the field, then <price> at <time>"}"#,
+    r#"{"download": {"by": "<email>", "name": "<file>", "md5": "<digest>", "size": <counter>}}"#,
+    r#"{"socket": "<ip>", "tls": "<fingerprint>", "agent": "<user-agent>", "t": <epoch>}"#,
+    r#"{"hops": "<ip> <ip> <ip>", "dev": "<mac>", "tick": "<ticks>"}"#,
+    r#"{"b3": "<trace-id>-<span-id>-1", "w3c": "<traceparent>", "actor": "<any>"}"#,
+    r#"{"cookie": "sid=<uuid>; auth=<jwt>; lang=de"}"#,
+    r#"{"vault": {"path": "<path>", "value": "<api-key>", "v": "<version>"}}"#,
+    r#"{"payroll": ["<ssn>", "<iban>", "<price>", "<date>"]}"#,
+    r#"{"rule": "<setting>", "sha": "<digest>", "by": "<handle>", "pod": "<pod>"}"#,
+    r#"{"stderr": "<timestamp> ERROR could not parse (<any>) in <file>, ratio <ratio>"}"#,
+    r#"{"csv": "<any>;<negative>;<any>;<negative>;<counter>"}"#,
+    r#"{"tags": ["<negative>", "<any>", "<negative>", "<negative>"]}"#,
+    r#"{"url": "https://shop.example/pay?mail=<email>&order=<amazon-order>&card=<card>"}"#,
+    r#"{"inventory": {"eui": "<eui64>", "oid": "<oid>", "pkg": "<package>", "at": "<coordinates>"}}"#,
+    r#"{"blob": "<noise>", "role": "<arn>", "book": "<isbn>", "who": "<phone>"}"#,
+    "mail to <email> bounced (<ticket>)",
+    "sms <phone> failed after <ratio> s",
+    "<ip> denied by <build>",
+    "attachment <file> of <any>",
+    "sepa <iban> / <uuid>",
+    "applicant <ssn> seen on <date> and <timestamp>",
+    "<negative>; <negative>; <any>",
+    "settled <luhn-order> with <card>",
+    "token <api-key>, pod <pod>",
+    "session <jwt> of <ip>",
 ];

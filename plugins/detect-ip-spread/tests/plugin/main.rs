@@ -1,0 +1,7 @@
+//! The plugin as the host runs it, natively.
+
+mod common;
+
+mod addresses;
+mod state;
+mod time;
