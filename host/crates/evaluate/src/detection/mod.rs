@@ -12,8 +12,8 @@ mod table;
 use anyhow::Result;
 use audit_generate::{Attack, Disorder, Intensity, Label, Settings};
 
-pub use self::score::{Score, Scores};
 use self::score::is_about;
+pub use self::score::{Score, Scores};
 pub use self::sql::Sql;
 pub use self::table::{print, print_errors};
 
