@@ -26,14 +26,12 @@ pub(crate) fn run(args: &DecryptArgs) -> Result<()> {
 
 fn key(args: &DecryptArgs) -> Result<Key, Error> {
     let (_, keys) = lookups_and_keys(&args.config)?;
-    match keys.get(&args.key) {
-        Some(entry) => entry.read(&args.key),
-        None => {
-            let known: Vec<_> = keys.keys().map(String::as_str).collect();
-            let problem = format!("is not defined in [keys]; there are: {}", known.join(", "));
-            Err(Error::Value { key: "--key".to_owned(), value: args.key.clone(), problem })
-        }
-    }
+    let Some(entry) = keys.get(&args.key) else {
+        let known: Vec<_> = keys.keys().map(String::as_str).collect();
+        let problem = format!("is not defined in [keys]; there are: {}", known.join(", "));
+        return Err(Error::Value { key: "--key".to_owned(), value: args.key.clone(), problem });
+    };
+    entry.read(&args.key)
 }
 
 fn open_lines(

@@ -39,8 +39,8 @@ impl Reloader {
         }
         let Some(set) = reloaded.set else { return };
         let changed = reloaded.changed;
-        let changes = changed.iter().map(|changed| replaced(changed, cause)).collect();
-        if let Some(Ok(done)) = self.control.take_lookups(set, changes) {
+        let records = changed.iter().map(|one| replaced(one, cause)).collect();
+        if let Some(Ok(done)) = self.control.take_lookups(set, records) {
             let pause_us = done.pause.as_micros() as u64;
             for Changed { name, file, after, .. } in changed {
                 let source = file.display().to_string();

@@ -25,7 +25,8 @@ pub(crate) fn read(input: impl Read, limits: Limits) -> Result<Columns, Problem>
         let wrong = |problem| (Some(place), problem);
         match &mut columns {
             None => {
-                columns = Some(Columns::new(names(&record).map_err(wrong)?, limits).map_err(wrong)?)
+                let names = names(&record).map_err(wrong)?;
+                columns = Some(Columns::new(names, limits).map_err(wrong)?);
             }
             Some(columns) => add(columns, &record, place).map_err(wrong)?,
         }

@@ -1,5 +1,7 @@
 //! Calendars: intervals against a look at the clock on the wall, minute by minute.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::path::PathBuf;
 
 use audit_lookup::{Calendar, CalendarDefinition, Interval};

@@ -1,5 +1,7 @@
 //! One set after another: what is taken, and what stays as it was.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;

@@ -1,5 +1,7 @@
 //! Tables: what is found, and what is refused with which words.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
@@ -45,7 +47,7 @@ fn table(definition: &TableDefinition, csv: &str) -> Table {
 }
 
 fn refused(definition: &TableDefinition, csv: &str) -> String {
-    Table::from_csv("lookups.t", definition, csv).err().expect(csv).to_string()
+    Table::from_csv("lookups.t", definition, csv).expect_err(csv).to_string()
 }
 
 /// The value of a column for one key.

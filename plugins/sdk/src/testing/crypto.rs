@@ -78,7 +78,8 @@ fn secret(key: &str) -> Result<Vec<u8>, CryptoError> {
 
 fn id_of(secret: &[u8]) -> String {
     let digest = Sha256::digest(hmac(secret, b"key id"));
-    digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+    let [a, b, c, d, ..] = <[u8; 32]>::from(digest);
+    format!("{:08x}", u32::from_be_bytes([a, b, c, d]))
 }
 
 fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
