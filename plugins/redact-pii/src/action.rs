@@ -98,13 +98,14 @@ fn network(value: &[u8]) -> Option<(IpAddr, u32)> {
     let address = std::str::from_utf8(value.trim_ascii()).ok()?.parse().ok()?;
     Some(match address {
         IpAddr::V4(address) => (cut_v4(address).into(), IPV4_BITS),
-        IpAddr::V6(address) => match address.to_ipv4_mapped() {
-            Some(mapped) => (cut_v4(mapped).to_ipv6_mapped().into(), 96 + IPV4_BITS),
-            None => {
+        IpAddr::V6(address) => {
+            if let Some(mapped) = address.to_ipv4_mapped() {
+                (cut_v4(mapped).to_ipv6_mapped().into(), 96 + IPV4_BITS)
+            } else {
                 let mask = u128::MAX << (128 - IPV6_BITS);
                 (Ipv6Addr::from_bits(address.to_bits() & mask).into(), IPV6_BITS)
             }
-        },
+        }
     })
 }
 

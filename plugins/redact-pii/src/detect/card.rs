@@ -53,22 +53,18 @@ fn has_issuer(digits: &[u8]) -> bool {
     match prefix(4) {
         // Visa.
         4000..=4999 => matches!(length, 13 | 16 | 19),
-        // Mastercard, then RuPay.
-        2221..=2720 | 5100..=5599 | 8100..=8299 => length == 16,
+        // Mastercard; RuPay; UzCard, Troy and Humo.
+        2221..=2720 | 5100..=5599 | 8100..=8299 | 8600 | 9792 | 9860 => length == 16,
         // American Express.
         3400..=3499 | 3700..=3799 => length == 15,
         // Diners Club.
         3000..=3059 | 3095 | 3600..=3699 | 3800..=3999 => matches!(length, 14 | 16),
-        // JCB, then Mir.
-        3528..=3589 | 2200..=2204 => (16..=19).contains(&length),
+        // JCB; Mir; Discover and UnionPay.
+        3528..=3589 | 2200..=2204 | 6011 | 6200..=6299 | 6440..=6599 => length >= 16,
         // Maestro.
         5018 | 5020 | 5038 | 5893 | 6304 | 6390 | 6700..=6799 => true,
         // RuPay, Verve, Dankort, Elo and InstaPayment.
         5019 | 5060..=5090 | 6000..=6010 | 6012..=6099 | 6360..=6399 => matches!(length, 16 | 19),
-        // Discover and UnionPay.
-        6011 | 6200..=6299 | 6440..=6599 => (16..=19).contains(&length),
-        // UzCard, Troy and Humo.
-        8600 | 9792 | 9860 => length == 16,
         _ => false,
     }
 }

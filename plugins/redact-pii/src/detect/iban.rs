@@ -103,6 +103,9 @@ const LENGTHS: &[(&[u8; 2], usize)] = &[
 pub(crate) fn at(text: &[u8], digits: usize) -> Option<(usize, usize)> {
     let start = digits.checked_sub(2)?;
     let country = [text[start].to_ascii_uppercase(), text[start + 1].to_ascii_uppercase()];
+    if !country.iter().all(u8::is_ascii_uppercase) {
+        return None;
+    }
     let length = length_of(country)?;
     // `IBANDE89…` and `ibanDE89…` run into the number, other letters and digits make it an id.
     let is_free = !is_alphanumeric(before(text, start))
@@ -135,7 +138,9 @@ pub(crate) fn at(text: &[u8], digits: usize) -> Option<(usize, usize)> {
             return None;
         }
     }
-    check_part.into_iter().for_each(|byte| remainder.add(byte));
+    for byte in check_part {
+        remainder.add(byte);
+    }
     let has_digits = check_part[2..].iter().all(u8::is_ascii_digit);
     (has_digits && remainder.0 == 1 && !is_alphanumeric(text.get(at).copied()))
         .then_some((start, at))
