@@ -22,10 +22,10 @@ impl Masks {
     #[inline]
     pub(crate) fn of(block: &[u8; BLOCK]) -> Self {
         let mut masks = Self::default();
-        let (parts, _) = block.as_chunks::<{ wide::BYTES }>();
+        let (parts, _) = block.as_chunks::<{ unit::BYTES }>();
         for (index, part) in parts.iter().enumerate() {
-            let shift = index * wide::BYTES;
-            let [sign, digit, word, name] = wide::classes(part);
+            let shift = index * unit::BYTES;
+            let [sign, digit, word, name] = unit::classes(*part);
             masks.sign |= sign << shift;
             masks.digit |= digit << shift;
             masks.word |= word << shift;
@@ -36,7 +36,7 @@ impl Masks {
 }
 
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-mod wide {
+mod unit {
     use std::arch::wasm32::{
         u8x16_bitmask, u8x16_eq, u8x16_lt, u8x16_splat, u8x16_sub, u64x2, v128, v128_or,
     };
@@ -44,7 +44,7 @@ mod wide {
     pub(super) const BYTES: usize = 16;
 
     #[inline]
-    pub(super) fn classes(bytes: &[u8; BYTES]) -> [u64; 4] {
+    pub(super) fn classes(bytes: [u8; BYTES]) -> [u64; 4] {
         let (low, high) = bytes.split_at(8);
         let half = |bytes: &[u8]| bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
         let lanes = u64x2(half(low), half(high));
@@ -52,29 +52,29 @@ mod wide {
         let within = |lanes: v128, first: u8, n: u8| {
             u8x16_lt(u8x16_sub(lanes, u8x16_splat(first)), u8x16_splat(n))
         };
-        let or = |sets: &[v128]| sets.iter().copied().reduce(|a, b| v128_or(a, b)).unwrap_or(lanes);
+        let or = |one: v128, other: v128| v128_or(one, other);
         let bits = |lanes: v128| u64::from(u8x16_bitmask(lanes));
         let digit = within(lanes, b'0', 10);
         let letter = within(v128_or(lanes, u8x16_splat(0x20)), b'a', 26);
-        let word = or(&[digit, letter, is(b'+'), is(b'-'), is(b'/'), is(b'_')]);
+        let joins = or(or(is(b'+'), is(b'-')), or(is(b'/'), is(b'_')));
+        let word = or(or(digit, letter), joins);
         // The highest bit of a lane is what counts: it is set in bytes beyond ASCII as they are.
-        let sign = or(&[lanes, is(b'@'), is(b'%'), is(b'\\')]);
-        let name = v128_or(is(b':'), is(b'='));
+        let sign = or(or(lanes, is(b'@')), or(is(b'%'), is(b'\\')));
+        let name = or(is(b':'), is(b'='));
         [bits(sign), bits(digit), bits(word), bits(name)]
     }
 }
 
 #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
-mod wide {
+mod unit {
     pub(super) const BYTES: usize = 8;
 
     const HIGH: u64 = 0x8080_8080_8080_8080;
 
     /// Sets are kept in the highest bit of each byte.
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "as its twin with SIMD has it")]
     #[inline]
-    pub(super) fn classes(bytes: &[u8; BYTES]) -> [u64; 4] {
-        let lanes = u64::from_le_bytes(*bytes);
+    pub(super) fn classes(bytes: [u8; BYTES]) -> [u64; 4] {
+        let lanes = u64::from_le_bytes(bytes);
         let ascii = lanes & !HIGH;
         // A carry out of seven bits shows that a byte is not less than another.
         let at_least = |of: u64, byte: u8| (of + splat(0x80 - byte)) & HIGH;

@@ -7,8 +7,10 @@ use crate::detect::label::{self, Label};
 use crate::detect::{Kind, Kinds, iban_at, word};
 use crate::lanes::{BLOCK, Masks};
 
-/// The fewest digits of a number that is not an IPv4 address. Telephone numbers have eight.
-const NUMBER_DIGITS_MIN: u32 = 8;
+/// The fewest digits of a telephone number, which has a plus sign or separators, or a name before it.
+const PHONE_DIGITS_MIN: u32 = 8;
+/// The fewest digits of a card number, which may have neither.
+const CARD_DIGITS_MIN: u32 = 12;
 const IPV4_DOTS: u32 = 3;
 /// The most bytes between two groups of digits: `) `.
 const GAP_MAX: usize = 2;
@@ -69,6 +71,8 @@ struct Scan<'a> {
 struct Digits {
     n: u32,
     n_dots: u32,
+    /// Whether there are groups, or a plus sign before.
+    has_shape: bool,
     /// Where the last of them ends.
     end: usize,
 }
@@ -242,12 +246,15 @@ impl<'a> Scan<'a> {
             && gap.iter().all(|byte| SEPARATORS.contains(byte));
         if goes_on {
             digits.n_dots += u32::from(gap == b".");
+            digits.has_shape = true;
         } else {
             (digits.n, digits.n_dots) = (0, 0);
+            digits.has_shape = at > self.start && value[at - 1] == b'+';
         }
         digits.n += (end - at) as u32;
         digits.end = end;
-        digits.n >= NUMBER_DIGITS_MIN
+        (digits.n >= PHONE_DIGITS_MIN && digits.has_shape)
+            || digits.n >= CARD_DIGITS_MIN
             || digits.n_dots >= IPV4_DOTS
             || (self.filter.kinds.has(Kind::Iban) && self.is_iban(at))
     }

@@ -28,23 +28,21 @@ pub(super) fn decode(run: &[u8], out: &mut Vec<u8>) -> bool {
 
 /// Rules most words out by their first characters.
 pub(super) fn may_be_text(run: &[u8]) -> bool {
-    let Some(quad) = run.first_chunk::<4>().filter(|_| run.len() >= CHARS_MIN) else {
+    let Some(first) = run.first_chunk::<8>().filter(|_| run.len() >= CHARS_MIN) else {
         return false;
     };
-    let bits = quad.iter().fold(0, |bits, &byte| bits << 6 | sextet(byte));
-    let [_, first, second, third] = bits.to_be_bytes();
-    let continues = |byte: u8| byte & 0xc0 == 0x80;
-    match first {
-        0..0x80 => {
-            is_printable(first)
-                && is_printable(second)
-                && !continues(second)
-                && (is_printable(third) && (second >= 0x80 || !continues(third)))
-        }
-        0xc2..=0xdf => continues(second),
-        0xe0..=0xf4 => continues(second) && continues(third),
-        _ => false,
+    // No text starts with half a character, which most words would.
+    if sextet(first[0]) >= 32 && !matches!(sextet(first[0]), 48..=61) {
+        return false;
     }
+    let bits = first.iter().fold(0, |bits, &byte| bits << 6 | u64::from(sextet(byte)));
+    let bytes = &bits.to_be_bytes()[2..];
+    let is_text = match std::str::from_utf8(bytes) {
+        Ok(_) => true,
+        // The last character goes on behind.
+        Err(error) => error.error_len().is_none(),
+    };
+    is_text && bytes.iter().all(|&byte| is_printable(byte))
 }
 
 fn is_printable(byte: u8) -> bool {

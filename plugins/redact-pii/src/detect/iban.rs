@@ -103,6 +103,9 @@ const LENGTHS: &[(&[u8; 2], usize)] = &[
 pub(crate) fn at(text: &[u8], digits: usize) -> Option<(usize, usize)> {
     let start = digits.checked_sub(2)?;
     let country = [text[start].to_ascii_uppercase(), text[start + 1].to_ascii_uppercase()];
+    if !country.iter().all(u8::is_ascii_uppercase) {
+        return None;
+    }
     let length = length_of(country)?;
     // `IBANDE89…` and `ibanDE89…` run into the number, other letters and digits make it an id.
     let is_free = !is_alphanumeric(before(text, start))

@@ -3,17 +3,12 @@
 use super::{Kind, Match, base64};
 
 /// `{"` in base64.
-const START: &[u8] = b"eyJ";
+pub(super) const START: &[u8] = b"eyJ";
 /// A signed token has three parts, an encrypted one five (RFC 7516).
 const PARTS_MIN: usize = 3;
 const PARTS_MAX: usize = 5;
 /// The longest header that is decoded.
 const HEADER_BYTES_MAX: usize = 8192;
-
-/// Whether a token may start in a run.
-pub(super) fn may_be_in(run: &[u8]) -> bool {
-    run.windows(START.len()).any(|bytes| bytes == START)
-}
 
 /// The token that starts in a run of letters, digits, dashes and underlines.
 pub(super) fn at(text: &[u8], start: usize, end: usize) -> Option<Match> {

@@ -59,9 +59,7 @@ const HARMLESS: &[&[u8]] = &[b"nexttoken", b"pagetoken", b"continuationtoken"];
 
 /// What a name says.
 pub(crate) fn of_name(name: &[u8]) -> Option<Label> {
-    // Most names are done by their last letter.
-    let last = name.last()?.to_ascii_lowercase();
-    if !matches!(last, b'd' | b'e' | b't' | b'n' | b'y' | b's' | b'l' | b'x' | b'r' | b'v') {
+    if !may_be_known(name) {
         return None;
     }
     let mut letters = [0; NAME_BYTES_MAX];
@@ -79,6 +77,49 @@ pub(crate) fn of_name(name: &[u8]) -> Option<Label> {
     (!is_harmless).then_some(label)
 }
 
+/// Rules most names out by their last letters.
+fn may_be_known(name: &[u8]) -> bool {
+    let Some(last) = name.last_chunk::<3>() else {
+        return name.eq_ignore_ascii_case(b"v");
+    };
+    match last.map(|byte| byte.to_ascii_lowercase()) {
+        // Of all that end like `action`, `authorization` and `version`.
+        [b'i', b'o', b'n'] => {
+            let before = name.len().checked_sub(4).map(|at| name[at].to_ascii_lowercase());
+            matches!(before, Some(b's' | b't')) && has_known_ending(name)
+        }
+        last => matches!(
+            &last,
+            b"ord"
+                | b"swd"
+                | b"pwd"
+                | b"ase"
+                | b"ret"
+                | b"ken"
+                | b"key"
+                | b"one"
+                | b"ber"
+                | b"ile"
+                | b"sdn"
+                | b"ild"
+                | b"are"
+                | b"ass"
+                | b"tel"
+                | b"ell"
+                | b"fax"
+                | b"ver"
+        ),
+    }
+}
+
+fn has_known_ending(name: &[u8]) -> bool {
+    let ends_with = |ending: &[u8]| {
+        let start = name.len().wrapping_sub(ending.len());
+        name.get(start..).is_some_and(|end| end.eq_ignore_ascii_case(ending))
+    };
+    ends_with(b"version") || ends_with(b"authorization")
+}
+
 /// The name before a colon or an equals sign: `"api_key" :`, `apiKey=`, `password:`.
 pub(crate) fn name_before(text: &[u8], sign: usize) -> &[u8] {
     let is_blank = |byte: &&u8| matches!(byte, b' ' | b'\t' | b'"' | b'\'' | b'`' | b'\\');
@@ -87,4 +128,24 @@ pub(crate) fn name_before(text: &[u8], sign: usize) -> &[u8] {
     let is_name = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     let length = text[..end].iter().rev().take(NAME_BYTES_MAX).take_while(is_name).count();
     &text[end - length..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The short look at a name must let every known one through.
+    #[test]
+    fn known_names_are_known() {
+        for (name, label) in ENDINGS.iter().chain(WORDS) {
+            assert_eq!(of_name(name), Some(*label));
+            assert_eq!(of_name(&name.to_ascii_uppercase()), Some(*label));
+        }
+        assert_eq!(of_name(b"user_api-key"), Some(Label::Token));
+        assert_eq!(of_name(b"clientSecret"), Some(Label::Password));
+        assert_eq!(of_name(b"next_page_token"), None);
+        assert_eq!(of_name(b"rows_returned"), None);
+        assert_eq!(of_name(b"action"), None);
+        assert_eq!(of_name(b""), None);
+    }
 }

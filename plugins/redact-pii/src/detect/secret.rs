@@ -2,7 +2,7 @@
 //! stands before a value which looks random.
 
 use super::label::{self, Label};
-use super::{Kind, Match, before, is_alphanumeric, jwt};
+use super::{Kind, Match, before, is_alphanumeric};
 
 /// Keys that are known by how they start, with the fewest characters that follow.
 const PREFIXES: &[(&[u8], usize)] = &[
@@ -56,10 +56,10 @@ pub(super) fn prefixed(text: &[u8], start: usize, end: usize, found: &mut Vec<Ma
 }
 
 fn key_at(text: &[u8], at: usize, end: usize) -> Option<usize> {
-    if !matches!(text[at], b'A' | b'g' | b'x' | b's' | b'r') {
+    let run = &text[at..end];
+    if !may_start(run) {
         return None;
     }
-    let run = &text[at..end];
     let &(prefix, n_more) = PREFIXES.iter().find(|(prefix, _)| run.starts_with(prefix))?;
     let is_part = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     let tail = run[prefix.len()..].iter().take_while(is_part).count();
@@ -67,19 +67,40 @@ fn key_at(text: &[u8], at: usize, end: usize) -> Option<usize> {
     is_key.then_some(at + prefix.len() + tail)
 }
 
+/// Whether a run may start with a prefix.
+pub(super) fn may_start(run: &[u8]) -> bool {
+    matches!(
+        run,
+        [b'A', b'K' | b'S', b'I', ..]
+            | [b'A', b'I', b'z', ..]
+            | [b'g', b'h', _, ..]
+            | [b'g', b'i', b't', ..]
+            | [b'g', b'l', b'p', ..]
+            | [b'x', b'o', b'x', ..]
+            | [b's' | b'r', b'k', b'_', ..]
+    )
+}
+
 /// The credentials behind `Bearer ` and `Basic `, which a run starts.
 pub(super) fn behind_scheme(text: &[u8], start: usize) -> Option<Match> {
-    let scheme = text[..start].strip_suffix(b" ")?;
+    if !is_behind_scheme(text, start) {
+        return None;
+    }
+    let end = start + text[start..].iter().take_while(|&&byte| is_credential(byte)).count();
+    is_random(&text[start..end]).then(|| Match::new(start, end, Kind::ApiKey))
+}
+
+/// Whether the name of a scheme stands before a word.
+pub(super) fn is_behind_scheme(text: &[u8], start: usize) -> bool {
+    let Some(scheme) = text[..start].strip_suffix(b" ") else {
+        return false;
+    };
     let is_scheme = |name: &[u8]| {
         let at = scheme.len().wrapping_sub(name.len());
         scheme.get(at..).is_some_and(|word| word.eq_ignore_ascii_case(name))
             && !is_alphanumeric(before(scheme, at))
     };
-    if !is_scheme(b"bearer") && !is_scheme(b"basic") {
-        return None;
-    }
-    let end = start + text[start..].iter().take_while(|&&byte| is_credential(byte)).count();
-    is_random(&text[start..end]).then(|| Match::new(start, end, Kind::ApiKey))
+    is_scheme(b"bearer") || is_scheme(b"basic")
 }
 
 /// RFC 6750 section 2.1, `b64token`.
@@ -197,11 +218,4 @@ fn entropy(value: &[u8]) -> f64 {
             -share * share.log2()
         })
         .sum()
-}
-
-/// Whether a run needs a closer look for keys and tokens.
-pub(crate) fn may_start(text: &[u8], start: usize, end: usize) -> bool {
-    let mut found = Vec::new();
-    prefixed(text, start, end, &mut found);
-    !found.is_empty() || behind_scheme(text, start).is_some() || jwt::may_be_in(&text[start..end])
 }

@@ -10,6 +10,10 @@ pub(super) const LAYERS_MAX: usize = 3;
 /// The fewest letters of a word that is looked at.
 pub(crate) const CHARS_MIN: usize = base64::CHARS_MIN;
 
+/// The signs that only one of the alphabets has, which may as well part words.
+const SPLITS: [fn(u8) -> bool; 2] =
+    [|byte| matches!(byte, b'-' | b'_'), |byte| matches!(byte, b'+' | b'/')];
+
 /// Whether a byte belongs to a word.
 pub(crate) const fn is_part(byte: u8) -> bool {
     base64::is_part(byte)
@@ -67,8 +71,7 @@ fn unwrapped(
     if look(start, end) {
         return;
     }
-    for is_split in [|byte: u8| matches!(byte, b'-' | b'_'), |byte: u8| matches!(byte, b'+' | b'/')]
-    {
+    for is_split in SPLITS {
         for (from, to) in parts(&text[..end], start, is_split) {
             look(from, to);
         }
@@ -106,18 +109,34 @@ fn kind_in(inner: &[u8], kinds: Kinds, layers: usize) -> Option<Kind> {
     Finder::kind_in(&unescaped, kinds, layers)
 }
 
-/// Whether the word that starts at a position may hold something. Says yes too often, never no.
+/// Whether a word may hold something. Says yes too often, never no. One pass without calls, as it is
+/// asked of every long word of every row.
 pub(crate) fn may_matter(text: &[u8], start: usize, end: usize, kinds: Kinds) -> bool {
     let word = &text[start..end];
     if word.len() < CHARS_MIN {
         return false;
     }
-    let has_secrets = kinds.has(Kind::ApiKey) || kinds.has(Kind::Jwt);
-    let splits = [|byte: u8| matches!(byte, b'-' | b'_'), |byte: u8| matches!(byte, b'+' | b'/')];
-    base64::may_be_text(word)
-        || (has_secrets && secret::may_start(text, start, end))
-        || splits.into_iter().any(|is_split| {
-            parts(&text[..end], start, is_split)
-                .any(|(from, to)| base64::may_be_text(&text[from..to]))
-        })
+    let has_keys = kinds.has(Kind::ApiKey);
+    if base64::may_be_text(word) || (has_keys && secret::is_behind_scheme(text, start)) {
+        return true;
+    }
+    // Where the parts start that `-` and `_` leave, and those that `+` and `/` leave.
+    let (mut dashed, mut slashed) = (0, 0);
+    for (at, &byte) in word.iter().enumerate() {
+        let (part, next) = match byte {
+            b'-' | b'_' => (&mut dashed, at + 1),
+            b'+' | b'/' => (&mut slashed, at + 1),
+            b'A' | b'g' | b'x' | b's' | b'r' if has_keys && secret::may_start(&word[at..]) => {
+                return true;
+            }
+            b'e' if word[at..].starts_with(jwt::START) && kinds.has(Kind::Jwt) => return true,
+            _ => continue,
+        };
+        if base64::may_be_text(&word[*part..at]) {
+            return true;
+        }
+        *part = next;
+    }
+    (dashed > 0 && base64::may_be_text(&word[dashed..]))
+        || (slashed > 0 && base64::may_be_text(&word[slashed..]))
 }
