@@ -172,7 +172,7 @@ fn a_configuration_that_means_nothing_is_refused_at_its_place() -> Result<()> {
         ("[dead-letters]\nkey-file = \"/no/key\"".into(), vec!["/no/key"]),
         (plugin("keys = [\"k\"]"), vec!["\"k\"", "[keys.k]"]),
         (plugin("config = { field = {} }"), vec!["redact_pii", "field"]),
-        (plugin("config = { detectors = [\"iban\"] }"), vec!["redact_pii", "detectors", "iban"]),
+        (plugin("config = { detectors = [\"name\"] }"), vec!["redact_pii", "detectors", "name"]),
     ];
     let file = dir.join("audit-host.toml");
     let (path, warehouse) = (file.display().to_string(), dir.join("w").display().to_string());
