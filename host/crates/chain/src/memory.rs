@@ -134,6 +134,14 @@ impl Memory {
         self.held_until = self.held_until.max(other.held_until);
     }
 
+    /// Whether a plugin that reads these columns can judge what was judged: it was kept as it was read.
+    pub(crate) fn is_read_by(&self, reads: &[String]) -> bool {
+        self.since.iter().all(|past| {
+            let schema = past.part.columns.schema_ref();
+            schema.fields().iter().map(|field| field.name()).eq(reads)
+        })
+    }
+
     /// What an instance with this memory has still to judge to be where `other` is. `None` if it cannot
     /// get there from where it is.
     pub(crate) fn missing_of<'a>(&self, other: &'a Memory) -> Option<&'a [Past]> {

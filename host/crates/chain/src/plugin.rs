@@ -202,6 +202,10 @@ impl Plugin {
 
     /// Goes to where the instances of a running version are.
     pub(crate) fn follow(&mut self, lent: &[(Lane, Memory)]) -> Result<(), Error> {
+        if !lent.iter().all(|(_, memory)| memory.is_read_by(&self.blueprint.reads)) {
+            // The exchange moves the state as a snapshot.
+            return Ok(());
+        }
         for (lane, memory) in lent {
             let idle = || Runner::idle(Arc::clone(&self.blueprint));
             self.lanes.entry(lane.clone()).or_insert_with(idle).follow(memory)?;

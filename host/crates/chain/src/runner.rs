@@ -86,8 +86,14 @@ impl Runner {
             self.start_with(snapshot.map(|(version, bytes)| (version, &**bytes)))?;
             self.memory = Memory::at_snapshot_of(other);
             self.gained.clear();
+            self.lost = None;
         }
         self.memory.hold_like(other);
+        if !other.is_read_by(&self.blueprint.reads) {
+            let text =
+                "it reads other columns than the version that runs, whose state cannot be saved";
+            return Err(self.refused(Failure::new(FailureKind::Answer, text)));
+        }
         let missing = self.memory.missing_of(other).unwrap_or_default();
         for past in missing {
             let limit = self.blueprint.limits.batch_time;
@@ -95,7 +101,16 @@ impl Runner {
             let is_new = |alert: &Alert| !past.findings.contains(&finding(alert));
             self.gained.extend(answer.alerts.into_iter().filter(is_new));
         }
-        Ok(())
+        // A state that was lost on the way must not take the place of one that is whole.
+        if self.memory.missing_of(other).is_some_and(<[_]>::is_empty) {
+            return Ok(());
+        }
+        let why = self.lost.take().unwrap_or_else(|| "its state was lost".to_owned());
+        Err(self.refused(Failure::new(FailureKind::Answer, why)))
+    }
+
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.memory
     }
 
     pub(crate) fn take_gained(&mut self) -> Vec<Alert> {

@@ -170,6 +170,10 @@ impl Slot {
             });
         }
         for (lane, runner) in &mut old.runners {
+            if !runner.memory().is_read_by(&self.blueprint.reads) {
+                // With a snapshot nothing is left to be judged again. One that fails is told by `follow`.
+                let _ = runner.snapshot();
+            }
             let fresh = self.runner(lane.clone());
             fresh.follow(&runner.lend(LENT_FOR))?;
             fresh.inherit_loss(runner);
@@ -179,6 +183,9 @@ impl Slot {
 
     /// What other instances can be brought to the places of these by.
     pub(crate) fn lend(&mut self) -> Vec<(Lane, Memory)> {
+        if !self.blueprint.has_state() {
+            return Vec::new();
+        }
         let lent = |(lane, runner): (&Lane, &mut Runner)| (lane.clone(), runner.lend(LENT_FOR));
         self.runners.iter_mut().map(lent).collect()
     }
