@@ -55,7 +55,9 @@ fn of_tests(
 ) -> Result<Vec<Table>> {
     let tables = dir.join("tables.json");
     let mut cargo = run::cargo(ctx);
-    cargo.args(["bench", "--locked", "--package", "audit-tests", "--bench", bench, "--"]);
+    // Selected with the program for its features: no dependency is compiled a second time.
+    cargo.args(["bench", "--locked", "--package", "audit-host", "--package", "audit-tests"]);
+    cargo.args(["--bench", bench, "--"]);
     cargo.arg("--json-to").arg(&tables);
     if let Some(rows) = options.rows {
         cargo.args(["--rows", &rows.to_string()]);

@@ -200,7 +200,9 @@ fn flow(run: &mut Run) -> Result<()> {
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let mut cargo = run::cargo(run.ctx);
     cargo
-        .args(["test", "--release", "--locked", "--no-fail-fast", "--package", "audit-tests"])
+        .args(["test", "--release", "--locked", "--no-fail-fast", "--test", "end_to_end"])
+        // Selected with the program, the tests get its features, and compile no dependency a second time.
+        .args(["--package", "audit-host", "--package", "audit-tests"])
         .env("AUDIT_HOST_BIN", run.ctx.host_binary())
         .env("AUDIT_HOST_PLUGINS", run.ctx.plugins())
         .env("AUDIT_HOST_GUESTS", run.ctx.guests())
