@@ -1,9 +1,11 @@
 //! Reading files that a person names. What stands there may be a pipe, a device, or far too large.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{Error, ErrorKind, Read, Result};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+
+use audit_lookup::Stamp;
 
 /// Bytes of a configuration or a key: more is another file.
 const SMALL_BYTES_MAX: u64 = 1 << 20;
@@ -19,7 +21,8 @@ pub(crate) fn small(path: &Path) -> Result<Vec<u8>> {
     whole(path, SMALL_BYTES_MAX)
 }
 
-/// The bytes of a file that is a file, is not too large, and does not change while it is read.
+/// The bytes of a file that is a file, is not too large, and is not written while it is read. One that is
+/// replaced by a rename meanwhile is read as it was: whole.
 pub(crate) fn whole(path: &Path, bytes_max: u64) -> Result<Vec<u8>> {
     let refuse = |problem: String| Err(Error::new(ErrorKind::InvalidData, problem));
     // Without waiting: to open a pipe would wait for a writer.
@@ -33,22 +36,12 @@ pub(crate) fn whole(path: &Path, bytes_max: u64) -> Result<Vec<u8>> {
     }
     let mut bytes = Vec::with_capacity(usize::try_from(before.len()).unwrap_or_default());
     (&file).take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
-    if !is_same(&file, path, &before)? || bytes.len() as u64 != before.len() {
+    let is_as_it_was = Stamp::from(&file.metadata()?) == Stamp::from(&before);
+    if !is_as_it_was || bytes.len() as u64 != before.len() {
         let problem = "it changed while it was read: write it elsewhere and rename it";
         return refuse(problem.to_owned());
     }
     Ok(bytes)
-}
-
-/// Whether the open file is as it was, and still the one of that name.
-fn is_same(file: &File, path: &Path, before: &Metadata) -> Result<bool> {
-    let before = stamp(before);
-    Ok(stamp(&file.metadata()?) == before && stamp(&std::fs::metadata(path)?) == before)
-}
-
-/// What changes whenever a file does.
-fn stamp(file: &Metadata) -> (u64, u64, u64, i64, i64) {
-    (file.dev(), file.ino(), file.len(), file.mtime(), file.mtime_nsec())
 }
 
 #[cfg(test)]

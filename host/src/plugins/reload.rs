@@ -375,7 +375,9 @@ impl Reloader {
             // It was promoted, or never differed.
             return Ok(());
         }
-        let candidate = self.prepare(source, current.as_ref())?;
+        let mut candidate = self.prepare(source, current.as_ref())?;
+        // It was kept beside the table since, which takes its time.
+        self.control.catch_up(&mut candidate).map_err(audit_core::Error::from)?;
         let reason = format!("candidate {file}");
         match self.control.start_shadow(plugin, candidate, reason) {
             None => Ok(()),

@@ -152,6 +152,7 @@ impl PluginChain {
             self.news.alerts.extend(slot.take_gained());
             Counters::add(&self.counters.plugin_changes, 1);
             if let Some(mut before) = before {
+                slot.inherit_losses(&mut before);
                 self.move_shadow(&mut before, &mut slot);
                 retired.push(before);
             }

@@ -100,7 +100,8 @@ impl Memory {
         // For a part of a batch this counts the whole batch: too early a snapshot does no harm.
         self.bytes += part.columns.get_array_memory_size();
         self.judged_for += took;
-        let findings = alerts.iter().map(finding).collect();
+        let findings: Arc<[Finding]> = alerts.iter().map(finding).collect();
+        self.bytes += findings.iter().map(Finding::size).sum::<usize>();
         self.since.push(Past { part: part.clone(), findings });
     }
 

@@ -208,7 +208,7 @@ impl Plugin {
         }
         for (lane, memory) in lent {
             let idle = || Runner::idle(Arc::clone(&self.blueprint));
-            self.lanes.entry(lane.clone()).or_insert_with(idle).follow(memory)?;
+            self.lanes.entry(lane.clone()).or_insert_with(idle).follow(memory, None)?;
         }
         Ok(())
     }

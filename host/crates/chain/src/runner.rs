@@ -5,6 +5,7 @@
 //! whose answers are known already and dropped. So its state is always that of the rows that it judged
 //! well, each once and in order.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::instance::Instance;
 use crate::memory::{Memory, Moment, Part};
 use crate::plugin::{Blueprint, fault};
-use crate::shadow::finding;
+use crate::shadow::{Finding, finding};
 
 /// One instance of a plugin.
 pub(crate) struct Runner {
@@ -30,6 +31,8 @@ pub(crate) struct Runner {
     lost: Option<String>,
     /// What it found in the past of another version that this one had not; taken at the exchange.
     gained: Vec<Alert>,
+    /// Whether its last snapshot failed: no other is asked for but at the end of an epoch.
+    cannot_be_saved: bool,
     peak_bytes: usize,
 }
 
@@ -46,6 +49,7 @@ impl Runner {
             memory: Memory::default(),
             lost: None,
             gained: Vec::new(),
+            cannot_be_saved: false,
             peak_bytes: 0,
         }
     }
@@ -71,7 +75,7 @@ impl Runner {
         if self.memory.snapshot().is_none() {
             // Whether a version takes the state must not depend on whether an epoch has ended. One that
             // cannot be saved is told again from its beginning.
-            let _ = self.snapshot();
+            self.save_if_it_can();
         }
         self.memory.hold(time);
         self.memory.clone()
@@ -80,7 +84,9 @@ impl Runner {
     /// Goes to where another instance of the detector is: judges what that one has judged since it was
     /// last there, or since its last snapshot. What this version finds on the way and the other did not
     /// is kept: what it takes for told must be told.
-    pub(crate) fn follow(&mut self, other: &Memory) -> Result<(), Error> {
+    ///
+    /// With `until` it is given up where that has passed and something is left to be judged.
+    pub(crate) fn follow(&mut self, other: &Memory, until: Option<Instant>) -> Result<(), Error> {
         if self.memory.missing_of(other).is_none() {
             let snapshot = other.snapshot();
             self.start_with(snapshot.map(|(version, bytes)| (version, &**bytes)))?;
@@ -95,12 +101,22 @@ impl Runner {
             return Err(self.refused(Failure::new(FailureKind::Answer, text)));
         }
         let missing = self.memory.missing_of(other).unwrap_or_default();
-        for past in missing {
+        for (n_judged, past) in missing.iter().enumerate() {
+            if until.is_some_and(|until| Instant::now() > until) {
+                let text = format!(
+                    "it is slower than the stream: at the exchange it had {} batches to judge, and was at \
+                     the {n_judged}th when its time was over (twice batch-time)",
+                    missing.len()
+                );
+                return Err(self.refused(Failure::new(FailureKind::Deadline, text)));
+            }
             let limit = self.blueprint.limits.batch_time;
             let answer = self.judge(&past.part, limit).map_err(|failure| self.refused(failure))?;
-            let is_new = |alert: &Alert| !past.findings.contains(&finding(alert));
-            self.gained.extend(answer.alerts.into_iter().filter(is_new));
+            self.gained.extend(answer.alerts);
         }
+        // Two versions may find the same a batch apart.
+        let known: BTreeSet<&Finding> = other.since().iter().flat_map(|p| &*p.findings).collect();
+        self.gained.retain(|alert| !known.contains(&finding(alert)));
         // A state that was lost on the way must not take the place of one that is whole.
         if self.memory.missing_of(other).is_some_and(<[_]>::is_empty) {
             return Ok(());
@@ -137,16 +153,27 @@ impl Runner {
         Error::Restore { plugin: self.blueprint.source.clone(), problem: failure.text }
     }
 
-    /// A loss that nobody has been told of is not forgotten with the instance.
-    pub(crate) fn inherit_loss(&mut self, other: &mut Runner) {
-        self.lost = self.lost.take().or(other.lost.take());
+    pub(crate) fn note_lost(&mut self, why: String) {
+        self.lost.get_or_insert(why);
+    }
+
+    /// Replaces what was judged since the last snapshot by a new one, for the sake of another instance. A
+    /// guest that could not be saved before is not asked: its deadline would hold the stream each time.
+    pub(crate) fn save_if_it_can(&mut self) {
+        if !self.cannot_be_saved {
+            drop(self.snapshot());
+        }
     }
 
     /// What it remembers, in the format of its state version. Takes the time of a copy.
     pub(crate) fn snapshot(&mut self) -> Result<Vec<u8>, Failure> {
-        let tried = self.try_snapshot();
-        // A guest that fails once may have been at its end; one that fails again cannot be saved.
-        if tried.is_ok() { tried } else { self.try_snapshot() }
+        let saved = match self.try_snapshot() {
+            // It may have been at its end; one that takes its time would take it again.
+            Err(failure) if failure.kind != FailureKind::Deadline => self.try_snapshot(),
+            saved => saved,
+        };
+        self.cannot_be_saved = saved.is_err();
+        saved
     }
 
     fn try_snapshot(&mut self) -> Result<Vec<u8>, Failure> {

@@ -45,6 +45,14 @@ pub struct Finding {
     pub window_start: i64,
 }
 
+impl Finding {
+    /// Bytes that it takes, about.
+    pub(crate) fn size(&self) -> usize {
+        let key: usize = self.key.iter().map(|(name, value)| name.len() + value.len()).sum();
+        size_of::<Self>() + self.rule.len() + key
+    }
+}
+
 /// How a candidate compares with the plugin that it runs beside.
 #[derive(Debug, Clone, Serialize)]
 pub struct ShadowReport {
@@ -65,7 +73,9 @@ pub struct ShadowReport {
     pub quarantined_lost: Difference,
     /// Rows that the candidate cannot judge.
     pub failed: Difference,
-    /// Why it could not, the last time.
+    /// How often the candidate lost what it remembered: its alerts say little then.
+    pub states_lost: u64,
+    /// Why it could not judge, or lost its state, the last time.
     pub failure: Option<String>,
     pub alerts_both: u64,
     /// Alerts that only the candidate raises.
@@ -90,6 +100,7 @@ impl ShadowReport {
             quarantined_gained: Difference::default(),
             quarantined_lost: Difference::default(),
             failed: Difference::default(),
+            states_lost: 0,
             failure: None,
             alerts_both: 0,
             alerts_gained: BTreeSet::new(),
@@ -105,6 +116,7 @@ impl ShadowReport {
             && self.quarantined_gained.rows == 0
             && self.quarantined_lost.rows == 0
             && self.failed.rows == 0
+            && self.states_lost == 0
             && self.alerts_gained.is_empty()
             && self.alerts_lost.is_empty()
     }
@@ -136,7 +148,9 @@ impl Shadow {
         let blueprint = Arc::clone(&candidate.blueprint);
         let mut slot = Slot::new(candidate);
         slot.take_over(live)?;
-        let report = ShadowReport::new(&live.blueprint.id, &blueprint.id);
+        let mut report = ShadowReport::new(&live.blueprint.id, &blueprint.id);
+        report.alerts_gained =
+            slot.take_gained().iter().map(finding).take(ALERTS_APART_MAX).collect();
         let report: SharedReport = Arc::new(Mutex::new(report));
         let (batches, waiting) = sync_channel(BATCHES_WAITING_MAX);
         let shared = Arc::clone(&report);
@@ -200,7 +214,13 @@ fn compare_all(mut slot: Slot, batches: &Receiver<Seen>, report: &Mutex<ShadowRe
         report.live_nanoseconds += seen.time.as_nanos() as u64;
         report.shadow_nanoseconds += time.as_nanos() as u64;
         match judged {
-            Ok(judged) => compare(&slot.blueprint, &seen, &judged.verdict, &mut report),
+            Ok(judged) => {
+                compare(&slot.blueprint, &seen, &judged.verdict, &mut report);
+                if let Some(why) = judged.lost.into_iter().next_back() {
+                    report.states_lost += 1;
+                    report.failure = Some(why);
+                }
+            }
             Err(error) => report.failure = Some(error.to_string()),
         }
     }

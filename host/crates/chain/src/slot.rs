@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arrow::array::{AsArray, UInt32Array};
 use arrow::compute::take_record_batch;
@@ -150,7 +150,8 @@ impl Slot {
         self.runner(state.partition.clone()).restore(state.state_version, &state.bytes)
     }
 
-    /// Takes over what another version of the same plugin remembers.
+    /// Takes over what another version of the same plugin remembers, while the stream waits: within the time
+    /// that a batch may take twice. After an error the other one is as it was.
     pub(crate) fn take_over(&mut self, old: &mut Slot) -> Result<(), Error> {
         if !old.blueprint.has_state() {
             return Ok(());
@@ -169,16 +170,24 @@ impl Slot {
                         .to_owned(),
             });
         }
+        let until = Instant::now() + self.blueprint.limits.probe_time();
         for (lane, runner) in &mut old.runners {
             if !runner.memory().is_read_by(&self.blueprint.reads) {
                 // With a snapshot nothing is left to be judged again. One that fails is told by `follow`.
-                let _ = runner.snapshot();
+                runner.save_if_it_can();
             }
-            let fresh = self.runner(lane.clone());
-            fresh.follow(&runner.lend(LENT_FOR))?;
-            fresh.inherit_loss(runner);
+            self.runner(lane.clone()).follow(&runner.lend(LENT_FOR), Some(until))?;
         }
         Ok(())
+    }
+
+    /// Losses of the version before that nobody has been told of are not forgotten with it.
+    pub(crate) fn inherit_losses(&mut self, old: &mut Slot) {
+        for (lane, runner) in &mut old.runners {
+            if let Some(why) = runner.take_lost() {
+                self.runner(lane.clone()).note_lost(why);
+            }
+        }
     }
 
     /// What other instances can be brought to the places of these by.

@@ -75,10 +75,11 @@ impl Input {
         Ok(Self { key: key.to_owned(), path: path.to_owned(), file, stamp, sha256 })
     }
 
-    /// To be called when everything was read.
+    /// To be called when everything was read. A file that was replaced by a rename meanwhile was read as it
+    /// was; its stamp tells it from the one that is there now.
     pub(crate) fn finish(self) -> Result<(String, Stamp), Error> {
         let now = self.file.metadata().ok().map(|metadata| Stamp::from(&metadata));
-        if now == Some(self.stamp) && Stamp::of(&self.path) == Some(self.stamp) {
+        if now == Some(self.stamp) {
             return Ok((self.sha256, self.stamp));
         }
         let problem = "it changed while it was read: write it elsewhere and rename it".to_owned();
@@ -97,5 +98,41 @@ fn digest(file: &mut File, bytes_max: u64) -> io::Result<String> {
             return Ok(hex::encode(hash.finalize()));
         }
         hash.update(chunk.get(..n_bytes).unwrap_or_default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn opened(folder: &Path) -> (PathBuf, Input) {
+        let path = folder.join("roles.csv");
+        std::fs::write(&path, "user,role\n").unwrap();
+        let input = Input::open("lookups.roles", &path, 100, "limit").unwrap();
+        (path, input)
+    }
+
+    #[test]
+    fn a_file_that_is_replaced_while_it_is_read_was_read_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, input) = opened(folder.path());
+        let next = folder.path().join("next.csv");
+        std::fs::write(&next, "user,role,since\n").unwrap();
+        std::fs::rename(&next, &path).unwrap();
+        let (sha256, stamp) = input.finish().unwrap();
+        assert_eq!(sha256, hex::encode(Sha256::digest("user,role\n")));
+        assert_ne!(Some(stamp), Stamp::of(&path), "the next look would not take the new file");
+    }
+
+    #[test]
+    fn a_file_that_is_written_while_it_is_read_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, input) = opened(folder.path());
+        let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+        file.write_all(b"ada,admin\n").unwrap();
+        let error = input.finish().unwrap_err().to_string();
+        assert!(error.contains("it changed while it was read"), "{error}");
     }
 }
