@@ -15,8 +15,10 @@ use crate::abi::audit_host::plugin::types;
 use crate::abi::lift;
 use crate::plugin::{Blueprint, PluginKind};
 
-/// Alerts of one batch: more is a broken rule, and nobody could read them.
-pub(crate) const ALERTS_MAX: usize = 1000;
+/// Alerts of a small batch.
+const ALERTS_MIN: usize = 1000;
+/// And of a large one, for each row: a rule whose hour strikes may have a word for everybody at once.
+const ALERTS_PER_ROW: usize = 2;
 /// Events that an alert may cite.
 const EVENTS_MAX: usize = 100;
 /// Labels, and key columns, of one alert.
@@ -25,6 +27,12 @@ const FIELDS_MAX: usize = 16;
 const TEXT_BYTES_MAX: usize = 256;
 /// Bytes of a message or reason.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 1024;
+
+/// Alerts that may come of so many rows: more is a broken rule.
+pub(crate) fn alerts_max(n_rows: usize) -> usize {
+    ALERTS_MIN.max(n_rows.saturating_mul(ALERTS_PER_ROW))
+}
+
 /// A judgement that holds.
 pub(crate) struct Answer {
     pub(crate) columns: Vec<ArrayRef>,
@@ -43,7 +51,7 @@ pub(crate) fn check(
     Ok(Answer {
         columns: check_columns(plugin, n_rows, judgement.columns)?,
         quarantined: check_quarantined(n_rows, judgement.quarantined)?,
-        alerts: check_alerts(plugin, topic, judgement.alerts)?,
+        alerts: check_alerts(plugin, topic, n_rows, judgement.alerts)?,
     })
 }
 
@@ -99,13 +107,15 @@ fn check_quarantined(
 fn check_alerts(
     plugin: &Blueprint,
     topic: &Arc<str>,
+    n_rows: usize,
     alerts: Vec<types::Alert>,
 ) -> Result<Vec<Alert>, String> {
     if plugin.kind == PluginKind::Transform && !alerts.is_empty() {
         return Err("an alert of a transform".to_owned());
     }
-    if alerts.len() > ALERTS_MAX {
-        return Err(format!("{} alerts for one batch, more than {ALERTS_MAX}", alerts.len()));
+    let max = alerts_max(n_rows);
+    if alerts.len() > max {
+        return Err(format!("{} alerts of {n_rows} rows, more than {max}", alerts.len()));
     }
     alerts.into_iter().map(|alert| check_alert(plugin, topic, alert)).collect()
 }

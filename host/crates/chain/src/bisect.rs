@@ -12,9 +12,9 @@ use arrow::array::{Array, ArrayRef, new_null_array};
 use arrow::compute::concat;
 use audit_core::Alert;
 
-use crate::answer::{ALERTS_MAX, Answer};
+use crate::answer::{self, Answer};
 use crate::error::Error;
-use crate::failure::FailureKind;
+use crate::failure::{Failure, FailureKind};
 use crate::memory::Part;
 use crate::plugin::Blueprint;
 use crate::runner::Runner;
@@ -46,25 +46,38 @@ impl Verdict {
     }
 }
 
-/// Judges a batch, row by row if it must be.
-///
-/// `time` bounds the search. What the parts answer together is bounded as one answer is.
-pub(crate) fn judge(runner: &mut Runner, batch: &Part, time: Duration) -> Result<Verdict, Error> {
-    let mut search = Search {
-        batch_rows: batch.rows(),
-        deadline: Instant::now() + time,
-        pieces: Vec::new(),
-        answered_bytes: 0,
-        verdict: Verdict::default(),
-    };
+/// What the search for poison rows may take, in all instances of a plugin together.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Rows of the whole batch: a part's time is its share.
+    batch_rows: usize,
+    deadline: Instant,
+    /// Rows of the batch that were found already.
+    n_poison: usize,
+}
+
+impl Bounds {
+    pub(crate) fn new(batch_rows: usize, time: Duration) -> Self {
+        Self { batch_rows, deadline: Instant::now() + time, n_poison: 0 }
+    }
+
+    /// For what is left of the batch, behind so many poison rows.
+    pub(crate) fn after(self, n_poison: usize) -> Self {
+        Self { n_poison, ..self }
+    }
+}
+
+/// Judges a batch, or the rows of one lane of it, row by row if it must be. What the parts answer together is
+/// bounded as one answer is.
+pub(crate) fn judge(runner: &mut Runner, batch: &Part, bounds: Bounds) -> Result<Verdict, Error> {
+    let (pieces, verdict) = (Vec::new(), Verdict::default());
+    let mut search = Search { bounds, pieces, answered_bytes: 0, verdict };
     search.judge(runner, batch, 0);
     search.assemble(&runner.blueprint.clone())
 }
 
 struct Search {
-    /// Rows of the whole batch: a part's time is its share.
-    batch_rows: usize,
-    deadline: Instant,
+    bounds: Bounds,
     /// Bytes of all columns that are kept.
     answered_bytes: usize,
     /// The plugin's columns, part by part; `None` for so many rows that it did not judge.
@@ -78,16 +91,16 @@ impl Search {
             let why = why.clone();
             return self.give_up(part.rows(), first_row, &why);
         }
-        let limit = runner.blueprint.limits.part_time(part.rows(), self.batch_rows);
-        let text = match self.attempt(runner, part, limit) {
+        let limit = runner.blueprint.limits.part_time(part.rows(), self.bounds.batch_rows);
+        let failure = match self.attempt(runner, part, limit) {
             Ok(answer) => return self.take(runner, answer, part.rows(), first_row),
-            Err(text) => text,
+            Err(failure) => failure,
         };
         if part.rows() <= 1 {
-            self.give_up(part.rows(), first_row, &text);
-            return self.trip_if_due(runner, &text);
+            self.give_up(part.rows(), first_row, &failure.about(&part.columns, 0));
+            return self.trip_if_due(runner, &failure);
         }
-        self.trip_if_due(runner, &text);
+        self.trip_if_due(runner, &failure);
         let half = part.rows() / 2;
         self.judge(runner, &part.slice(0, half), first_row);
         self.judge(runner, &part.slice(half, part.rows() - half), first_row + half);
@@ -99,7 +112,7 @@ impl Search {
         runner: &mut Runner,
         part: &Part,
         limit: Duration,
-    ) -> Result<Answer, String> {
+    ) -> Result<Answer, Failure> {
         let mut failure = match runner.judge(part, limit) {
             Ok(answer) => return Ok(answer),
             Err(failure) => failure,
@@ -112,40 +125,39 @@ impl Search {
             };
             self.verdict.n_failures += 1;
         }
-        Err(failure.text)
+        Err(failure)
     }
 
-    fn trip_if_due(&mut self, runner: &Runner, text: &str) {
+    fn trip_if_due(&mut self, runner: &Runner, failure: &Failure) {
         let limits = &runner.blueprint.limits;
-        let n_poison = self.verdict.poison.len();
+        let n_poison = self.bounds.n_poison + self.verdict.poison.len();
         let why = if n_poison > limits.poison_rows {
             format!("more than {} rows of one batch (poison-rows-max)", limits.poison_rows)
-        } else if Instant::now() > self.deadline {
+        } else if Instant::now() > self.bounds.deadline {
             "rows of one batch for too long".to_owned()
         } else {
             return;
         };
-        self.verdict.tripped = Some(format!("the plugin failed on {why}; at last: {text}"));
+        self.verdict.tripped = Some(format!("the plugin failed on {why}; at last: {failure}"));
     }
 
     fn take(&mut self, runner: &Runner, answer: Answer, rows: usize, first_row: usize) {
         let first = first_row as u32;
         let bytes: usize = answer.columns.iter().map(Array::get_array_memory_size).sum();
         self.answered_bytes += bytes;
-        let n_alerts = self.verdict.alerts.len() + answer.alerts.len();
-        if !self.pieces.is_empty()
-            && (self.answered_bytes > runner.blueprint.limits.output_bytes || n_alerts > ALERTS_MAX)
-        {
-            let why =
-                "the plugin failed on rows of one batch, and answered too much about the others";
-            self.verdict.tripped = Some(why.to_owned());
-            return self.give_up(rows, first_row, why);
-        }
         self.verdict
             .quarantined
             .extend(answer.quarantined.into_iter().map(|(r, w)| (first + r, w)));
         self.verdict.alerts.extend(answer.alerts);
         self.pieces.push((rows, Some(answer.columns)));
+        // A detector has counted these rows: what it said of them stands, and only the others are given up.
+        let is_too_much = self.answered_bytes > runner.blueprint.limits.output_bytes
+            || self.verdict.alerts.len() > answer::alerts_max(self.bounds.batch_rows);
+        if self.pieces.len() > 1 && is_too_much {
+            let why =
+                "the plugin failed on rows of one batch, and answered too much about the others";
+            self.verdict.tripped = Some(why.to_owned());
+        }
     }
 
     fn give_up(&mut self, rows: usize, first_row: usize, why: &str) {

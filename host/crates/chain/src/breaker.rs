@@ -37,6 +37,10 @@ impl Breaker {
         }
     }
 
+    pub(crate) fn is_open(&self) -> bool {
+        self.opened.is_some()
+    }
+
     /// Takes in how a batch went that the plugin was asked about.
     pub(crate) fn note(&mut self, tripped: bool) -> Turn {
         let was_open = self.opened.is_some();

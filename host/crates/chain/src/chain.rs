@@ -108,6 +108,14 @@ impl PluginChain {
             change.before = Some(id.clone());
             "the program was started without it".clone_into(&mut change.reason);
             self.news.changes.push(change);
+            let name = &id.name;
+            tracing::warn!(plugin = name, "a plugin that ran before is not in the chain any more");
+            let message = format!(
+                "The plugin {name} judged this group's events before, and the program was started without \
+                 it: rows are stored without it from now on. If that is not meant, put its file or its \
+                 entry back and restart."
+            );
+            self.alert(id, "plugin-removed", Severity::High, &message);
         }
     }
 
@@ -246,12 +254,14 @@ impl PluginChain {
 
     fn tell_lost(&mut self, blueprint: &Blueprint, why: &str) {
         let name = &blueprint.id.name;
+        Counters::add(&self.counters.plugin_states_lost, 1);
         tracing::error!(plugin = name, why, "a detector lost what it remembered");
         let message = format!(
             "The detector {name} lost what it remembered ({why}): what began before now may go \
              unnoticed. Exchange the plugin."
         );
         self.alert(&blueprint.id, "detector-state-lost", Severity::High, &message);
+        self.record(ChangeKind::StateLost, blueprint, Some(blueprint.id.clone()), why);
     }
 
     pub(crate) fn alert(
@@ -340,6 +350,10 @@ impl Chain for PluginChain {
             // Who asked may have gone; what was done stays done.
             drop(answer.send(done));
         }
+        self.take_news()
+    }
+
+    fn take_news(&mut self) -> Changes {
         std::mem::take(&mut self.news)
     }
 
@@ -361,6 +375,7 @@ impl Chain for PluginChain {
                 shadow.show(&slot.blueprint, moment, columns, &judged.verdict, time);
             }
             let blueprint = Arc::clone(&slot.blueprint);
+            blueprint.check_loss(&judged.lost)?;
             self.take_note(idx, &judged);
             work.take(&blueprint, &raw, judged.verdict)?;
         }
@@ -384,11 +399,7 @@ impl Chain for PluginChain {
             let blueprint = Arc::clone(&slot.blueprint);
             let (kept, lost) = slot.snapshot();
             states.extend(kept);
-            if blueprint.on_error == OnError::Halt && !lost.is_empty() {
-                let problem = lost.join("; ");
-                let (plugin, place) = (blueprint.source.clone(), String::new());
-                return Err(Error::Halted { plugin, n_rows: 0, place, problem }.into());
-            }
+            blueprint.check_loss(&lost)?;
             for why in lost {
                 self.tell_lost(&blueprint, &why);
             }

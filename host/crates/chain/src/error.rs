@@ -34,6 +34,8 @@ pub enum Error {
         "{plugin} cannot judge {n_rows} of the rows {place}, and its on-error is \"halt\": {problem}"
     )]
     Halted { plugin: String, n_rows: usize, place: String, problem: String },
+    #[error("{plugin} lost what it remembered, and its on-error is \"halt\": {problem}")]
+    Lost { plugin: String, problem: String },
     #[error(
         "{} cannot hold compiled plugins: {problem}; name another folder ([plugins] cache) or turn the \
          cache off (\"off\")", folder.display()
@@ -61,7 +63,7 @@ pub enum Error {
 impl From<Error> for audit_core::Error {
     fn from(error: Error) -> Self {
         let (kind, attempted) = match &error {
-            Error::Halted { .. } => (Kind::Failed, "judging a batch; nothing of it was committed"),
+            Error::Halted { .. } | Error::Lost { .. } => (Kind::Failed, "judging a batch; nothing of it was committed"),
             Error::Engine(_) | Error::Arrow(_) => (Kind::Failed, "running plugins"),
             _ => (Kind::Config, "loading plugins"),
         };

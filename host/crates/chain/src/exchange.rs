@@ -152,6 +152,11 @@ impl PluginChain {
             self.news.alerts.extend(slot.take_gained());
             Counters::add(&self.counters.plugin_changes, 1);
             if let Some(mut before) = before {
+                if before.is_given_up() {
+                    let id = Some(before.blueprint.id.clone());
+                    let reason = "another version or configuration took its place";
+                    self.record(ChangeKind::BreakerClosed, &blueprint, id, reason);
+                }
                 slot.inherit_losses(&mut before);
                 self.move_shadow(&mut before, &mut slot);
                 retired.push(before);
@@ -222,7 +227,10 @@ impl PluginChain {
         };
         let shadow = Shadow::start(candidate, slot)?;
         let (live, id) = (Arc::clone(&slot.blueprint), shadow.blueprint.id.clone());
-        slot.shadow = Some(shadow);
+        if let Some(before) = slot.shadow.replace(shadow) {
+            let before = before.blueprint.id.clone();
+            self.record_shadow(ChangeKind::ShadowEnded, &live, before, "another candidate came");
+        }
         self.record_shadow(ChangeKind::ShadowStarted, &live, id, reason);
         Ok(())
     }

@@ -3,10 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
+use arrow::record_batch::RecordBatch;
 use wasmtime::{Trap, WasmBacktrace};
 
 use crate::answer::{MESSAGE_BYTES_MAX, clipped};
 use crate::imports::Guest;
+use crate::words::without_values;
 
 /// Frames of a guest's backtrace that are kept.
 const FRAMES_MAX: usize = 6;
@@ -38,17 +40,38 @@ pub(crate) enum FailureKind {
     Answer,
 }
 
-/// Why a call failed, for a person. Holds no value of an event, unless the guest broke its contract
-/// and logged one.
+/// Why a call failed, for a person. `Display` is without the guest's own words, which may hold values of
+/// events although its contract forbids it.
 #[derive(Debug, Clone)]
 pub(crate) struct Failure {
     pub(crate) kind: FailureKind,
-    pub(crate) text: String,
+    what: String,
+    /// The guest's words, with what leads to them.
+    said: String,
+    /// Where, innermost first.
+    at: String,
 }
 
 impl Failure {
     pub(crate) fn new(kind: FailureKind, text: impl Into<String>) -> Self {
-        Self { kind, text: text.into() }
+        Self { kind, what: text.into(), said: String::new(), at: String::new() }
+    }
+
+    /// One that the guest told of.
+    pub(crate) fn told(kind: FailureKind, what: &str, words: &str) -> Self {
+        let said = format!(": {}", clipped(words, MESSAGE_BYTES_MAX));
+        Self { said, ..Self::new(kind, what) }
+    }
+
+    /// With all that the guest said; where it has seen no event yet.
+    pub(crate) fn with_words(&self) -> String {
+        clipped(&format!("{}{}{}", self.what, self.said, self.at), MESSAGE_BYTES_MAX)
+    }
+
+    /// With what the guest said about a row, without the row's values.
+    pub(crate) fn about(&self, columns: &RecordBatch, row: usize) -> String {
+        let said = without_values(&self.said, columns, row);
+        Self { said, ..self.clone() }.with_words()
     }
 
     /// What wasmtime says of a call, with the guest's own last words and its backtrace.
@@ -68,24 +91,23 @@ impl Failure {
             }
             _ => (FailureKind::Trap, format!("{function} trapped: {}", error.root_cause())),
         };
-        let mut text = what;
-        if let Some(refused) = &guest.meter.refused {
-            text = format!("{text}; {refused}");
-        }
-        if let Some(said) = &guest.last_words {
-            text = format!("{text}; it said: {said}");
-        }
+        let what = match &guest.meter.refused {
+            Some(refused) => format!("{what}; {refused}"),
+            None => what,
+        };
+        let said = guest.last_words.as_ref().map(|said| format!("; it said: {said}"));
         let frames = error.downcast_ref::<WasmBacktrace>().map(backtrace).unwrap_or_default();
-        if !frames.is_empty() {
-            text = format!("{text}; at {}", frames.join(", in "));
-        }
-        Self { kind, text: clipped(&text, MESSAGE_BYTES_MAX) }
+        let at = match &frames[..] {
+            [] => String::new(),
+            frames => format!("; at {}", frames.join(", in ")),
+        };
+        Self { kind, what, said: said.unwrap_or_default(), at }
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(&clipped(&format!("{}{}", self.what, self.at), MESSAGE_BYTES_MAX))
     }
 }
 

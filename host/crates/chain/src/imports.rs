@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use audit_lookup::{Found, Interval, Lookups, Set, Table};
 
 use crate::abi::audit_host::plugin::{crypto, log, lookup, types};
-use crate::keys::{Key, Keys, Texts};
+use crate::keys::{HASH_BYTES, Key, Keys, SEALED_BYTES_MIN, TOKEN_BYTES_MIN, Texts};
 use crate::limits::{Limits, Meter};
 use crate::wasi::Virtual;
 
@@ -14,6 +15,8 @@ use crate::wasi::Virtual;
 const LOG_LINE_BYTES_MAX: usize = 1024;
 /// Log lines of one call that are kept: a plugin that logs a line a row must not bury the others.
 const LOG_LINES_MAX: u32 = 100;
+/// Values that are hashed or encrypted between two looks at the time.
+const VALUES_AT_A_TIME: usize = 1024;
 
 /// What a plugin may use besides the batch.
 #[derive(Debug, Clone, Default)]
@@ -41,13 +44,16 @@ pub(crate) struct Guest {
     /// The last error that it logged in this call: a panic says there what a trap does not.
     pub(crate) last_words: Option<String>,
     log_lines: u32,
+    /// When the call of the guest must be over.
+    deadline: Instant,
 }
 
 impl Guest {
     pub(crate) fn new(plugin: String, grants: Grants, limits: Limits) -> Self {
         let (meter, wasi) = (Meter::new(limits), Virtual::default());
         let lookups = grants.lookups.lookups.current();
-        Self { plugin, grants, lookups, meter, wasi, last_words: None, log_lines: 0 }
+        let deadline = Instant::now() + limits.setup_time;
+        Self { plugin, grants, lookups, meter, wasi, last_words: None, log_lines: 0, deadline }
     }
 
     /// Says which batch the next calls are about.
@@ -56,8 +62,9 @@ impl Guest {
         self.lookups = Arc::clone(lookups);
     }
 
-    /// To be called before every call into the guest.
-    pub(crate) fn begin_call(&mut self) {
+    /// To be called before every call into the guest, which has so much time.
+    pub(crate) fn begin_call(&mut self, limit: Duration) {
+        self.deadline = Instant::now() + limit;
         if self.log_lines > LOG_LINES_MAX {
             let dropped = self.log_lines - LOG_LINES_MAX;
             tracing::warn!(plugin = self.plugin, dropped, "log lines of a plugin were dropped");
@@ -117,11 +124,34 @@ impl Guest {
         self.meter.output_bytes()
     }
 
-    fn texts(&self, texts: Texts) -> Result<types::Utf8ValuesResult, crypto::CryptoError> {
+    /// The values of a column, if the answer, of so many bytes a value at least, can be within its limit.
+    fn values<'a>(
+        &self,
+        column: &'a types::Utf8ValuesResult,
+        bytes_each: usize,
+    ) -> Result<Vec<&'a [u8]>, crypto::CryptoError> {
+        let n_bytes = column.offsets.len().saturating_sub(1).saturating_mul(bytes_each);
+        if n_bytes > self.answer_bytes_max() {
+            return Err(crypto::CryptoError::BadInput(self.too_large()));
+        }
+        slices(column).map_err(crypto::CryptoError::BadInput)
+    }
+
+    fn check_answer(&self, texts: &Texts) -> Result<(), crypto::CryptoError> {
         if texts.values.len() > self.answer_bytes_max() {
             return Err(crypto::CryptoError::BadInput(self.too_large()));
         }
-        Ok(types::Utf8ValuesResult { offsets: texts.offsets, values: texts.values })
+        self.check_time()
+    }
+
+    /// Nothing interrupts what the host does for a guest, so it looks at the time itself. The guest is ended
+    /// when it gets the answer.
+    fn check_time(&self) -> Result<(), crypto::CryptoError> {
+        if Instant::now() > self.deadline {
+            let problem = "the time of the call is over".to_owned();
+            return Err(crypto::CryptoError::BadInput(problem));
+        }
+        Ok(())
     }
 
     fn too_large(&self) -> String {
@@ -144,7 +174,13 @@ impl crypto::Host for Guest {
         values: types::Utf8ValuesResult,
     ) -> Result<Vec<u8>, crypto::CryptoError> {
         let key = self.key(&key)?;
-        Ok(key.hash(&slices(&values).map_err(crypto::CryptoError::BadInput)?))
+        let values = self.values(&values, HASH_BYTES)?;
+        let mut hashes = Vec::with_capacity(values.len() * HASH_BYTES);
+        for part in values.chunks(VALUES_AT_A_TIME) {
+            key.hash(part, &mut hashes);
+            self.check_time()?;
+        }
+        Ok(hashes)
     }
 
     fn token(
@@ -153,7 +189,12 @@ impl crypto::Host for Guest {
         values: types::Utf8ValuesResult,
     ) -> Result<types::Utf8ValuesResult, crypto::CryptoError> {
         let key = self.key(&key)?;
-        self.texts(key.tokens(&slices(&values).map_err(crypto::CryptoError::BadInput)?))
+        let mut texts = Texts::default();
+        for part in self.values(&values, TOKEN_BYTES_MIN)?.chunks(VALUES_AT_A_TIME) {
+            key.tokens(part, &mut texts);
+            self.check_answer(&texts)?;
+        }
+        Ok(types::Utf8ValuesResult { offsets: texts.offsets, values: texts.values })
     }
 
     fn encrypt(
@@ -164,14 +205,20 @@ impl crypto::Host for Guest {
         values: types::Utf8ValuesResult,
     ) -> Result<types::Utf8ValuesResult, crypto::CryptoError> {
         let key = self.key(&key)?;
-        let subjects = slices(&subjects).map_err(crypto::CryptoError::BadInput)?;
-        let values = slices(&values).map_err(crypto::CryptoError::BadInput)?;
+        let subjects = self.values(&subjects, SEALED_BYTES_MIN)?;
+        let values = self.values(&values, SEALED_BYTES_MIN)?;
         if subjects.len() != values.len() {
             let (n_subjects, n_values) = (subjects.len(), values.len());
             let problem = format!("{n_subjects} subjects for {n_values} values");
             return Err(crypto::CryptoError::BadInput(problem));
         }
-        self.texts(key.seal(&context, &subjects, &values))
+        let mut texts = Texts::default();
+        let parts = subjects.chunks(VALUES_AT_A_TIME).zip(values.chunks(VALUES_AT_A_TIME));
+        for (subjects, values) in parts {
+            key.seal(&context, subjects, values, &mut texts);
+            self.check_answer(&texts)?;
+        }
+        Ok(types::Utf8ValuesResult { offsets: texts.offsets, values: texts.values })
     }
 }
 
@@ -387,6 +434,24 @@ mod tests {
         let refused = lookup::Host::find(&mut guest, table, role, keys(), Some(vec![0; 5]));
         let Err(lookup::LookupError::BadInput(said)) = refused else { panic!("{refused:?}") };
         assert!(said.contains("output-bytes-max"), "{said}");
-        assert!(crypto::Host::token(&mut guest, "k".to_owned(), keys()).is_err());
+        let k = || "k".to_owned();
+        assert!(crypto::Host::token(&mut guest, k(), keys()).is_err());
+        assert!(crypto::Host::keyed_hash(&mut guest, k(), keys()).is_err());
+        let sealed = crypto::Host::encrypt(&mut guest, k(), String::new(), keys(), keys());
+        assert!(sealed.is_err());
+    }
+
+    /// Nothing interrupts the host's own work.
+    #[test]
+    fn keys_are_used_for_as_long_as_the_call_may_take() {
+        let mut guest = guest(Limits::default());
+        let (k, keys) = (|| "k".to_owned(), || column(&["ada"; 5]));
+        guest.begin_call(Duration::from_mins(1));
+        assert!(crypto::Host::keyed_hash(&mut guest, k(), keys()).is_ok());
+        guest.begin_call(Duration::ZERO);
+        assert!(crypto::Host::keyed_hash(&mut guest, k(), keys()).is_err());
+        assert!(crypto::Host::token(&mut guest, k(), keys()).is_err());
+        let sealed = crypto::Host::encrypt(&mut guest, k(), String::new(), keys(), keys());
+        assert!(sealed.is_err());
     }
 }

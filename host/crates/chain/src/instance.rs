@@ -56,7 +56,7 @@ impl Instance {
         limit: Duration,
         call: impl FnOnce(&Bindings, &mut Store<Guest>) -> wasmtime::Result<T>,
     ) -> Result<T, Failure> {
-        self.store.data_mut().begin_call();
+        self.store.data_mut().begin_call(limit);
         self.store.set_epoch_deadline(ticks(limit));
         call(&self.bindings, &mut self.store)
             .map_err(|error| Failure::of_call(function, limit, &error, self.store.data()))

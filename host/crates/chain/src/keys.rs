@@ -22,6 +22,12 @@ const SEALED: &str = "enc_v1.";
 /// Bytes of a token's hash: two different values with one token are out of reach.
 const TOKEN_BYTES: usize = 16;
 const ID_BYTES_MAX: usize = 32;
+/// Bytes of a keyed hash.
+pub(crate) const HASH_BYTES: usize = 32;
+/// What a token has at least: `tok_`, an id, `_` and its hash.
+pub(crate) const TOKEN_BYTES_MIN: usize = 4 + 1 + 1 + 26;
+/// What an encrypted value has at least: its beginning, an id, a dot and the tag.
+pub(crate) const SEALED_BYTES_MIN: usize = SEALED.len() + 1 + 1 + 22;
 /// RFC 4648 in lower case.
 const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
@@ -121,19 +127,16 @@ impl Key {
     }
 
     /// HMAC-SHA-256 of each value under the secret as it is.
-    pub(crate) fn hash(&self, values: &[&[u8]]) -> Vec<u8> {
+    pub(crate) fn hash(&self, values: &[&[u8]], hashes: &mut Vec<u8>) {
         let mac = mac(&self.current.bytes);
-        let mut hashes = Vec::with_capacity(values.len() * 32);
         for value in values {
             hashes.extend_from_slice(&mac.clone().chain_update(value).finalize().into_bytes());
         }
-        hashes
     }
 
     /// A token of each value: `tok_<key id>_<base32>`.
-    pub(crate) fn tokens(&self, values: &[&[u8]]) -> Texts {
+    pub(crate) fn tokens(&self, values: &[&[u8]], texts: &mut Texts) {
         let mac = mac(self.current.derived(&[TOKEN]).as_slice());
-        let mut texts = Texts::default();
         for value in values {
             let digest = mac.clone().chain_update(value).finalize().into_bytes();
             texts.push(|text| {
@@ -143,13 +146,17 @@ impl Key {
                 base32(digest.get(..TOKEN_BYTES).unwrap_or_default(), text);
             });
         }
-        texts
     }
 
     /// Each value encrypted for its subject: `enc_v1.<key id>.<base64url>`. The nonce is always 0: it is
     /// the data key that differs, and AES-GCM-SIV tells no more than equality where a nonce repeats.
-    pub(crate) fn seal(&self, context: &str, subjects: &[&[u8]], values: &[&[u8]]) -> Texts {
-        let mut texts = Texts::default();
+    pub(crate) fn seal(
+        &self,
+        context: &str,
+        subjects: &[&[u8]],
+        values: &[&[u8]],
+        texts: &mut Texts,
+    ) {
         // Values of one subject often stand together.
         let mut known: Option<(&[u8], Aes256GcmSiv)> = None;
         for (subject, value) in subjects.iter().zip(values) {
@@ -168,7 +175,6 @@ impl Key {
             });
             known = Some((subject, cipher));
         }
-        texts
     }
 
     /// The value that was encrypted for this subject in this context.
@@ -261,10 +267,20 @@ mod tests {
 
     const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 
-    fn texts(texts: &Texts) -> Vec<&str> {
+    fn made(make: impl FnOnce(&mut Texts)) -> Vec<String> {
+        let mut texts = Texts::default();
+        make(&mut texts);
         let ends = texts.offsets.windows(2);
         let values = ends.map(|ends| &texts.values[ends[0] as usize..ends[1] as usize]);
-        values.map(|value| std::str::from_utf8(value).unwrap()).collect()
+        values.map(|value| str::from_utf8(value).unwrap().to_owned()).collect()
+    }
+
+    fn tokens(key: &Key, values: &[&[u8]]) -> Vec<String> {
+        made(|texts| key.tokens(values, texts))
+    }
+
+    fn sealed(key: &Key, context: &str, subjects: &[&[u8]], values: &[&[u8]]) -> Vec<String> {
+        made(|texts| key.seal(context, subjects, values, texts))
     }
 
     /// The same values are in the tests of the SDK, and were computed by another implementation (Python's
@@ -274,7 +290,7 @@ mod tests {
         let key = Key::new(SECRET);
         assert_eq!(key.id(), "3e3774c4");
         assert_eq!(
-            texts(&key.tokens(&[b"ada@example.com", b"", b"ada@example.com"])),
+            tokens(&key, &[b"ada@example.com", b"", b"ada@example.com"]),
             [
                 "tok_3e3774c4_zlpqruiw2fgvwog6lfwos7lmuq",
                 "tok_3e3774c4_nuyybhu5z2krbokbgsb7ccov5u",
@@ -283,11 +299,12 @@ mod tests {
         );
         let subjects: [&[u8]; 3] = [b"ada", b"bob", b""];
         assert_eq!(
-            texts(&key.seal(
+            sealed(
+                &key,
                 "user_email",
                 &subjects,
                 &[b"ada@example.com", b"ada@example.com", b""]
-            )),
+            ),
             [
                 "enc_v1.3e3774c4.OsILixSfKs9y8Et4ag7YL_XIj5Y8lgWD-q6JNw4bGQ",
                 "enc_v1.3e3774c4.h5rpeJkZoFOUJj8yHbTo0jI9HSEG6azcKgnBNV_IUQ",
@@ -299,8 +316,7 @@ mod tests {
     #[test]
     fn only_who_knows_key_subject_and_context_opens_a_value() {
         let key = Key::new(SECRET);
-        let sealed = key.seal("user_email", &[b"ada"], &[b"ada@example.com"]);
-        let sealed = texts(&sealed)[0].to_owned();
+        let sealed = sealed(&key, "user_email", &[b"ada"], &[b"ada@example.com"]).remove(0);
         assert_eq!(key.open("user_email", "ada", &sealed).unwrap(), b"ada@example.com");
         let other = Key::new(b"another secret of 32 bytes......").with_id("3e3774c4").unwrap();
         assert_eq!(other.open("user_email", "ada", &sealed), Err(OpenError::Refused));
@@ -322,12 +338,12 @@ mod tests {
     #[test]
     fn what_an_earlier_secret_sealed_is_opened_after_a_rotation() {
         let old = Key::new(SECRET).with_id("2025-11").unwrap();
-        let sealed = texts(&old.seal("c", &[b"ada"], &[b"x"]))[0].to_owned();
+        let of_old = sealed(&old, "c", &[b"ada"], &[b"x"]).remove(0);
         let new = Key::new(b"fedcba9876543210").with_id("2026-11").unwrap().after(old.clone());
         let new = new.unwrap();
-        assert_eq!(new.open("c", "ada", &sealed).unwrap(), b"x");
-        assert!(texts(&new.seal("c", &[b"ada"], &[b"x"]))[0].starts_with("enc_v1.2026-11."));
-        assert!(texts(&new.tokens(&[b"x"]))[0].starts_with("tok_2026-11_"));
+        assert_eq!(new.open("c", "ada", &of_old).unwrap(), b"x");
+        assert!(sealed(&new, "c", &[b"ada"], &[b"x"])[0].starts_with("enc_v1.2026-11."));
+        assert!(tokens(&new, &[b"x"])[0].starts_with("tok_2026-11_"));
         assert_ne!(new.fingerprint(), old.fingerprint());
         assert_eq!(new.clone().after(old.clone()).err(), Some(KeyIdError::Twice("2025-11".into())));
         for id in ["", "a_b", "a.b", "ä", &"x".repeat(33)] {
@@ -343,7 +359,8 @@ mod tests {
     #[test]
     fn a_keyed_hash_is_hmac_sha256() {
         // RFC 4231, test case 1.
-        let hashes = Key::new(&[0x0b; 20]).hash(&[b"", b"Hi There"]);
+        let mut hashes = Vec::new();
+        Key::new(&[0x0b; 20]).hash(&[b"", b"Hi There"], &mut hashes);
         assert_eq!(
             hex::encode(&hashes[32..]),
             "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"

@@ -34,6 +34,7 @@ mod failure;
 mod imports;
 mod keys;
 mod wasi;
+mod words;
 
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;

@@ -105,8 +105,9 @@ impl Memory {
         self.since.push(Past { part: part.clone(), findings });
     }
 
-    /// Whether it is time for a snapshot, for the memory's sake.
-    pub(crate) fn is_full(&self) -> bool {
+    /// Whether it is time for a snapshot: for the memory's sake, or as judging all of it again would take
+    /// longer than `time`.
+    pub(crate) fn is_full(&self, time: Duration) -> bool {
         let is_over = |factor: usize| {
             self.rows >= ROWS_MAX * factor
                 || self.bytes >= BYTES_MAX * factor
@@ -114,7 +115,13 @@ impl Memory {
         };
         let is_worth_it = self.judged_for >= self.snapshot_took * SHARE_OF_TIME;
         let is_held = self.held_until.is_some_and(|until| Instant::now() < until);
-        is_over(STRETCH_MAX) || (is_over(1) && is_worth_it && !is_held)
+        let is_long = self.judged_for >= time;
+        is_over(STRETCH_MAX) || ((is_over(1) || is_long) && is_worth_it && !is_held)
+    }
+
+    /// What judging the parts since the snapshot took.
+    pub(crate) fn judged_for(&self) -> Duration {
+        self.judged_for
     }
 
     /// Keeps a snapshot in place of the parts before it.

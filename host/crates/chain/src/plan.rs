@@ -106,6 +106,12 @@ impl Columns {
             return Err(format!("it is a detector and writes the column {:?}", output.name));
         }
         for key in &plugin.key_columns {
+            if !plugin.reads.contains(key) {
+                return Err(format!(
+                    "it counts by {key:?}, which is none of the columns that it reads: {}",
+                    plugin.reads.join(", ")
+                ));
+            }
             if let Some(by) = self.scrambled.get(key) {
                 return Err(format!(
                     "it counts by {key}, but {by} replaces {key} before it, and equal values may \

@@ -14,7 +14,7 @@ use crate::answer::{MESSAGE_BYTES_MAX, clipped};
 use crate::component::Interfaces;
 use crate::engine::{Compiled, Engine};
 use crate::error::Error;
-use crate::failure::Failure;
+use crate::failure::{Failure, FailureKind};
 use crate::imports::{Granted, Grants};
 use crate::instance::Instance;
 use crate::keys::Keys;
@@ -126,7 +126,7 @@ impl Plugin {
         let compiled = engine.compile(&source.name, &source.component, &sha256)?;
         let called = |function| {
             let plugin = source.name.clone();
-            move |failure: Failure| Error::Call { plugin, function, problem: failure.text }
+            move |failure: Failure| Error::Call { plugin, function, problem: failure.with_words() }
         };
         let grants = source.grants();
         let mut instance = Instance::new(&compiled.pre, &source.name, grants, source.limits)
@@ -288,7 +288,7 @@ impl Blueprint {
             return Ok(instance);
         }
         let text = "configure did not answer as it did at the first start";
-        Err(Failure::new(crate::failure::FailureKind::Answer, text))
+        Err(Failure::new(FailureKind::Answer, text))
     }
 
     /// The columns that the plugin gets, of a batch as it stands at its place.
@@ -302,6 +302,14 @@ impl Blueprint {
             return Ok(RecordBatch::try_new_with_options(none, Vec::new(), &rows)?);
         }
         Ok(columns.project(&places?)?)
+    }
+
+    /// An error where a lost state ends the run.
+    pub(crate) fn check_loss(&self, lost: &[String]) -> Result<(), Error> {
+        if self.on_error != OnError::Halt || lost.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Lost { plugin: self.source.clone(), problem: lost.join("; ") })
     }
 
     pub(crate) fn is_detector(&self) -> bool {
@@ -383,12 +391,11 @@ pub(crate) fn check_names(plugins: &[&Blueprint]) -> Result<(), Error> {
 }
 
 /// What a guest's fault says of itself.
-pub(crate) fn fault(fault: types::Fault) -> (crate::failure::FailureKind, String) {
-    use crate::failure::FailureKind;
+pub(crate) fn fault(fault: types::Fault) -> Failure {
     let (kind, what, text) = match fault {
         types::Fault::Transient(text) => (FailureKind::Transient, "a transient fault", text),
         types::Fault::BadInput(text) => (FailureKind::Fault, "bad input", text),
         types::Fault::Other(text) => (FailureKind::Fault, "a fault", text),
     };
-    (kind, clipped(&format!("{what}: {text}"), MESSAGE_BYTES_MAX))
+    Failure::told(kind, what, &text)
 }

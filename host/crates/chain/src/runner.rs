@@ -21,6 +21,7 @@ use crate::instance::Instance;
 use crate::memory::{Memory, Moment, Part};
 use crate::plugin::{Blueprint, fault};
 use crate::shadow::{Finding, finding};
+use crate::words::without_values;
 
 /// One instance of a plugin.
 pub(crate) struct Runner {
@@ -98,7 +99,7 @@ impl Runner {
         if !other.is_read_by(&self.blueprint.reads) {
             let text =
                 "it reads other columns than the version that runs, whose state cannot be saved";
-            return Err(self.refused(Failure::new(FailureKind::Answer, text)));
+            return Err(self.refused(&Failure::new(FailureKind::Answer, text)));
         }
         let missing = self.memory.missing_of(other).unwrap_or_default();
         for (n_judged, past) in missing.iter().enumerate() {
@@ -108,10 +109,10 @@ impl Runner {
                      the {n_judged}th when its time was over (twice batch-time)",
                     missing.len()
                 );
-                return Err(self.refused(Failure::new(FailureKind::Deadline, text)));
+                return Err(self.refused(&Failure::new(FailureKind::Deadline, text)));
             }
             let limit = self.blueprint.limits.batch_time;
-            let answer = self.judge(&past.part, limit).map_err(|failure| self.refused(failure))?;
+            let answer = self.judge(&past.part, limit).map_err(|failure| self.refused(&failure))?;
             self.gained.extend(answer.alerts);
         }
         // Two versions may find the same a batch apart.
@@ -122,7 +123,7 @@ impl Runner {
             return Ok(());
         }
         let why = self.lost.take().unwrap_or_else(|| "its state was lost".to_owned());
-        Err(self.refused(Failure::new(FailureKind::Answer, why)))
+        Err(self.refused(&Failure::new(FailureKind::Answer, why)))
     }
 
     pub(crate) fn memory(&self) -> &Memory {
@@ -140,17 +141,17 @@ impl Runner {
         }
         let mut instance = match self.instance.take() {
             Some(instance) => instance,
-            None => self.blueprint.start().map_err(|failure| self.refused(failure))?,
+            None => self.blueprint.start().map_err(|failure| self.refused(&failure))?,
         };
         if let Some((version, bytes)) = state {
-            restore(&mut instance, version, bytes).map_err(|failure| self.refused(failure))?;
+            restore(&mut instance, version, bytes).map_err(|failure| self.refused(&failure))?;
         }
         self.instance = Some(instance);
         Ok(())
     }
 
-    fn refused(&self, failure: Failure) -> Error {
-        Error::Restore { plugin: self.blueprint.source.clone(), problem: failure.text }
+    fn refused(&self, failure: &Failure) -> Error {
+        Error::Restore { plugin: self.blueprint.source.clone(), problem: failure.with_words() }
     }
 
     pub(crate) fn note_lost(&mut self, why: String) {
@@ -210,7 +211,7 @@ impl Runner {
         self.instance = Some(instance);
         if self.blueprint.has_state() {
             self.memory.push(part, &answer.alerts, began.elapsed());
-            if self.memory.is_full()
+            if self.memory.is_full(self.blueprint.limits.batch_time)
                 && let Err(failure) = self.snapshot()
             {
                 self.lose(&format!("its snapshot failed: {failure}"));
@@ -246,8 +247,9 @@ impl Runner {
         if let Some((version, bytes)) = self.memory.snapshot() {
             restore(&mut instance, version, bytes)?;
         }
-        // Judged once already, so it takes little; a guest that now takes its time is given up.
-        let deadline = Instant::now() + self.blueprint.limits.probe_time();
+        // Judged once already, so it takes as long as then; a guest that now takes its time is given up.
+        let time = self.blueprint.limits.probe_time().max(self.memory.judged_for() * 2);
+        let deadline = Instant::now() + time;
         for past in self.memory.since() {
             if Instant::now() > deadline {
                 let text = "judging again what it had judged takes too long";
@@ -299,13 +301,15 @@ fn call(
     let judged = instance.call("process", limit, |bindings, store| {
         bindings.audit_host_plugin_judge().call_process(store, context, batch)
     })?;
-    let judgement = judged.map_err(|of_guest| {
-        let (kind, text) = fault(of_guest);
-        Failure::new(kind, text)
-    })?;
-    answer::check(blueprint, topic, part.rows(), judgement).map_err(|problem| {
+    let judgement = judged.map_err(fault)?;
+    let checked = answer::check(blueprint, topic, part.rows(), judgement);
+    let mut answer = checked.map_err(|problem| {
         answered(clipped(&format!("it answered wrongly: {problem}"), MESSAGE_BYTES_MAX))
-    })
+    })?;
+    for (row, why) in &mut answer.quarantined {
+        *why = without_values(why, &part.columns, *row as usize);
+    }
+    Ok(answer)
 }
 
 fn lower(columns: &RecordBatch) -> Result<Vec<Lowered<'_>>, String> {

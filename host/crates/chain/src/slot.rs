@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arrow::array::{AsArray, UInt32Array};
 use arrow::compute::take_record_batch;
@@ -11,7 +11,7 @@ use arrow::datatypes::Int32Type;
 use arrow::record_batch::RecordBatch;
 use audit_core::{Alert, PluginState, TopicPartition, schema};
 
-use crate::bisect::{self, Verdict};
+use crate::bisect::{self, Bounds, Verdict};
 use crate::breaker::{Breaker, Turn, Way};
 use crate::control::LENT_FOR;
 use crate::error::Error;
@@ -72,9 +72,10 @@ impl Slot {
         let limits = &self.blueprint.limits;
         let time = if way == Way::Probe { limits.probe_time() } else { limits.bisect_time() };
         let part = Part { moment: moment.clone(), columns: self.blueprint.project(columns)? };
+        let bounds = Bounds::new(part.rows(), time);
         let verdict = match self.blueprint.scope {
-            Scope::Merged => bisect::judge(self.runner(None), &part, time)?,
-            Scope::Partition => self.judge_lanes(&part, columns, time)?,
+            Scope::Merged => bisect::judge(self.runner(None), &part, bounds)?,
+            Scope::Partition => self.judge_lanes(&part, columns, bounds)?,
         };
         let turn = self.breaker.note(verdict.tripped.is_some());
         let lost = self.runners.values_mut().filter_map(Runner::take_lost).collect();
@@ -96,22 +97,26 @@ impl Slot {
         &mut self,
         part: &Part,
         columns: &RecordBatch,
-        time: Duration,
+        bounds: Bounds,
     ) -> Result<Verdict, Error> {
         let mut merged = Verdict::default();
         for (partition, rows) in rows_by_partition(columns) {
+            if let Some(why) = &merged.tripped {
+                merged.poison.extend(rows.into_iter().map(|row| (row, why.clone())));
+                continue;
+            }
             let lane = Some(TopicPartition::new(&part.moment.topic, partition));
             let of_lane = Part {
                 moment: part.moment.clone(),
                 columns: take_record_batch(&part.columns, &UInt32Array::from(rows.clone()))?,
             };
-            let verdict = bisect::judge(self.runner(lane), &of_lane, time)?;
+            let verdict = bisect::judge(self.runner(lane), &of_lane, bounds.after(merged.poison.len()))?;
             let row_of = |(row, why): (u32, String)| Some((*rows.get(row as usize)?, why));
             merged.quarantined.extend(verdict.quarantined.into_iter().filter_map(row_of));
             merged.poison.extend(verdict.poison.into_iter().filter_map(row_of));
             merged.alerts.extend(verdict.alerts);
             merged.n_failures += verdict.n_failures;
-            merged.tripped = merged.tripped.or(verdict.tripped);
+            merged.tripped = verdict.tripped;
         }
         Ok(merged)
     }
@@ -123,7 +128,13 @@ impl Slot {
             return (states, lost);
         }
         for (lane, runner) in &mut self.runners {
-            match runner.snapshot() {
+            let saved = runner.snapshot();
+            // It may have been lost on the way, and what was saved is that of an empty one.
+            if let Some(why) = runner.take_lost() {
+                lost.push(why);
+                continue;
+            }
+            match saved {
                 Ok(bytes) => states.push(PluginState {
                     plugin: self.blueprint.id.clone(),
                     partition: lane.clone(),
@@ -197,6 +208,11 @@ impl Slot {
         }
         let lent = |(lane, runner): (&Lane, &mut Runner)| (lane.clone(), runner.lend(LENT_FOR));
         self.runners.iter_mut().map(lent).collect()
+    }
+
+    /// Whether the plugin is not asked, or only tried.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.breaker.is_open()
     }
 
     /// What it found that the version before it had not.

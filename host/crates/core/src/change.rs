@@ -29,6 +29,8 @@ pub enum ChangeKind {
     BreakerOpened,
     /// The plugin judges again.
     BreakerClosed,
+    /// A detector lost what it remembered and began anew.
+    StateLost,
     /// Plugins look things up in another version of a table or a calendar.
     LookupReplaced,
     /// A changed table or calendar was not taken; plugins go on with what it was.
@@ -46,6 +48,7 @@ impl ChangeKind {
             Self::ShadowEnded => "shadow-ended",
             Self::BreakerOpened => "breaker-opened",
             Self::BreakerClosed => "breaker-closed",
+            Self::StateLost => "state-lost",
             Self::LookupReplaced => "lookup-replaced",
             Self::LookupRefused => "lookup-refused",
         }
@@ -53,7 +56,10 @@ impl ChangeKind {
 
     /// Whether what was asked for was done.
     pub fn is_success(self) -> bool {
-        !matches!(self, Self::Refused | Self::BreakerOpened | Self::LookupRefused)
+        !matches!(
+            self,
+            Self::Refused | Self::BreakerOpened | Self::StateLost | Self::LookupRefused
+        )
     }
 
     /// Whether it is about a table or a calendar, and not about a plugin.

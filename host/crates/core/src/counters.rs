@@ -27,6 +27,8 @@ pub struct Counters {
     pub plugin_refusals: AtomicU64,
     /// Batches through which a plugin was not asked because its breaker was open.
     pub plugin_breaker_batches: AtomicU64,
+    /// How often a detector lost what it remembered.
+    pub plugin_states_lost: AtomicU64,
     /// Tables and calendars that were exchanged while running.
     pub lookup_changes: AtomicU64,
     /// Changed tables and calendars that were not taken.

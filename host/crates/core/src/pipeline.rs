@@ -188,8 +188,13 @@ fn judge(
         };
         let due = ended || full.swap(false, Ordering::Relaxed);
         if let Some(open) = epoch.take_if(|open| due || open.is_due(&budget)) {
-            let cut = Step::Cut { begun: open.begun, states: chain.snapshot()? };
-            if steps.send(cut).is_err() {
+            let states = chain.snapshot()?;
+            // What the last batch and the snapshot brought up is of this epoch: there may be no other.
+            let news = chain.take_news();
+            if !news.is_empty() && steps.send(Step::Changed(news)).is_err() {
+                return Ok(());
+            }
+            if steps.send(Step::Cut { begun: open.begun, states }).is_err() {
                 return Ok(());
             }
         }

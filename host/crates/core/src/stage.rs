@@ -47,6 +47,12 @@ pub trait Chain: Send {
         Changes::default()
     }
 
+    /// What came of the chain by itself since the last call, as a plugin that failed: nothing that was asked
+    /// is carried out.
+    fn take_news(&mut self) -> Changes {
+        Changes::default()
+    }
+
     /// Takes a batch through every plugin. A row that a plugin cannot judge is a dead letter; an error
     /// ends the run.
     fn judge(&mut self, batch: Batch) -> Result<Judged, Error>;

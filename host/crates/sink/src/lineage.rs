@@ -62,6 +62,7 @@ fn apply(chain: &mut Vec<PluginId>, change: &PluginChange) {
         | ChangeKind::ShadowEnded
         | ChangeKind::BreakerOpened
         | ChangeKind::BreakerClosed
+        | ChangeKind::StateLost
         | ChangeKind::LookupReplaced
         | ChangeKind::LookupRefused => {}
     }

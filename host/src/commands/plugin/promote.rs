@@ -50,10 +50,8 @@ fn open_shadows(history: &[PastChange]) -> Vec<&PluginChange> {
     let mut open: Vec<&PluginChange> = Vec::new();
     for change in history.iter().map(|past| &past.change) {
         match change.kind {
-            ChangeKind::ShadowStarted => {
-                open.retain(|start| digest(start) != digest(change));
-                open.push(change);
-            }
+            // A plugin has one candidate: another takes its place.
+            ChangeKind::ShadowStarted => open = vec![change],
             // Where the end does not say whose it is, all have ended.
             ChangeKind::ShadowEnded if change.after.is_none() => open.clear(),
             // Who takes the plugin's place is no candidate any more.
@@ -101,8 +99,9 @@ mod tests {
         let ended = |id| past(ShadowEnded, Some(&live), id);
         check(&[started(&b)], None, Ok('b'));
         check(&[started(&b), started(&c)], None, Ok('c'));
-        check(&[started(&b), started(&c)], Some("bbbb"), Ok('b'));
-        check(&[started(&b), started(&c), ended(Some(&c))], None, Ok('b'));
+        check(&[started(&b), started(&c)], Some("bbbb"), Err("begins with bbbb"));
+        check(&[started(&b), ended(Some(&b)), started(&c)], None, Ok('c'));
+        check(&[started(&b), started(&c), ended(Some(&c))], None, Err("no candidate"));
         check(&[started(&b), ended(Some(&b))], None, Err("ended at 1970-01-01T00:00:00Z"));
         check(&[started(&b), ended(None)], None, Err("no candidate"));
         check(&[started(&b), past(Replaced, Some(&live), Some(&b))], None, Err("no candidate"));
