@@ -147,6 +147,145 @@ fn a_time_that_comes_twice_ends_a_span_when_it_comes_again() {
     assert_eq!(at(&night, "2025-03-30T01:00:00Z").end, micros("2025-03-30T02:00:00Z"));
 }
 
+/// In each zone the clock skips an hour; where it does at midnight, that is the end of a day and its
+/// beginning.
+#[test]
+fn a_span_that_begins_or_ends_when_the_clock_skips_does_so_at_that_moment() {
+    for (zone, hours, skip, start, end) in [
+        // 02:00 became 03:00.
+        ("Europe/Berlin", "sat 18:00-02:00", "2025-03-30T01:00:00Z", "2025-03-29T17:00:00Z", None),
+        ("Europe/Berlin", "sat 18:00-02:01", "2025-03-30T01:00:00Z", "2025-03-29T17:00:00Z", None),
+        (
+            "Europe/Berlin",
+            "sun 02:00-10:00",
+            "2025-03-30T01:00:00Z",
+            "",
+            Some("2025-03-30T08:00:00Z"),
+        ),
+        (
+            "Europe/Berlin",
+            "sun 02:59-10:00",
+            "2025-03-30T01:00:00Z",
+            "",
+            Some("2025-03-30T08:00:00Z"),
+        ),
+        (
+            "America/New_York",
+            "sun 02:00-10:00",
+            "2025-03-09T07:00:00Z",
+            "",
+            Some("2025-03-09T14:00:00Z"),
+        ),
+        (
+            "America/New_York",
+            "sat 22:00-02:00",
+            "2025-03-09T07:00:00Z",
+            "2025-03-09T03:00:00Z",
+            None,
+        ),
+        // 00:00 became 01:00.
+        ("Africa/Cairo", "thu 18:00-24:00", "2025-04-24T22:00:00Z", "2025-04-24T16:00:00Z", None),
+        (
+            "Africa/Cairo",
+            "fri 00:00-24:00",
+            "2025-04-24T22:00:00Z",
+            "",
+            Some("2025-04-25T21:00:00Z"),
+        ),
+        (
+            "America/Santiago",
+            "sat 18:00-24:00",
+            "2025-09-07T04:00:00Z",
+            "2025-09-06T22:00:00Z",
+            None,
+        ),
+        (
+            "America/Santiago",
+            "sun 00:00-08:00",
+            "2025-09-07T04:00:00Z",
+            "",
+            Some("2025-09-07T11:00:00Z"),
+        ),
+        (
+            "Asia/Beirut",
+            "sun 00:00-24:00",
+            "2025-03-29T22:00:00Z",
+            "",
+            Some("2025-03-30T21:00:00Z"),
+        ),
+        // All of 2011-12-30.
+        ("Pacific/Apia", "fri 00:00-24:00", "2011-12-30T10:00:00Z", "", None),
+        (
+            "Pacific/Apia",
+            "sat 00:00-24:00",
+            "2011-12-30T10:00:00Z",
+            "",
+            Some("2011-12-31T10:00:00Z"),
+        ),
+    ] {
+        let calendar = calendar(zone, &[hours], None);
+        let skip = micros(skip);
+        let around = calendar.intervals(skip - 1, skip + 1).unwrap();
+        let open: Vec<_> = around.iter().filter(|interval| interval.is_open).collect();
+        let expect = match (start, end) {
+            ("", None) => None,
+            (start, None) => Some((micros(start), skip)),
+            (_, Some(end)) => Some((skip, micros(end))),
+        };
+        let found = open.first().map(|interval| (interval.start, interval.end));
+        assert_eq!((open.len(), found), (usize::from(expect.is_some()), expect), "{zone} {hours}");
+    }
+}
+
+#[test]
+fn a_week_that_is_open_hour_by_hour_is_never_closed_in_any_zone() {
+    let by_hour: Vec<String> =
+        (0..24).map(|hour| format!("mon-sun {hour:02}:00-{:02}:00", hour + 1)).collect();
+    let by_hour: Vec<&str> = by_hour.iter().map(String::as_str).collect();
+    // What an opening may last: an hour or a day, and what the clock is put back at its end.
+    let weeks: [(&[&str], i64); 3] = [
+        (&by_hour, 4 * 60),
+        (&["mon-sun 00:00-24:00"], 27 * 60),
+        (&["mon-sun 18:00-02:00", "mon-sun 02:00-10:00", "mon-sun 10:00-18:00"], 11 * 60),
+    ];
+    for zone in [
+        "Europe/Berlin",
+        "America/New_York",
+        "Africa/Cairo",
+        "America/Santiago",
+        "Asia/Beirut",
+        "America/Havana",
+        "America/Asuncion",
+        "Africa/Casablanca",
+        "Australia/Lord_Howe",
+        "Antarctica/Troll",
+        "Asia/Gaza",
+        "America/Scoresbysund",
+        "Pacific/Apia",
+        "UTC",
+    ] {
+        for (hours, minutes_max) in weeks {
+            let calendar = calendar(zone, hours, None);
+            for from in [
+                "2011-01-01T00:00:00Z",
+                "2023-01-01T00:00:00Z",
+                "2024-01-01T00:00:00Z",
+                "2025-01-01T00:00:00Z",
+            ] {
+                let (from, until) = (micros(from), micros(from) + 366 * DAY);
+                let intervals = calendar.intervals(from, until).unwrap();
+                assert!(intervals[0].start <= from && until <= intervals.last().unwrap().end);
+                for interval in &intervals {
+                    let length = interval.end - interval.start;
+                    assert!(interval.is_open, "{zone} {hours:?} {interval:?}");
+                    assert!(0 < length && length <= minutes_max * MINUTE, "{zone} {interval:?}");
+                }
+                assert!(intervals.windows(2).all(|pair| pair[0].end == pair[1].start), "{zone}");
+            }
+        }
+    }
+}
+
 #[test]
 fn intervals_do_not_depend_on_the_range_that_is_asked_for() {
     let office = calendar("America/New_York", &["mon-fri 09:00-17:00"], Some("date\n2025-07-04\n"));
@@ -196,6 +335,10 @@ fn wrong_calendars_are_refused_with_key_and_line() {
     for (zone, hours, holidays, says) in [
         ("Europe/Berln", &good[..], None, "c.time-zone: \"Europe/Berln\" is no time zone"),
         ("Europe/Berln", &good, None, "did you mean \"Europe/Berlin\"?"),
+        // Both would be UTC.
+        ("Etc/Unknown", &good, None, "c.time-zone: \"Etc/Unknown\" is no time zone"),
+        ("etc/unknown", &good, None, "c.time-zone: \"etc/unknown\" is no time zone"),
+        ("Factory", &good, None, "c.time-zone: \"Factory\" is no time zone"),
         ("UTC", &[], None, "c.hours: it covers nothing"),
         (
             "UTC",
@@ -208,6 +351,15 @@ fn wrong_calendars_are_refused_with_key_and_line() {
             &good,
             Some("day\n2025-01-01\n"),
             "c.holidays: holidays.csv: it has no column \"date\"",
+        ),
+        ("UTC", &good, Some(""), "c.holidays: holidays.csv: it is empty"),
+        ("UTC", &good, Some("date,name\n"), "c.holidays: holidays.csv: it has no rows"),
+        ("UTC", &good, Some("\r\ndate,name\r\n\r\n"), "c.holidays: holidays.csv: it has no rows"),
+        (
+            "UTC",
+            &good,
+            Some("date,name\n2025-01-01,\"New Year\n2025-12-25,Christmas\n"),
+            "holidays.csv, line 2: the quote that opens here is not closed",
         ),
         ("UTC", &good, Some("date\n01.01.2025\n"), "holidays.csv, line 2: no date"),
         ("UTC", &good, Some("date\n2025-02-29\n"), "holidays.csv, line 2: no date"),
