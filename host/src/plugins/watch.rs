@@ -1,8 +1,8 @@
 //! Says when to look at the plugin files again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,6 +18,9 @@ const SETTLE_MAX: Duration = Duration::from_secs(5);
 
 /// Causes that wait to be looked at; more say nothing new.
 const CAUSES_WAITING_MAX: usize = 256;
+
+/// Links on the way to a file, as many as Linux follows.
+const LINKS_MAX: usize = 40;
 
 /// Why to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,15 +87,13 @@ impl Watch {
         let mut wanted = BTreeSet::new();
         let mut interest = Interest::default();
         for file in files {
-            let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-            if absolute.is_dir() {
-                interest.whole.insert(absolute.clone());
-                wanted.insert(absolute.clone());
+            let Way { links, end } = way_to(file);
+            if end.is_dir() {
+                interest.whole.insert(end.clone());
+                wanted.insert(end.clone());
             }
-            // What a link leads to may be written in place.
-            let target = absolute.canonicalize().ok();
-            let links = absolute.ancestors().skip(1).filter(|path| path.is_symlink());
-            for path in links.chain([absolute.as_path()]).chain(target.as_deref()) {
+            // What links lead to may be written in place.
+            for path in links.iter().chain([&end]) {
                 interest.names.extend(path.file_name().map(ToOwned::to_owned));
                 wanted.extend(path.parent().map(Path::to_owned));
             }
@@ -136,6 +137,52 @@ impl Watch {
     }
 }
 
+/// How a path leads to its file. None of these paths has a link among its folders, so each folder has one
+/// name: events come under the name by which it was watched last.
+#[derive(Debug, PartialEq, Eq)]
+struct Way {
+    /// Those on the way, in their order: when one leads elsewhere, so does the path.
+    links: Vec<PathBuf>,
+    /// The file or folder; or the first of its folders that is not there, whose coming is the next event.
+    end: PathBuf,
+}
+
+/// Goes the way that the system goes, link by link.
+fn way_to(file: &Path) -> Way {
+    let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    let mut links = Vec::new();
+    let mut end = PathBuf::new();
+    let mut ahead: VecDeque<OsString> = steps(&absolute);
+    while let Some(step) = ahead.pop_front() {
+        match Path::new(&step).components().next() {
+            Some(Component::ParentDir) => {
+                end.pop();
+                continue;
+            }
+            Some(Component::CurDir) | None => continue,
+            // Also the root, which takes the place of what was before.
+            Some(_) => end.push(&step),
+        }
+        if let Ok(target) = end.read_link() {
+            links.push(end.clone());
+            if links.len() == LINKS_MAX {
+                break;
+            }
+            end.pop();
+            for step in steps(&target).into_iter().rev() {
+                ahead.push_front(step);
+            }
+        } else if !end.exists() {
+            break;
+        }
+    }
+    Way { links, end }
+}
+
+fn steps(path: &Path) -> VecDeque<OsString> {
+    path.components().map(|step| step.as_os_str().to_owned()).collect()
+}
+
 fn watcher(
     causes: SyncSender<Cause>,
     interest: Arc<Mutex<Interest>>,
@@ -166,4 +213,63 @@ pub(crate) fn on_hangup(causes: SyncSender<Cause>) -> Result<()> {
         }
     });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// What is on the way to a path in a folder, relative to that folder.
+    fn way(folder: &Path, path: &str) -> (Vec<String>, String) {
+        let Way { links, end } = way_to(&folder.join(path));
+        let relative = |path: PathBuf| {
+            path.strip_prefix(folder).expect("it leads out of the folder").display().to_string()
+        };
+        (links.into_iter().map(relative).collect(), relative(end))
+    }
+
+    fn check(folder: &Path, path: &str, links: &[&str], end: &str) {
+        let links = links.iter().map(|&link| link.to_owned()).collect();
+        assert_eq!(way(folder, path), (links, end.to_owned()), "{path}");
+    }
+
+    #[test]
+    fn every_link_on_the_way_to_a_file_is_watched() {
+        let temporary = tempfile::tempdir().unwrap();
+        // The folder for temporary files may itself be a link.
+        let folder = temporary.path().canonicalize().unwrap();
+        for name in ["a", "v1", "config/..1"] {
+            fs::create_dir_all(folder.join(name)).unwrap();
+        }
+        fs::write(folder.join("v1/roles.csv"), "").unwrap();
+        fs::write(folder.join("config/..1/roles.csv"), "").unwrap();
+        let link = |target: &str, name: &str| symlink(target, folder.join(name)).unwrap();
+        check(&folder, "v1/roles.csv", &[], "v1/roles.csv");
+        check(&folder, "a/../v1/./roles.csv", &[], "v1/roles.csv");
+
+        symlink(folder.join("live/roles.csv"), folder.join("a/roles.csv")).unwrap();
+        link("v1", "live");
+        check(&folder, "a/roles.csv", &["a/roles.csv", "live"], "v1/roles.csv");
+        check(&folder, "live/roles.csv", &["live"], "v1/roles.csv");
+        check(&folder, "live", &["live"], "v1");
+        link("../live/../v1/roles.csv", "a/more.csv");
+        check(&folder, "a/more.csv", &["a/more.csv", "live"], "v1/roles.csv");
+        // As Kubernetes does it.
+        link("..1", "config/..data");
+        link("..data/roles.csv", "config/roles.csv");
+        let links = ["config/roles.csv", "config/..data"];
+        check(&folder, "config/roles.csv", &links, "config/..1/roles.csv");
+
+        // What is not there yet may come.
+        check(&folder, "a/none.csv", &[], "a/none.csv");
+        check(&folder, "x/y/roles.csv", &[], "x");
+        link("v2", "next");
+        check(&folder, "next/roles.csv", &["next"], "v2");
+        link("round", "round");
+        let (links, end) = way(&folder, "round/roles.csv");
+        assert_eq!((links.len(), end), (LINKS_MAX, "round".to_owned()));
+    }
 }

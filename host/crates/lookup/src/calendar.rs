@@ -24,6 +24,8 @@ const CLOSED_DAYS_MAX: usize = 366;
 const HOLIDAYS_LIMITS: Limits = Limits { rows: 10_000, bytes: 1 << 20 };
 /// Other years are a slip of the pen.
 const HOLIDAY_YEARS: std::ops::RangeInclusive<i16> = 1900..=2999;
+/// What the database says of a machine whose zone nobody has set.
+const NO_ZONE: &str = "Factory";
 /// Holidays that a reason names.
 const NAMES_MAX: usize = 3;
 const NAME_BYTES_MAX: usize = 64;
@@ -198,10 +200,11 @@ impl Calendar {
             | (AmbiguousOffset::Fold { after: offset, .. }, Edge::End) => {
                 offset.to_timestamp(wall).ok()?
             }
-            (AmbiguousOffset::Gap { before, .. }, _) => {
-                let behind = before.to_timestamp(wall).ok()?;
-                let at = self.zone.preceding(behind).next();
-                at.map_or(behind, |transition| transition.timestamp())
+            (AmbiguousOffset::Gap { after, .. }, _) => {
+                // By the clock to come, a time in the gap is before the gap, its first minute as well.
+                let ahead = after.to_timestamp(wall).ok()?;
+                let at = self.zone.following(ahead).next();
+                at.map_or(ahead, |transition| transition.timestamp())
             }
         };
         Some(at.as_microsecond())
@@ -268,10 +271,13 @@ enum Edge {
 /// two.
 fn zone(name: &str) -> Result<TimeZone, String> {
     let database = TimeZoneDatabase::bundled();
-    database.get(name).map_err(|_| {
+    // Those without a place count as UTC, which nobody meant.
+    let is_place =
+        |zone: &TimeZone| !zone.is_unknown() && zone.iana_name().is_none_or(|name| name != NO_ZONE);
+    database.get(name).ok().filter(is_place).ok_or_else(|| {
         let known: Vec<String> =
             database.available().map(|name| name.as_str().to_owned()).collect();
-        let hint = nearest(name, known.iter().map(String::as_str))
+        let hint = nearest(name, known.iter().map(String::as_str).filter(|name| *name != NO_ZONE))
             .map_or(String::new(), |nearest| format!("; did you mean {nearest:?}?"));
         format!("{name:?} is no time zone of the IANA database, such as Europe/Berlin{hint}")
     })
@@ -285,6 +291,10 @@ fn read_holidays(text: &str) -> Result<BTreeMap<Date, String>, (Option<Place>, S
         let problem = format!("it has no column \"date\"; it has: {}", names.join(", "));
         return Err((None, problem));
     };
+    // A file that was cut off would open every holiday.
+    if places.is_empty() {
+        return Err((None, "it has no rows: without holidays leave the key out".to_owned()));
+    }
     let titles = column("name");
     let mut holidays: BTreeMap<Date, (String, Place)> = BTreeMap::new();
     for (row, place) in places.iter().enumerate() {

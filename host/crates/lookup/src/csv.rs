@@ -6,22 +6,28 @@ use csv::{ByteRecord, ErrorKind, ReaderBuilder, Trim};
 
 use crate::columns::{Columns, Limits};
 use crate::error::Place;
+use crate::records::{Fault, Records};
 
 /// Where, if it is known, and what.
 pub(crate) type Problem = (Option<Place>, String);
 
 pub(crate) fn read(input: impl Read, limits: Limits) -> Result<Columns, Problem> {
+    let input = Records::new(input);
     let mut reader = ReaderBuilder::new().trim(Trim::All).has_headers(false).from_reader(input);
     let mut record = ByteRecord::new();
     let mut columns: Option<Columns> = None;
     loop {
-        match reader.read_byte_record(&mut record) {
-            Ok(true) => {}
-            Ok(false) => break,
-            Err(error) => return Err(problem(&error)),
+        let read = reader.read_byte_record(&mut record);
+        if let Ok(false) = read {
+            break;
         }
-        let line = record.position().map_or(1, csv::Position::line);
-        let place = Place::Line(u32::try_from(line).unwrap_or(u32::MAX));
+        let begun = reader.get_mut().next_record();
+        // Before what follows from it: too few values, or too many bytes.
+        if let Some(fault) = begun.fault {
+            return Err(fault_text(fault));
+        }
+        let place = Place::Line(begun.line);
+        read.map_err(|error| problem(place, &error))?;
         let wrong = |problem| (Some(place), problem);
         match &mut columns {
             None => {
@@ -50,16 +56,27 @@ fn text(value: &[u8]) -> Result<&str, String> {
     std::str::from_utf8(value).map_err(|_| "it is not UTF-8".to_owned())
 }
 
+fn fault_text(fault: Fault) -> Problem {
+    let (line, text) = match fault {
+        Fault::NotClosed { line } => (line, "the quote that opens here is not closed"),
+        Fault::TextBehind { line } => (
+            line,
+            "behind the quotes that open here there is more: close them where the value ends, and write a \
+             quote within it twice",
+        ),
+    };
+    (Some(Place::Line(line)), text.to_owned())
+}
+
 /// What the reader says without the values that it has.
-fn problem(error: &csv::Error) -> Problem {
-    let line = error.position().map(|at| u32::try_from(at.line()).unwrap_or(u32::MAX));
+fn problem(place: Place, error: &csv::Error) -> Problem {
     let text = match error.kind() {
         ErrorKind::UnequalLengths { expected_len, len, .. } => {
             format!("{len} values, and the first line names {expected_len} columns")
         }
-        ErrorKind::Io(error) => format!("it cannot be read: {error}"),
+        ErrorKind::Io(error) => return (None, format!("it cannot be read: {error}")),
         ErrorKind::Utf8 { .. } => "it is not UTF-8".to_owned(),
         _ => "it is no CSV".to_owned(),
     };
-    (line.map(Place::Line), text)
+    (Some(place), text)
 }

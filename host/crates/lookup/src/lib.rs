@@ -14,6 +14,7 @@ mod file;
 mod columns;
 mod csv;
 mod parquet;
+mod records;
 
 mod cidr;
 mod index;

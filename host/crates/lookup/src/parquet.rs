@@ -1,84 +1,232 @@
 //! Tables out of Parquet. Every type that has a text becomes it; null is empty.
+//!
+//! Little may become much: what is compressed, and also a value that the file has once and names in a
+//! million rows. So text is read as views, which share the one value, and it is counted before it is
+//! copied.
 
 use std::fs::File;
+use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::compute::{can_cast_types, cast};
-use arrow::datatypes::{DataType, TimeUnit};
-use arrow::record_batch::RecordBatch;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use arrow::array::{Array, ArrayRef, AsArray, BinaryViewArray, StringArray, StringViewArray};
+use arrow::compute::{CastOptions, can_cast_types, cast_with_options};
+use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use arrow::error::ArrowError;
+use arrow::record_batch::{RecordBatch, RecordBatchReader as _};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+    ParquetRecordBatchReaderBuilder,
+};
+use parquet::basic::Encoding;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 
 use crate::columns::{Columns, Limits};
 use crate::csv::Problem;
 use crate::error::Place;
 
 /// Rows that are decoded at a time.
-const BATCH_ROWS: usize = 4096;
+const BATCH_ROWS: u64 = 4096;
 
 pub(crate) fn read(file: &File, limits: Limits) -> Result<Columns, Problem> {
-    let whole = |problem: String| (None, problem);
-    let file = file.try_clone().map_err(|error| whole(format!("it cannot be read: {error}")))?;
-    let damaged = |error: &dyn std::fmt::Display| whole(format!("it is no sound Parquet: {error}"));
-    let builder =
-        ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| damaged(&error))?;
-    let groups = builder.metadata().row_groups().iter();
-    let (n_rows, n_bytes) = groups.fold((0_i64, 0_i64), |(rows, bytes), group| {
-        (rows.saturating_add(group.num_rows()), bytes.saturating_add(group.total_byte_size()))
-    });
-    // Before anything is decompressed: little may become much.
-    if u64::try_from(n_rows).is_ok_and(|rows| rows > limits.rows) {
-        return Err(whole(format!("it has {n_rows} rows, more than {} (rows-max)", limits.rows)));
-    }
-    if u64::try_from(n_bytes).is_ok_and(|bytes| bytes > limits.bytes) {
-        let max = limits.bytes;
-        return Err(whole(format!(
-            "it has {n_bytes} bytes without its compression, more than {max} (file-bytes-max)"
-        )));
-    }
-    let names = builder.schema().fields().iter().map(|field| field.name().clone()).collect();
-    let mut columns = Columns::new(names, limits).map_err(whole)?;
-    let batches = builder.with_batch_size(BATCH_ROWS).build().map_err(|error| damaged(&error))?;
+    let batches = batches(file, limits)?;
+    let names = batches.schema().fields().iter().map(|field| field.name().clone()).collect();
+    let mut columns = Columns::new(names, limits).map_err(|problem| (None, problem))?;
     for batch in batches {
         add(&mut columns, &batch.map_err(|error| damaged(&error))?)?;
     }
     Ok(columns)
 }
 
-fn add(columns: &mut Columns, batch: &RecordBatch) -> Result<(), Problem> {
-    let mut texts = Vec::with_capacity(batch.num_columns());
-    for (name, column) in columns.names.iter().zip(batch.columns()) {
-        let text = as_text(column);
-        let data_type = column.data_type();
-        texts.push(text.ok_or_else(|| {
-            (None, format!("the column {name:?} is {data_type}, which has no text"))
-        })?);
+fn damaged(error: &dyn std::fmt::Display) -> Problem {
+    (None, format!("it is no sound Parquet: {error}"))
+}
+
+/// None of them has many more bytes than a table may have.
+fn batches(file: &File, limits: Limits) -> Result<ParquetRecordBatchReader, Problem> {
+    let whole = |problem: String| (None, problem);
+    let file = file.try_clone().map_err(|error| whole(format!("it cannot be read: {error}")))?;
+    let stored = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())
+        .map_err(|error| damaged(&error))?;
+    check_size(stored.metadata(), limits).map_err(whole)?;
+    let schema = schema(stored.schema()).map_err(whole)?;
+    let n_rows = batch_rows(stored.metadata(), limits);
+    let options = ArrowReaderOptions::new().with_schema(Arc::new(schema));
+    let wanted = ArrowReaderMetadata::try_new(Arc::clone(stored.metadata()), options)
+        .map_err(|error| damaged(&error))?;
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, wanted);
+    builder.with_batch_size(n_rows).build().map_err(|error| damaged(&error))
+}
+
+/// Before anything is decompressed.
+fn check_size(metadata: &ParquetMetaData, limits: Limits) -> Result<(), String> {
+    let groups = metadata.row_groups().iter();
+    let (n_rows, n_bytes) = groups.fold((0_i64, 0_i64), |(rows, bytes), group| {
+        (rows.saturating_add(group.num_rows()), bytes.saturating_add(group.total_byte_size()))
+    });
+    if u64::try_from(n_rows).is_ok_and(|rows| rows > limits.rows) {
+        return Err(format!("it has {n_rows} rows, more than {} (rows-max)", limits.rows));
     }
-    for row in 0..batch.num_rows() {
-        let values = texts.iter().map(|column| {
-            let column = column.as_string::<i32>();
-            if column.is_null(row) { "" } else { column.value(row) }
+    if u64::try_from(n_bytes).is_ok_and(|bytes| bytes > limits.bytes) {
+        let max = limits.bytes;
+        return Err(format!(
+            "it has {n_bytes} bytes without its compression, more than {max} (file-bytes-max)"
+        ));
+    }
+    Ok(())
+}
+
+/// The types to read the columns as; or the first that has no text.
+fn schema(stored: &Schema) -> Result<Schema, String> {
+    let mut fields = Vec::with_capacity(stored.fields().len());
+    for field in stored.fields() {
+        let data_type = type_to_read(field.data_type());
+        if data_type.is_nested() || !can_cast_types(&data_type, &DataType::Utf8) {
+            let name = field.name();
+            return Err(format!("the column {name:?} is {data_type}, which has no text"));
+        }
+        fields.push(Field::clone(field).with_data_type(data_type));
+    }
+    Ok(Schema::new(fields))
+}
+
+fn type_to_read(stored: &DataType) -> DataType {
+    match stored {
+        DataType::Dictionary(_, value) => type_to_read(value),
+        DataType::Utf8 | DataType::LargeUtf8 => DataType::Utf8View,
+        DataType::Binary | DataType::LargeBinary => DataType::BinaryView,
+        other => other.clone(),
+    }
+}
+
+/// So few rows that they have no more bytes than a table may have. That counts only where a value is
+/// written as what differs from the one before it: each is then made whole. None is larger than all that
+/// its column has in a group of rows.
+fn batch_rows(metadata: &ParquetMetaData, limits: Limits) -> usize {
+    let row_bytes_max = |columns: &[ColumnChunkMetaData]| -> u64 {
+        let by_difference = columns.iter().filter(|column| {
+            column.encodings().any(|encoding| encoding == Encoding::DELTA_BYTE_ARRAY)
         });
-        let place = Place::Row(u32::try_from(columns.n_rows() + 1).unwrap_or(u32::MAX));
-        let n_bytes = values.clone().map(str::len).sum();
-        columns.begin_row(place, n_bytes).map_err(|problem| (Some(place), problem))?;
-        for (idx, value) in values.enumerate() {
-            columns.push(idx, value);
+        by_difference.map(|column| u64::try_from(column.uncompressed_size()).unwrap_or(0)).sum()
+    };
+    let groups = metadata.row_groups().iter();
+    let row_bytes = groups.map(|group| row_bytes_max(group.columns())).max().unwrap_or(0);
+    (limits.bytes / row_bytes.max(1)).clamp(1, BATCH_ROWS) as usize
+}
+
+/// The values of a column in a batch.
+enum Values {
+    Text(StringViewArray),
+    Bytes(BinaryViewArray),
+    Made(StringArray),
+}
+
+impl Values {
+    /// The error is the first row whose value cannot become text.
+    fn new(column: &ArrayRef) -> Result<Self, usize> {
+        match column.data_type() {
+            DataType::Utf8View => Ok(Self::Text(column.as_string_view().clone())),
+            DataType::BinaryView => Ok(Self::Bytes(column.as_binary_view().clone())),
+            _ => made(column).map(Self::Made).map_err(|_| {
+                // The error does not say where, so each is asked alone.
+                let is_wrong = |row: &usize| made(&column.slice(*row, 1)).is_err();
+                (0..column.len()).find(is_wrong).unwrap_or(0)
+            }),
+        }
+    }
+
+    /// `None` if it is no text.
+    fn get(&self, row: usize) -> Option<&str> {
+        match self {
+            Self::Text(values) if values.is_valid(row) => Some(values.value(row)),
+            Self::Bytes(values) if values.is_valid(row) => {
+                std::str::from_utf8(values.value(row)).ok()
+            }
+            Self::Made(values) if values.is_valid(row) => Some(values.value(row)),
+            _ => Some(""),
+        }
+    }
+}
+
+/// A null would be an empty text, and an empty time is an open one: what cannot be cast is an error.
+fn made(column: &ArrayRef) -> Result<StringArray, ArrowError> {
+    let strict = CastOptions { safe: false, ..CastOptions::default() };
+    let column = match column.data_type() {
+        // A time without a zone is taken for UTC.
+        DataType::Timestamp(..) => {
+            let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into()));
+            &cast_with_options(column, &utc, &strict)?
+        }
+        _ => column,
+    };
+    Ok(cast_with_options(column, &DataType::Utf8, &strict)?.as_string::<i32>().clone())
+}
+
+fn add(columns: &mut Columns, batch: &RecordBatch) -> Result<(), Problem> {
+    let n_rows_before = columns.n_rows();
+    let place = |row: usize| Place::Row(u32::try_from(n_rows_before + row + 1).unwrap_or(u32::MAX));
+    let no_text = |row: usize, name: &str| {
+        (Some(place(row)), format!("its value of the column {name:?} cannot become text"))
+    };
+    let mut columns_of_batch = Vec::with_capacity(batch.num_columns());
+    for (name, column) in columns.names.iter().zip(batch.columns()) {
+        columns_of_batch.push(Values::new(column).map_err(|row| no_text(row, name))?);
+    }
+    let mut texts = Vec::with_capacity(columns_of_batch.len());
+    for row in 0..batch.num_rows() {
+        texts.clear();
+        for (name, column) in columns.names.iter().zip(&columns_of_batch) {
+            texts.push(column.get(row).ok_or_else(|| no_text(row, name))?);
+        }
+        let n_bytes = texts.iter().map(|text| text.len()).sum();
+        columns.begin_row(place(row), n_bytes).map_err(|problem| (Some(place(row)), problem))?;
+        for (idx, text) in texts.iter().enumerate() {
+            columns.push(idx, text);
         }
     }
     Ok(())
 }
 
-fn as_text(column: &ArrayRef) -> Option<ArrayRef> {
-    let column = match column.data_type() {
-        // A time without a zone is taken for UTC.
-        DataType::Timestamp(..) => {
-            &cast(column, &DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into())))
-                .ok()?
+#[cfg(test)]
+mod tests {
+    use arrow::array::{DictionaryArray, Int32Array};
+    use arrow::datatypes::Int32Type;
+    use parquet::arrow::ArrowWriter;
+    use parquet::arrow::arrow_writer::ArrowWriterOptions;
+    use parquet::file::properties::WriterProperties;
+
+    use super::*;
+
+    /// A value of 16 KiB, once in the file and in 4096 rows of it.
+    #[test]
+    fn a_batch_has_no_more_bytes_than_a_table_may_have() {
+        let limits = Limits { rows: 4096, bytes: 1 << 20 };
+        let value = Arc::new(StringArray::from(vec!["x".repeat(16 << 10)]));
+        let codes = Int32Array::from(vec![0; 4096]);
+        let values: ArrayRef =
+            Arc::new(DictionaryArray::<Int32Type>::try_new(codes, value).unwrap());
+        let once = WriterProperties::builder().build();
+        let by_difference = WriterProperties::builder()
+            .set_dictionary_enabled(false)
+            .set_encoding(Encoding::DELTA_BYTE_ARRAY)
+            .build();
+        for properties in [once, by_difference] {
+            let mut file = tempfile::tempfile().unwrap();
+            let batch = RecordBatch::try_from_iter([("v", Arc::clone(&values))]).unwrap();
+            // Otherwise the file says that it is a dictionary, and is read as one.
+            let options = ArrowWriterOptions::new()
+                .with_properties(properties)
+                .with_skip_arrow_metadata(true);
+            let writer = ArrowWriter::try_new_with_options(&mut file, batch.schema(), options);
+            let mut writer = writer.unwrap();
+            writer.write(&batch).unwrap();
+            writer.close().unwrap();
+            let mut n_rows = 0;
+            for batch in batches(&file, limits).unwrap() {
+                let batch = batch.unwrap();
+                // Memory is taken in steps that double.
+                assert!(batch.get_array_memory_size() as u64 <= 2 * limits.bytes);
+                n_rows += batch.num_rows();
+            }
+            assert_eq!(n_rows, 4096);
         }
-        data_type if data_type.is_nested() || !can_cast_types(data_type, &DataType::Utf8) => {
-            return None;
-        }
-        _ => column,
-    };
-    cast(column, &DataType::Utf8).ok()
+    }
 }

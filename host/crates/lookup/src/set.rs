@@ -39,7 +39,7 @@ pub struct Changed {
     pub name: String,
     /// The file; empty for a calendar without holidays.
     pub file: PathBuf,
-    /// SHA-256 in hex; `None` if there was none of that name.
+    /// Its version, a SHA-256 in hex; `None` if there was none of that name.
     pub before: Option<String>,
     pub after: String,
 }
@@ -116,11 +116,11 @@ impl Set {
         self.generation
     }
 
-    /// The SHA-256 of everything, by name.
+    /// By name the version of everything: two sets with the same versions answer alike.
     pub fn versions(&self) -> BTreeMap<String, String> {
-        let tables = self.tables.iter().map(|(name, held)| (name, held.value.sha256()));
+        let tables = self.tables.iter().map(|(name, held)| (name, held.value.version()));
         let calendars = self.calendars.iter().map(|(name, held)| (name, held.value.sha256()));
-        tables.chain(calendars).map(|(name, sha256)| (name.clone(), sha256.to_owned())).collect()
+        tables.chain(calendars).map(|(name, version)| (name.clone(), version.to_owned())).collect()
     }
 
     /// Looks at the files again: reads those that changed, or all of them with `every`. What cannot be
@@ -153,7 +153,7 @@ impl Set {
                 }
                 Ok(next) => {
                     let (before, after) =
-                        (held.map(|held| held.value.sha256()), next.value.sha256());
+                        (held.map(|held| held.value.version()), next.value.version());
                     let is_changed = held.is_none_or(|held| held.definition != *definition);
                     reloaded.note(name, file, before, after, is_changed);
                     tables.insert(name.clone(), next);

@@ -5,8 +5,9 @@ use std::io::Read;
 
 use hashbrown::HashTable;
 use jiff::Timestamp;
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
+use jiff::civil::{Date, Time};
+use jiff::fmt::temporal::Pieces;
+use jiff::tz::Offset;
 use sha2::{Digest as _, Sha256};
 
 use crate::cidr::{Network, Prefixes};
@@ -25,6 +26,7 @@ pub struct Table {
     n_rows: u64,
     is_temporal: bool,
     sha256: String,
+    version: String,
     groups: Groups,
     keys: Keys,
 }
@@ -100,6 +102,11 @@ impl Table {
         &self.sha256
     }
 
+    /// SHA-256 in hex of the file and of how it is read: the same file answers otherwise by another key.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
     /// The values of a column in the rows of these keys; `time` gives the time of a key by its number.
     /// `None` for a column that there is not.
     pub fn find<'a>(
@@ -145,6 +152,21 @@ impl Table {
             }
         }
     }
+}
+
+/// Over parts that somebody else can put together: `docs/operations.md` says which.
+fn version(sha256: &str, definition: &TableDefinition) -> String {
+    let kind = match definition.kind {
+        KeyKind::Exact => "exact",
+        KeyKind::Cidr => "cidr",
+    };
+    let (from, to) = (definition.valid_from.as_deref(), definition.valid_to.as_deref());
+    let mut digest = Sha256::new();
+    for part in [sha256, kind, &definition.key, from.unwrap_or(""), to.unwrap_or("")] {
+        digest.update((part.len() as u64).to_be_bytes());
+        digest.update(part);
+    }
+    hex::encode(digest.finalize())
 }
 
 fn hash(key: &[u8]) -> u64 {
@@ -202,7 +224,8 @@ impl Maker<'_> {
         let is_temporal = !validity.is_empty();
         let Columns { names, texts, .. } = columns;
         let n_rows = u64::from(n_rows);
-        Ok(Table { columns: names, texts, n_rows, is_temporal, sha256, groups, keys })
+        let version = version(&sha256, self.definition);
+        Ok(Table { columns: names, texts, n_rows, is_temporal, sha256, version, groups, keys })
     }
 
     fn validity(&self, columns: &Columns) -> Result<Option<Vec<Validity>>, Error> {
@@ -248,13 +271,43 @@ impl Maker<'_> {
     }
 }
 
-/// RFC 3339 with its offset, or a date, which begins at midnight in UTC.
+/// RFC 3339 with its offset, or a date, which begins at midnight in UTC. A time beyond the years of a
+/// clock, such as the 9999-12-31 that stands for ever, is the first or the last that there is.
 fn micros(text: &str) -> Option<i64> {
     if let Ok(time) = text.parse::<Timestamp>() {
         return Some(time.as_microsecond());
     }
     // Text with a time would lose it.
-    let date = (text.len() == 10).then(|| text.parse::<Date>().ok())??;
-    let midnight = date.to_zoned(TimeZone::UTC).ok()?;
-    Some(midnight.timestamp().as_microsecond())
+    if text.len() == 10
+        && let Ok(date) = text.parse::<Date>()
+    {
+        let midnight = Offset::UTC.to_timestamp(date.to_datetime(Time::midnight()));
+        return Some(midnight.map_or(beyond(date), Timestamp::as_microsecond));
+    }
+    if let Ok(pieces) = Pieces::parse(text)
+        && let (date, Some(time), Some(offset)) =
+            (pieces.date(), pieces.time(), pieces.to_numeric_offset())
+    {
+        let is_beyond = offset.to_timestamp(date.to_datetime(time)).is_err();
+        return is_beyond.then(|| beyond(date));
+    }
+    far_year(text)
+}
+
+fn beyond(date: Date) -> i64 {
+    if date.year() < 0 { i64::MIN } else { i64::MAX }
+}
+
+/// A date or a time with a year of more than four digits, as Parquet may have it: `+10000-01-01`.
+fn far_year(text: &str) -> Option<i64> {
+    let (end, unsigned) = match text.split_at_checked(1)? {
+        ("+", unsigned) => (i64::MAX, unsigned),
+        ("-", unsigned) => (i64::MIN, unsigned),
+        _ => return None,
+    };
+    let (year, rest) = unsigned.split_once('-')?;
+    let is_number = year.len() <= 6 && year.bytes().all(|byte| byte.is_ascii_digit());
+    let is_far = is_number && year.parse::<u32>().is_ok_and(|year| year > 9999);
+    // The rest is checked behind a year that has every day.
+    (is_far && micros(&format!("2000-{rest}")).is_some()).then_some(end)
 }

@@ -56,6 +56,16 @@ fn a_closed_interval_lasts_from_one_opening_to_the_next() {
 }
 
 #[test]
+fn a_version_is_of_hours_time_zone_and_holidays() {
+    let hours = ["mon-fri 09:00-17:00"];
+    let office = calendar("Europe/Berlin", &hours, Some("date,name\n2025-01-01,New Year\n"));
+    // As docs/operations.md has it computed.
+    let expect = "ccf20250aba5ee702015a0b52948598b2623559f59a686f909bc914e164e6cb8";
+    assert_eq!(office.sha256(), expect);
+    assert_ne!(calendar("Europe/Berlin", &hours, None).sha256(), expect);
+}
+
+#[test]
 fn a_span_over_midnight_belongs_to_the_day_on_which_it_begins() {
     let night = calendar("UTC", &["fri 22:00-06:00"], Some("date\n2025-01-04\n2025-01-10\n"));
     let open = at(&night, "2025-01-04T05:00:00Z");
@@ -147,6 +157,99 @@ fn a_time_that_comes_twice_ends_a_span_when_it_comes_again() {
     assert_eq!(at(&night, "2025-03-30T01:00:00Z").end, micros("2025-03-30T02:00:00Z"));
 }
 
+/// What is open around a moment at which the clock skips.
+fn around(zone: &str, hours: &str, skip: &str) -> Vec<(i64, i64)> {
+    let skip = micros(skip);
+    let intervals = calendar(zone, &[hours], None).intervals(skip - 1, skip + 1).unwrap();
+    let open = intervals.iter().filter(|interval| interval.is_open);
+    open.map(|interval| (interval.start, interval.end)).collect()
+}
+
+// In Berlin and New York 02:00 becomes 03:00; in Cairo, Santiago and Beirut 00:00 becomes 01:00, which is
+// both the end of a day and its beginning. In Apia all of 2011-12-30 is skipped.
+
+#[test]
+fn a_span_that_ends_when_the_clock_skips_does_so_at_that_moment() {
+    for (zone, hours, start, skip) in [
+        ("Europe/Berlin", "sat 18:00-02:00", "2025-03-29T17:00:00Z", "2025-03-30T01:00:00Z"),
+        ("Europe/Berlin", "sat 18:00-02:01", "2025-03-29T17:00:00Z", "2025-03-30T01:00:00Z"),
+        ("Europe/Berlin", "mon-sun 18:00-02:00", "2025-03-29T17:00:00Z", "2025-03-30T01:00:00Z"),
+        ("America/New_York", "sat 22:00-02:00", "2025-03-09T03:00:00Z", "2025-03-09T07:00:00Z"),
+        ("Africa/Cairo", "thu 18:00-24:00", "2025-04-24T16:00:00Z", "2025-04-24T22:00:00Z"),
+        ("America/Santiago", "sat 18:00-24:00", "2025-09-06T22:00:00Z", "2025-09-07T04:00:00Z"),
+        ("Asia/Beirut", "sat 18:00-24:00", "2025-03-29T16:00:00Z", "2025-03-29T22:00:00Z"),
+    ] {
+        let found = around(zone, hours, skip);
+        assert_eq!(found, [(micros(start), micros(skip))], "{zone} {hours}");
+    }
+    assert_eq!(around("Pacific/Apia", "fri 00:00-24:00", "2011-12-30T10:00:00Z"), []);
+}
+
+#[test]
+fn a_span_that_begins_when_the_clock_skips_does_so_at_that_moment() {
+    for (zone, hours, skip, end) in [
+        ("Europe/Berlin", "sun 02:00-10:00", "2025-03-30T01:00:00Z", "2025-03-30T08:00:00Z"),
+        ("Europe/Berlin", "sun 02:59-10:00", "2025-03-30T01:00:00Z", "2025-03-30T08:00:00Z"),
+        ("America/New_York", "mon-sun 02:00-10:00", "2025-03-09T07:00:00Z", "2025-03-09T14:00:00Z"),
+        ("Africa/Cairo", "fri 00:00-24:00", "2025-04-24T22:00:00Z", "2025-04-25T21:00:00Z"),
+        ("America/Santiago", "sun 00:00-08:00", "2025-09-07T04:00:00Z", "2025-09-07T11:00:00Z"),
+        ("Asia/Beirut", "sun 00:00-24:00", "2025-03-29T22:00:00Z", "2025-03-30T21:00:00Z"),
+        ("Pacific/Apia", "sat 00:00-24:00", "2011-12-30T10:00:00Z", "2011-12-31T10:00:00Z"),
+    ] {
+        let found = around(zone, hours, skip);
+        assert_eq!(found, [(micros(skip), micros(end))], "{zone} {hours}");
+    }
+}
+
+#[test]
+fn a_week_that_is_open_hour_by_hour_is_never_closed_in_any_zone() {
+    let by_hour: Vec<String> =
+        (0..24).map(|hour| format!("mon-sun {hour:02}:00-{:02}:00", hour + 1)).collect();
+    let by_hour: Vec<&str> = by_hour.iter().map(String::as_str).collect();
+    // What an opening may last: an hour or a day, and what the clock is put back at its end.
+    let weeks: [(&[&str], i64); 3] = [
+        (&by_hour, 4 * 60),
+        (&["mon-sun 00:00-24:00"], 27 * 60),
+        (&["mon-sun 18:00-02:00", "mon-sun 02:00-10:00", "mon-sun 10:00-18:00"], 11 * 60),
+    ];
+    for zone in [
+        "Europe/Berlin",
+        "America/New_York",
+        "Africa/Cairo",
+        "America/Santiago",
+        "Asia/Beirut",
+        "America/Havana",
+        "America/Asuncion",
+        "Africa/Casablanca",
+        "Australia/Lord_Howe",
+        "Antarctica/Troll",
+        "Asia/Gaza",
+        "America/Scoresbysund",
+        "Pacific/Apia",
+        "UTC",
+    ] {
+        for (hours, minutes_max) in weeks {
+            let calendar = calendar(zone, hours, None);
+            for from in [
+                "2011-01-01T00:00:00Z",
+                "2023-01-01T00:00:00Z",
+                "2024-01-01T00:00:00Z",
+                "2025-01-01T00:00:00Z",
+            ] {
+                let (from, until) = (micros(from), micros(from) + 366 * DAY);
+                let intervals = calendar.intervals(from, until).unwrap();
+                assert!(intervals[0].start <= from && until <= intervals.last().unwrap().end);
+                for interval in &intervals {
+                    let length = interval.end - interval.start;
+                    assert!(interval.is_open, "{zone} {hours:?} {interval:?}");
+                    assert!(0 < length && length <= minutes_max * MINUTE, "{zone} {interval:?}");
+                }
+                assert!(intervals.windows(2).all(|pair| pair[0].end == pair[1].start), "{zone}");
+            }
+        }
+    }
+}
+
 #[test]
 fn intervals_do_not_depend_on_the_range_that_is_asked_for() {
     let office = calendar("America/New_York", &["mon-fri 09:00-17:00"], Some("date\n2025-07-04\n"));
@@ -196,6 +299,10 @@ fn wrong_calendars_are_refused_with_key_and_line() {
     for (zone, hours, holidays, says) in [
         ("Europe/Berln", &good[..], None, "c.time-zone: \"Europe/Berln\" is no time zone"),
         ("Europe/Berln", &good, None, "did you mean \"Europe/Berlin\"?"),
+        // Both would be UTC.
+        ("Etc/Unknown", &good, None, "c.time-zone: \"Etc/Unknown\" is no time zone"),
+        ("etc/unknown", &good, None, "c.time-zone: \"etc/unknown\" is no time zone"),
+        ("Factory", &good, None, "c.time-zone: \"Factory\" is no time zone"),
         ("UTC", &[], None, "c.hours: it covers nothing"),
         (
             "UTC",
@@ -208,6 +315,15 @@ fn wrong_calendars_are_refused_with_key_and_line() {
             &good,
             Some("day\n2025-01-01\n"),
             "c.holidays: holidays.csv: it has no column \"date\"",
+        ),
+        ("UTC", &good, Some(""), "c.holidays: holidays.csv: it is empty"),
+        ("UTC", &good, Some("date,name\n"), "c.holidays: holidays.csv: it has no rows"),
+        ("UTC", &good, Some("\r\ndate,name\r\n\r\n"), "c.holidays: holidays.csv: it has no rows"),
+        (
+            "UTC",
+            &good,
+            Some("date,name\n2025-01-01,\"New Year\n2025-12-25,Christmas\n"),
+            "holidays.csv, line 2: the quote that opens here is not closed",
         ),
         ("UTC", &good, Some("date\n01.01.2025\n"), "holidays.csv, line 2: no date"),
         ("UTC", &good, Some("date\n2025-02-29\n"), "holidays.csv, line 2: no date"),

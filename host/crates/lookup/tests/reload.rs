@@ -68,7 +68,7 @@ fn what_changed_is_taken_and_nothing_else_is_read() {
     let next = reloaded.set.unwrap();
     assert_eq!((role(&set), role(&next)), (b"clerk".to_vec(), b"admin".to_vec()));
     assert_eq!(next.generation(), set.generation() + 1);
-    assert_eq!(changed.before.as_deref(), Some(set.table("roles").unwrap().sha256()));
+    assert_eq!(changed.before.as_deref(), Some(set.table("roles").unwrap().version()));
     assert_eq!(next.versions()["roles"], changed.after);
     assert_eq!(next.versions()["office"], set.versions()["office"]);
 
@@ -120,6 +120,51 @@ fn what_cannot_be_taken_leaves_the_table_as_it_was() {
     // Once it is right it is taken.
     write(&folder, "roles.csv", "user,role\nada,admin\n");
     assert_eq!(role(&next.reload(&definitions, false).set.unwrap()), b"admin");
+}
+
+#[test]
+fn holidays_that_are_gone_stay_holidays() {
+    let (folder, definitions, set) = start();
+    // Wednesday, 2025-01-01T12:00:00Z.
+    let noon = 1_735_732_800_000_000;
+    let is_open = |set: &Set| {
+        let office = set.calendar("office").unwrap();
+        office.intervals(noon, noon + 1).unwrap()[0].is_open
+    };
+    assert!(!is_open(&set));
+    for (text, says) in [
+        ("", "calendars.office.holidays: "),
+        ("", "holidays.csv: it is empty"),
+        ("date,name\n", "holidays.csv: it has no rows"),
+        ("date,name\r\n\r\n", "holidays.csv: it has no rows"),
+        ("date,name\n2025-05-01,\"May", "holidays.csv, line 2: the quote that opens here is not"),
+    ] {
+        write(&folder, "holidays.csv", text);
+        let reloaded = set.reload(&definitions, false);
+        assert!(refusal(&reloaded).contains(says), "{}", refusal(&reloaded));
+        assert!(reloaded.set.is_none());
+        assert!(Set::load(&definitions).is_err(), "nor at a start");
+    }
+    fs::remove_file(folder.path().join("holidays.csv")).unwrap();
+    let reloaded = set.reload(&definitions, false);
+    assert!(refusal(&reloaded).contains("holidays.csv: it cannot be read: No such file"));
+
+    // What is taken beside it is not at its cost.
+    write(&folder, "roles.csv", "user,role\nada,admin\n");
+    let reloaded = set.reload(&definitions, false);
+    assert_eq!((reloaded.changed.len(), reloaded.refused.len()), (1, 1));
+    assert!(!is_open(&reloaded.set.unwrap()));
+}
+
+#[test]
+fn another_key_column_is_another_version_of_the_same_file() {
+    let (_folder, mut definitions, set) = start();
+    definitions.tables.get_mut("roles").unwrap().key = "role".to_owned();
+    let reloaded = set.reload(&definitions, false);
+    let [changed] = &reloaded.changed[..] else { panic!("{reloaded:?}") };
+    assert_eq!(changed.before.as_deref(), Some(&*set.versions()["roles"]));
+    assert_ne!(changed.before.as_deref(), Some(&*changed.after));
+    assert_eq!(reloaded.set.unwrap().versions()["roles"], changed.after);
 }
 
 #[test]

@@ -98,6 +98,47 @@ fn validity_is_half_open() {
 }
 
 #[test]
+fn times_beyond_every_clock_are_for_ever() {
+    let csv = |from: &str, to: &str| format!("k,v,from,to\na,1,{from},{to}\n");
+    for to in [
+        "9999-12-31",
+        "9999-12-31T23:59:59Z",
+        "9999-12-31T23:59:59.999999-12:00",
+        "9999-12-30T23:00:00+00:00",
+        "+10000-01-01",
+        "+262142-12-31T00:00:00Z",
+    ] {
+        let rows = table(&temporal(), &csv("2025-01-01", to));
+        assert_eq!(find(&rows, "v", "a", Some(i64::MAX - 1)).as_deref(), Some("1"), "{to}");
+        assert_eq!(find(&rows, "v", "a", Some(NEW_YEAR - 1)), None, "{to}");
+    }
+    for from in ["-009999-01-01T00:00:00Z", "-10000-01-01T00:00:00Z"] {
+        let rows = table(&temporal(), &csv(from, "2025-01-01"));
+        assert_eq!(find(&rows, "v", "a", Some(i64::MIN)).as_deref(), Some("1"), "{from}");
+        assert_eq!(find(&rows, "v", "a", Some(NEW_YEAR)), None, "{from}");
+    }
+    for to in [
+        "9999-12-32",
+        "9999-12-31T23:59:59",
+        "9999-12-31T24:59:59Z",
+        "9999-12-31T23:59:59+99:99",
+        "9999-12-31 Z",
+        "10000-01-01",
+        "+9999-12-31",
+        "+09999-12-31",
+        "+10000-02-30",
+        "+10000-01-01T00:00:00",
+        "-2025-01-01",
+        "+1000000-01-01",
+        "+",
+        "é-01-01",
+    ] {
+        let said = refused(&temporal(), &csv("", to));
+        assert!(said.contains("line 2: to is no time"), "{to}: {said}");
+    }
+}
+
+#[test]
 fn the_longest_valid_prefix_counts() {
     let csv = "k,v,from,to\n10.0.0.0/8,inside,,\n10.1.0.0/16,office,2025-01-01,\n\
                10.1.2.0/24,lab,2020-01-01,2021-01-01\n";
@@ -222,6 +263,69 @@ fn wrong_tables_are_refused_with_key_file_and_line() {
     // Whatever is wrong with rows about people, they are not repeated.
     let said = refused(&exact("k"), "k,v\nada@example.com,1\nada@example.com,2\n");
     assert!(!said.contains("ada"), "{said}");
+}
+
+#[test]
+fn a_quote_that_nobody_closes_takes_no_rows_away() {
+    for (csv, says) in [
+        ("k,v\na,\"1\nb,2\nc,3\n", "t.csv, line 2: the quote that opens here is not closed"),
+        ("k,v\na,1\n\"b,2\nc,3\n", "t.csv, line 3: the quote that opens here is not closed"),
+        ("k,\"v\na,1\n", "t.csv, line 1: the quote that opens here is not closed"),
+        ("k,v\r\n\r\na,\"1\r\n\"\r\nb,\"2\r\n", "line 5: the quote that opens here is not closed"),
+        // Closed by the one that opens the next.
+        ("k,v\na,\"1\nb,\"2\"\nc,3\n", "line 2: behind the quotes that open here there is more"),
+    ] {
+        let said = refused(&exact("k"), csv);
+        assert!(said.contains(says), "{csv:?}: {said}");
+    }
+    let whole = "k,v\r\na,\"1\r\n2\"\r\n\"b\" ,\"\"\"3\"\"\" \r\n";
+    let rows = table(&exact("k"), whole);
+    assert_eq!(find(&rows, "v", "a", None).as_deref(), Some("1\r\n2"));
+    assert_eq!(find(&rows, "v", "b", None).as_deref(), Some("\"3\""));
+    // More than the reader takes at a time, with a break in it.
+    let long = format!("k,v\n{}", "\"a\n\",b\n".replace('a', &"a".repeat(9000)));
+    assert_eq!(table(&exact("k"), &long).n_rows(), 1);
+    let long: Vec<String> = (0..5000).map(|n| format!("\"{n}\n\",x\r\n")).collect();
+    let said = refused(&exact("k"), &format!("k,v\r\n{}y\r\n", long.concat()));
+    assert!(said.contains("line 10002: 1 values"), "{said}");
+}
+
+#[test]
+fn lines_are_counted_as_an_editor_counts_them() {
+    for (csv, line) in [
+        ("k,v\na,1\nb\n", 3),
+        ("k,v\r\na,1\r\nb\r\n", 3),
+        ("k,v\ra,1\rb\r", 3),
+        ("\n\nk,v\n\na,1\n\n\nb\n", 8),
+        ("\r\n\r\nk,v\r\n\r\na,1\r\n\r\n\r\nb", 8),
+        ("k,v\r\n\"a\r\n\",\"\n\n1\"\r\nb\r\n", 6),
+    ] {
+        let said = refused(&exact("k"), csv);
+        assert!(said.contains(&format!("t.csv, line {line}: 1 values")), "{csv:?}: {said}");
+        let said = refused(&exact("k"), &csv.replace('b', ",2"));
+        assert!(said.contains(&format!("t.csv, line {line}: the key is empty")), "{csv:?}: {said}");
+    }
+}
+
+#[test]
+fn a_version_is_of_the_file_and_of_how_it_is_read() {
+    let csv = "k,v,from,to\n10.0.0.0/8,10.1.0.0/16,2025-01-01,2025-02-01\n";
+    let plain = table(&exact("k"), csv);
+    // As docs/operations.md has it computed.
+    assert_eq!(plain.version(), "bfc080736856c6937d391214bf74368f069fb0c89892fa0b4da343c860f260d6");
+    let other = [
+        table(&exact("k"), &csv.replace("02-01", "02-02")),
+        table(&exact("v"), csv),
+        table(&cidr("k"), csv),
+        table(&temporal(), csv),
+    ];
+    let mut versions: Vec<&str> = other.iter().chain([&plain]).map(Table::version).collect();
+    versions.sort_unstable();
+    versions.dedup();
+    assert_eq!(versions.len(), 5);
+    assert!(other.iter().skip(1).all(|table| table.sha256() == plain.sha256()));
+    let larger = TableDefinition { rows_max: Some(7), ..exact("k") };
+    assert_eq!(table(&larger, csv).version(), plain.version(), "it answers alike");
 }
 
 fn load(definition: &TableDefinition, path: &Path) -> Result<Table, String> {
