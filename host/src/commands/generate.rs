@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
+use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -33,14 +34,38 @@ async fn create_topic(args: &GenerateArgs) -> Result<()> {
 }
 
 fn generate(args: &GenerateArgs) -> Result<()> {
-    let mut generator = Generator::new(settings(args)?);
-    let mut out = Out::open(args)?;
+    let settings = settings(args)?;
+    send_to(Out::open(args)?, settings, args)
+}
+
+/// Sends the events, then writes what was asked for beside them.
+fn send_to(mut out: Out, settings: Settings, args: &GenerateArgs) -> Result<()> {
+    let mut generator = Generator::new(settings.clone());
     let sent = send_all(&mut generator, &mut out, args.rate);
-    // A reader that has seen enough, as `head`, is no error.
-    match sent {
-        Err(error) if is_broken_pipe(&error) => return Ok(()),
-        sent => sent?,
+    match (sent, &out) {
+        // A reader that has seen enough, as `head`, is no error. What was made for it and not given to
+        // it is in no label.
+        (Err(error), Out::Lines(lines)) if is_broken_pipe(&error) => {
+            let n_given = lines.get_ref().n_written;
+            tracing::warn!(events = n_given, "the reader of the events has ended");
+            generator = made_again(settings, n_given);
+        }
+        (sent, _) => sent?,
     }
+    write_beside(&generator, args)
+}
+
+/// The generator after so many events: the same settings give the same ones.
+fn made_again(settings: Settings, n_events: u64) -> Generator {
+    let mut generator = Generator::new(Settings { count: n_events, ..settings });
+    let mut event = Vec::new();
+    while generator.next_event(&mut event).is_some() {
+        event.clear();
+    }
+    generator
+}
+
+fn write_beside(generator: &Generator, args: &GenerateArgs) -> Result<()> {
     if let Some(path) = &args.labels {
         write_lines(path, generator.labels().iter().map(|label| serde_json::json!(label)))?;
     }
@@ -129,23 +154,24 @@ pub(crate) fn send_all(generator: &mut Generator, out: &mut Out, rate: Option<u6
 
 /// Where events go.
 pub(crate) enum Out {
-    Lines(Box<dyn Write>),
+    Lines(BufWriter<Lines>),
     Kafka(Box<Producer>, KafkaTime),
 }
 
 impl Out {
     fn open(args: &GenerateArgs) -> Result<Self> {
         match args.to.as_str() {
-            "stdout" => Ok(Self::Lines(Box::new(BufWriter::new(io::stdout().lock())))),
+            "stdout" => {
+                // Not through the buffer of the standard library, which tells nobody what came out of it.
+                let stdout = io::stdout().as_fd().try_clone_to_owned();
+                Ok(Self::lines(stdout.context("opening the standard output")?.into()))
+            }
             "kafka" => {
                 let (brokers, topic) = kafka_of(args)?;
                 Ok(Self::Kafka(connect(brokers, topic)?, args.kafka_time))
             }
             other => match other.strip_prefix("file:").filter(|path| !path.is_empty()) {
-                Some(path) => {
-                    let file = create(Path::new(path))?;
-                    Ok(Self::Lines(Box::new(BufWriter::new(file))))
-                }
+                Some(path) => Ok(Self::lines(create(Path::new(path))?)),
                 None => Err(config::Error::Value {
                     key: "--to".to_owned(),
                     value: other.to_owned(),
@@ -158,6 +184,10 @@ impl Out {
 
     pub(crate) fn kafka(brokers: &str, topic: &str) -> Result<Self> {
         Ok(Self::Kafka(connect(brokers, topic)?, KafkaTime::Sent))
+    }
+
+    fn lines(to: File) -> Self {
+        Self::Lines(BufWriter::new(Lines { to, n_written: 0 }))
     }
 
     fn send(&mut self, event: &[u8], meta: &EventMeta) -> Result<()> {
@@ -198,6 +228,26 @@ impl Out {
             Self::Lines(lines) => lines.flush().context("writing events"),
             Self::Kafka(producer, _) => Ok(producer.flush().map_err(audit_core::Error::from)?),
         }
+    }
+}
+
+/// A file, or a pipe whose reader may end before the events do.
+pub(crate) struct Lines {
+    to: File,
+    /// Whole lines that were taken.
+    n_written: u64,
+}
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let n = self.to.write(bytes)?;
+        let taken = bytes.get(..n).unwrap_or(bytes);
+        self.n_written += taken.split(|byte| *byte == b'\n').skip(1).count() as u64;
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
     }
 }
 
@@ -262,18 +312,68 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use audit_generate::Intensity;
+    use std::io::Read as _;
+    use std::os::fd::OwnedFd;
+
+    use audit_generate::{Intensity, Label};
     use clap::Parser as _;
 
     use super::*;
     use crate::cli::{Cli, Command};
 
-    fn settings_of(flags: &str) -> Result<Settings, String> {
+    fn args_of(flags: &str) -> GenerateArgs {
         let args = ["audit-host", "generate"].into_iter().chain(flags.split_whitespace());
         let Some(Command::Generate(args)) = Cli::parse_from(args).command else {
             panic!("another command");
         };
-        settings(&args).map_err(|error| error.to_string())
+        args
+    }
+
+    fn settings_of(flags: &str) -> Result<Settings, String> {
+        settings(&args_of(flags)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn labels_are_of_what_a_reader_was_given() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("labels.jsonl");
+        let mut args = args_of("--attacks failed-logins --count 50000");
+        args.labels = Some(path.clone());
+        let (mut reader, writer) = io::pipe().unwrap();
+        let reading = thread::spawn(move || {
+            let mut some = vec![0; 1 << 20];
+            reader.read_exact(&mut some).unwrap();
+        });
+        let out = Out::lines(OwnedFd::from(writer).into());
+        let settings = settings(&args).unwrap();
+        send_to(out, settings.clone(), &args).unwrap();
+        reading.join().unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        let label = |line| serde_json::from_str::<Label>(line).unwrap();
+        let labels: Vec<_> = text.lines().map(label).collect();
+        // A MiB was read, and a pipe holds less than another: events have about 505 bytes.
+        assert!(!labels.is_empty());
+        assert!(labels.iter().flat_map(|label| &label.events).all(|event| *event < 2_600));
+        let given = (1_900..2_600).find(|n| made_again(settings.clone(), *n).labels() == labels);
+        assert!(given.is_some(), "of no whole number of events: {labels:?}");
+    }
+
+    #[test]
+    fn the_written_configuration_loads() {
+        let folder = tempfile::tempdir().unwrap();
+        let args = args_of("--population office --count 10");
+        let generator = made_again(settings(&args).unwrap(), 10);
+        write_lookups(folder.path(), &generator.lookups().unwrap()).unwrap();
+        let config = Some(folder.path().join("audit-host.toml"));
+        let places = config::PluginPlaces { config, ..config::PluginPlaces::default() };
+        let wanted = places.look().unwrap();
+        let names: Vec<_> =
+            wanted.plugins.iter().filter_map(config::PluginEntry::builtin).collect();
+        assert_eq!((names.len(), names.last()), (8, Some(&"redact_pii")));
+        for definition in wanted.lookups.tables.values() {
+            assert!(folder.path().join(&definition.file).is_file());
+        }
+        assert_eq!((wanted.lookups.tables.len(), wanted.lookups.calendars.len()), (2, 1));
     }
 
     #[test]

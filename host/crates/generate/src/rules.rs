@@ -38,6 +38,8 @@ pub(crate) const EXPORTED_ROWS: [u64; 3] = [10_000, 50_000, 100_000];
 
 /// Fewer events of one user and action in an hour are never unusual.
 pub(crate) const VOLUME_FLOOR: u32 = 30;
+/// As many are believed of somebody of whom little is known.
+pub(crate) const VOLUME_BELIEVED: u32 = 200;
 
 /// How far a detector believes an event to be ahead of its Kafka time.
 pub(crate) const FUTURE_BELIEVED: i64 = 5 * MINUTE;

@@ -3,10 +3,11 @@
 use crate::event::{Action, LOGIN};
 use crate::label::{Expectation, Tracker};
 use crate::random::{Dice as _, Draws};
-use crate::rules::{DAY, HOUR, MINUTE};
+use crate::rules::{HOUR, MINUTE};
 use crate::{Attack, Intensity};
 
 use super::calendar::{local_day, next_workday, opening};
+use super::ledger::Ledger;
 use super::people::{People, Profile};
 use super::routine::Person;
 use super::{Deed, exports, hours, logins, privileges, spread, volume};
@@ -59,13 +60,12 @@ impl Campaign {
 /// What a plan may use.
 pub(crate) struct Plan<'a> {
     pub(crate) now: i64,
-    /// Where the stream begins.
-    pub(crate) start: i64,
     pub(crate) intensity: Intensity,
     pub(crate) may_forge: bool,
     pub(crate) people: &'a mut People,
     pub(crate) persons: &'a mut [Person],
     pub(crate) accounts: &'a mut Accounts,
+    pub(crate) ledger: &'a mut Ledger,
     pub(crate) draws: &'a mut Draws,
 }
 
@@ -90,11 +90,20 @@ impl Plan<'_> {
     /// A number above a threshold, or just that.
     pub(crate) fn above(&mut self, threshold: u32) -> u32 {
         let (low, high) = match self.intensity {
-            Intensity::Low => (threshold, threshold + threshold / 5),
+            Intensity::Low => (threshold, threshold),
             Intensity::Medium => (threshold, 3 * threshold),
             Intensity::High => (3 * threshold, 10 * threshold),
         };
         self.draws.between(low, high)
+    }
+
+    /// The span of an attack: a usual one, or at the threshold half of the time the longest that is
+    /// within a window.
+    pub(crate) fn span(&mut self, usual: i64, window: i64) -> i64 {
+        match self.intensity {
+            Intensity::Low if self.draws.below(2) == 0 => window - 1,
+            _ => usual,
+        }
     }
 
     /// Somebody who works by day and whom nobody attacks in `from..until` and before.
@@ -104,17 +113,37 @@ impl Plan<'_> {
         until: i64,
         fits: impl Fn(&Profile) -> bool,
     ) -> Option<u32> {
-        let from = from - ALONE;
+        let n = self.people.profiles.len() as u32;
+        self.victim_among(n, from, until, |_, _, profile| fits(profile))
+    }
+
+    /// The same among the first `n` people.
+    pub(crate) fn victim_among(
+        &mut self,
+        n: u32,
+        from: i64,
+        until: i64,
+        fits: impl Fn(&Ledger, u32, &Profile) -> bool,
+    ) -> Option<u32> {
         for _ in 0..TRIES {
-            let user = self.draws.below(self.people.profiles.len() as u32);
-            let profile = &self.people.profiles[user as usize];
-            let person = &mut self.persons[user as usize];
-            if profile.works_by_day() && person.is_free(self.now, from) && fits(profile) {
-                person.pause(from, until + ALONE);
+            let user = self.draws.below(n);
+            let fits = fits(self.ledger, user, &self.people.profiles[user as usize]);
+            if fits && self.claim(user, from, until) {
                 return Some(user);
             }
         }
         None
+    }
+
+    /// Takes somebody's account, if it may be had in `from..until`.
+    pub(crate) fn claim(&mut self, user: u32, from: i64, until: i64) -> bool {
+        let profile = &self.people.profiles[user as usize];
+        let person = &mut self.persons[user as usize];
+        let is_free = profile.works_by_day() && person.is_free(self.now, from - ALONE);
+        if is_free {
+            person.pause(from - ALONE, until + ALONE);
+        }
+        is_free
     }
 
     /// A login from somewhere, which the caller makes into what it wants.
@@ -257,9 +286,6 @@ impl Agenda {
         }
     }
 }
-
-/// History that the rule for unusual volume needs, and some more.
-pub(crate) const HISTORY: i64 = 21 * DAY;
 
 /// The first full hour of the clock in a span of time, if it has one.
 pub(crate) fn full_hour(from: i64, until: i64) -> Option<i64> {

@@ -48,8 +48,8 @@ impl Delivery {
         self.has[disorder as usize]
     }
 
-    /// Takes an event of the background. Any disorder may befall it.
-    pub(crate) fn send(&mut self, sent: Sent) {
+    /// Takes an event of the background, and says how many times it comes. Any disorder may befall it.
+    pub(crate) fn send(&mut self, sent: Sent) -> u32 {
         let at = sent.deed.at;
         let mut received = at + self.delay();
         if self.has(Disorder::Late) && self.draws.below(100) == 0 {
@@ -57,11 +57,14 @@ impl Delivery {
         } else if self.has(Disorder::Future) && self.draws.below(100) == 0 {
             received = at - self.draws.micros(AHEAD_MAX);
         }
-        if self.has(Disorder::Duplicates) && !sent.deed.failed && self.draws.below(50) == 0 {
+        let is_double =
+            self.has(Disorder::Duplicates) && !sent.deed.failed && self.draws.below(50) == 0;
+        if is_double {
             let again = received + self.draws.micros(DOUBLE_MAX);
             self.push(again, sent);
         }
         self.push(received, sent);
+        1 + u32::from(is_double)
     }
 
     /// Takes an event of an attack or a near miss. It comes once; late if its rule looks at no order.

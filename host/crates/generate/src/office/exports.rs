@@ -1,12 +1,12 @@
 //! Data carried out: many files in minutes, or many rows in an hour.
 
-use crate::Attack;
 use crate::event::{DOWNLOAD, EXPORT};
 use crate::label::{Expectation, Seen, Trip};
 use crate::random::Dice as _;
 use crate::rules::{
     EXPORTED_ROWS, EXPORTS, EXPORTS_SPAN, HOUR, MINUTE, VOLUME_FLOOR, WINDOW_US, names,
 };
+use crate::{Attack, Intensity};
 
 use super::campaign::{Campaign, Plan, Step, user_id};
 
@@ -18,18 +18,24 @@ const ROWS_MAX: u32 = 9_000;
 /// Makes fewer exports than a mass export by number has.
 const TOTAL_MAX: u32 = 150_000;
 const SPAN: i64 = 50 * MINUTE;
+/// Rows of an export that comes after the others, by itself no mass export.
+const LAST_ROWS: u32 = 1_000;
 
 pub(crate) fn plan(is_near_miss: bool, plan: &mut Plan) -> Option<Campaign> {
     let first = plan.in_office_hours(2 * HOUR);
     let user = plan.victim(first, first + 2 * HOUR, |_| true)?;
-    let (steps, expectations) = match (is_near_miss, plan.draws.below(2)) {
-        (false, 0) => by_number(plan, user, first),
-        (false, _) => by_rows(plan, user, first),
+    let (steps, expectations) = match (is_near_miss, plan.draws.below(4)) {
+        (true, 0 | 1) => near_escalation(plan, user, first),
         (true, which) => near_miss(plan, user, first, which),
+        (false, 0 | 1) => by_number(plan, user, first),
+        (false, _) => by_rows(plan, user, first),
     };
     let key = user_id(user);
     let expectations = expectations.into_iter().map(|expected| expected.about(&key)).collect();
-    Campaign::new(Attack::MassExport, steps, expectations)
+    let campaign = Campaign::new(Attack::MassExport, steps, expectations)?;
+    // A window does not move back for an export that comes late, and here every one is needed.
+    let is_exact = plan.intensity == Intensity::Low;
+    Some(if is_exact { campaign.keeping_order() } else { campaign })
 }
 
 fn by_number(plan: &mut Plan, user: u32, first: i64) -> (Vec<Step>, Vec<Expectation>) {
@@ -43,36 +49,45 @@ fn by_number(plan: &mut Plan, user: u32, first: i64) -> (Vec<Step>, Vec<Expectat
 }
 
 fn by_rows(plan: &mut Plan, user: u32, first: i64) -> (Vec<Step>, Vec<Expectation>) {
-    let [medium, high, critical] = EXPORTED_ROWS;
     let threshold = plan.draws.pick(&EXPORTED_ROWS);
     let total = plan.above(threshold as u32).min(TOTAL_MAX);
+    let span = plan.span(SPAN, WINDOW_US);
+    (in_parts(plan, user, first, span, total), alerts_of_rows())
+}
+
+/// What so many rows call for, one after the other.
+fn alerts_of_rows() -> Vec<Expectation> {
+    let [medium, high, critical] = EXPORTED_ROWS;
+    let alert =
+        |rule, severity, rows| Expectation::alert(rule, severity, Trip::Rows(rows)).of(is_export);
+    vec![
+        alert(names::MASS_EXPORT, "medium", medium),
+        alert(names::MASS_EXPORT_ESCALATED, "high", high),
+        alert(names::MASS_EXPORT_CRITICAL, "critical", critical),
+    ]
+}
+
+/// So many rows in exports of a few thousand.
+fn in_parts(plan: &mut Plan, user: u32, first: i64, span: i64, total: u32) -> Vec<Step> {
     let n = total.div_ceil(ROWS_MAX).max(3);
-    let times = plan.times(n, first, SPAN);
+    let times = plan.times(n, first, span);
     let mut left = total;
     let steps = (0..n).zip(times).map(|(done, at)| {
         let rows = left.div_ceil(n - done);
         left -= rows;
         export(plan, user, at, rows)
     });
-    let steps = steps.collect();
-    let alert =
-        |rule, severity, rows| Expectation::alert(rule, severity, Trip::Rows(rows)).of(is_export);
-    let expectations = vec![
-        alert(names::MASS_EXPORT, "medium", medium),
-        alert(names::MASS_EXPORT_ESCALATED, "high", high),
-        alert(names::MASS_EXPORT_CRITICAL, "critical", critical),
-    ];
-    (steps, expectations)
+    steps.collect()
 }
 
 fn near_miss(plan: &mut Plan, user: u32, first: i64, which: u32) -> (Vec<Step>, Vec<Expectation>) {
     let limit = EXPORTED_ROWS[0] as u32;
     let (why, steps) = match (which, plan.draws.below(2)) {
-        (0, 0) => {
+        (2, 0) => {
             let times = plan.times(EXPORTS as u32 - 1, first, EXPORTS_SPAN - 1);
             ("one export fewer than a mass export has", transfers(plan, user, &times, 60))
         }
-        (0, _) => {
+        (2, _) => {
             let mut times = plan.times(EXPORTS as u32 - 1, first, EXPORTS_SPAN - 1);
             times.push(first + EXPORTS_SPAN);
             (
@@ -94,6 +109,33 @@ fn near_miss(plan: &mut Plan, user: u32, first: i64, which: u32) -> (Vec<Step>, 
         }
     };
     (steps, vec![Expectation::silence(names::MASS_EXPORT, "medium", why)])
+}
+
+/// A mass export by rows, but short of being worse.
+fn near_escalation(plan: &mut Plan, user: u32, first: i64) -> (Vec<Step>, Vec<Expectation>) {
+    let (which, ends_in_time) = (plan.draws.below(2), plan.draws.below(2) == 0);
+    let limit = EXPORTED_ROWS[1 + which as usize] as u32;
+    let why = match (which, ends_in_time) {
+        (0, true) => "one row fewer than 50,000",
+        (0, false) => "50,000 rows, but the last come an hour after the first",
+        (_, true) => "one row fewer than 100,000",
+        _ => "100,000 rows, but the last come an hour after the first",
+    };
+    let steps = if ends_in_time {
+        in_parts(plan, user, first, WINDOW_US - 1, limit - 1)
+    } else {
+        let mut steps = in_parts(plan, user, first, SPAN, limit - LAST_ROWS);
+        steps.push(export(plan, user, first + WINDOW_US, LAST_ROWS));
+        steps
+    };
+    let mut expectations = alerts_of_rows();
+    let (rule, severity) = match which {
+        0 => (names::MASS_EXPORT_ESCALATED, "high"),
+        _ => (names::MASS_EXPORT_CRITICAL, "critical"),
+    };
+    expectations.truncate(1 + which as usize);
+    expectations.push(Expectation::silence(rule, severity, why).of(is_export));
+    (steps, expectations)
 }
 
 fn is_export(seen: &Seen) -> bool {

@@ -1,14 +1,15 @@
 //! Attacks on logins, each from an address that nobody else has: bursts against one user or a few,
 //! sprays against many, and either of them with success.
 
-use crate::Attack;
 use crate::label::{Expectation, Seen, Trip};
 use crate::random::Dice as _;
 use crate::rules::{
     AFTER_ATTACK, FAILURES_ALLOWED, HOUR, MINUTE, SECOND, SPRAY_SPAN, SPRAY_USERS, URGENT_FAILURES,
     URGENT_SPAN, WINDOW_US, names,
 };
+use crate::{Attack, Intensity};
 
+use super::Deed;
 use super::campaign::{Campaign, Plan, Step};
 
 /// Below the window, with room for a forged time, so that a burst never needs two alerts.
@@ -23,9 +24,11 @@ pub(crate) fn plan(attack: Attack, is_near_miss: bool, plan: &mut Plan) -> Optio
     let first = plan.soon();
     let key = plan.people.address(address).to_owned();
     let (steps, mut expectations) = match (attack, is_near_miss) {
-        (Attack::FailedLogins, false) => (burst(plan, address, first)?, alerts()),
+        (Attack::FailedLogins, false) => (guessing(plan, address, first)?, alerts()),
         (Attack::FailedLogins, true) => near_burst(plan, address, first)?,
-        (Attack::PasswordSpray, false) => (spray(plan, address, first)?, alerts()),
+        (Attack::PasswordSpray, false) => {
+            (spray(plan, address, first, first + SPRAY_SPAN)?, alerts())
+        }
         (Attack::PasswordSpray, true) => near_spray(plan, address, first)?,
         (_, false) => (with_success(plan, address, first)?, all_alerts()),
         (_, true) => near_success(plan, address, first)?,
@@ -33,7 +36,9 @@ pub(crate) fn plan(attack: Attack, is_near_miss: bool, plan: &mut Plan) -> Optio
     for expectation in &mut expectations {
         expectation.key.clone_from(&key);
     }
-    let keeps_order = attack != Attack::FailedLogins;
+    // A window does not move back for a failure that comes late, and at the threshold every one is needed.
+    let is_exact = plan.intensity == Intensity::Low;
+    let keeps_order = attack != Attack::FailedLogins || is_exact;
     let campaign = Campaign::new(attack, steps, expectations)?;
     Some(if keeps_order { campaign.keeping_order() } else { campaign })
 }
@@ -84,6 +89,21 @@ fn failures(
         .collect()
 }
 
+/// A burst. At the threshold, every other one is at that of the escalation.
+fn guessing(plan: &mut Plan, address: u32, first: i64) -> Option<Vec<Step>> {
+    if plan.intensity == Intensity::Low && plan.draws.below(2) == 0 {
+        return urgent(plan, address, first, URGENT_FAILURES as u32, URGENT_SPAN - 1);
+    }
+    burst(plan, address, first, first + WINDOW_US)
+}
+
+/// So many failures within so long, and none whose time is forged.
+fn urgent(plan: &mut Plan, address: u32, first: i64, n: u32, span: i64) -> Option<Vec<Step>> {
+    let targets = plan.accounts.take(2, first, first + span)?;
+    let times = plan.times(n, first, span);
+    Some(failures(plan, address, &targets, times.into_iter()))
+}
+
 /// Each target once.
 fn one_each(plan: &mut Plan, address: u32, targets: &[u32], times: &[i64]) -> Vec<Step> {
     let each = targets.iter().zip(times);
@@ -91,13 +111,16 @@ fn one_each(plan: &mut Plan, address: u32, targets: &[u32], times: &[i64]) -> Ve
         .collect()
 }
 
-fn burst(plan: &mut Plan, address: u32, first: i64) -> Option<Vec<Step>> {
+/// A burst against accounts that are nobody else's until a time.
+fn burst(plan: &mut Plan, address: u32, first: i64, until: i64) -> Option<Vec<Step>> {
     let n_targets = plan.draws.between(1, BURST_USERS_MAX);
-    let targets = plan.accounts.take(n_targets, first, first + WINDOW_US)?;
+    let targets = plan.accounts.take(n_targets, first, until)?;
     let n = plan.above(FAILURES_ALLOWED as u32 + 1);
     let span = BURST_SPAN_MIN << plan.draws.below(7);
-    let span = span + plan.draws.micros(span);
-    let times = plan.times(n, first, span.min(BURST_SPAN_MAX));
+    let span = (span + plan.draws.micros(span)).min(BURST_SPAN_MAX);
+    // A forged time would open a second window behind one that is full.
+    let span = if plan.may_forge { span } else { plan.span(span, WINDOW_US) };
+    let times = plan.times(n, first, span);
     let mut steps = failures(plan, address, &targets, times.into_iter());
     if plan.may_forge {
         // A detector that believes it moves its window past all the others.
@@ -112,7 +135,7 @@ fn burst(plan: &mut Plan, address: u32, first: i64) -> Option<Vec<Step>> {
 
 fn near_burst(plan: &mut Plan, address: u32, first: i64) -> Option<(Vec<Step>, Vec<Expectation>)> {
     let allowed = FAILURES_ALLOWED as u32;
-    let (why, times) = match plan.draws.below(3) {
+    let (why, times) = match plan.draws.below(5) {
         0 => {
             let span = plan.draws.micros(WINDOW_US - 1);
             ("as many failures as the rule allows", plan.times(allowed, first, span))
@@ -125,6 +148,7 @@ fn near_burst(plan: &mut Plan, address: u32, first: i64) -> Option<(Vec<Step>, V
             times.push(first + span);
             ("the sixth failure comes an hour after the first or later", times)
         }
+        2 | 3 => return near_urgent(plan, address, first),
         _ => {
             let n = i64::from(plan.draws.between(8, 24));
             let times = (0..n).map(|n| first + n * SLOW_SPAN).collect();
@@ -137,11 +161,32 @@ fn near_burst(plan: &mut Plan, address: u32, first: i64) -> Option<(Vec<Step>, V
     Some((steps, vec![Expectation::silence(names::FAILED_LOGINS, "medium", why)]))
 }
 
-fn spray(plan: &mut Plan, address: u32, first: i64) -> Option<Vec<Step>> {
+/// A burst, but short of being urgent.
+fn near_urgent(plan: &mut Plan, address: u32, first: i64) -> Option<(Vec<Step>, Vec<Expectation>)> {
+    let n = URGENT_FAILURES as u32 - 1;
+    let mut steps = urgent(plan, address, first, n, URGENT_SPAN - 1)?;
+    let why = if plan.draws.below(2) == 0 {
+        "nine failures in ten minutes: a burst, but not urgent"
+    } else {
+        let mut last = *steps.last()?;
+        last.deed = Deed { at: first + URGENT_SPAN, nonce: plan.draws.next_u64(), ..last.deed };
+        steps.push(last);
+        "a burst whose tenth failure comes ten minutes after the first"
+    };
+    let burst = Trip::Within(FAILURES_ALLOWED + 1, WINDOW_US);
+    let told = Expectation::alert(names::FAILED_LOGINS, "medium", burst).of(is_failure);
+    let silence = Expectation::silence(names::FAILED_LOGINS_ESCALATED, "high", why);
+    Some((steps, vec![told, silence.of(is_failure)]))
+}
+
+/// A spray against accounts that are nobody else's until a time.
+fn spray(plan: &mut Plan, address: u32, first: i64, until: i64) -> Option<Vec<Step>> {
     let n_users = plan.above(SPRAY_USERS as u32);
     let span = 4 * MINUTE + plan.draws.micros(SPRAY_SPAN - 4 * MINUTE - 1);
-    let n_rounds = plan.draws.between(1, 2);
-    let targets = plan.accounts.take(n_users, first, first + SPRAY_SPAN)?;
+    let span = plan.span(span, SPRAY_SPAN);
+    // Two rounds of as few users as there can be are a burst far above its threshold.
+    let n_rounds = plan.draws.between(1, if plan.intensity == Intensity::Low { 1 } else { 2 });
+    let targets = plan.accounts.take(n_users, first, until)?;
     let mut steps = Vec::new();
     for round in 0..i64::from(n_rounds) {
         let part = span / i64::from(n_rounds);
@@ -190,15 +235,16 @@ fn near_spray(plan: &mut Plan, address: u32, first: i64) -> Option<(Vec<Step>, V
 /// A burst or a spray, then a success of one of the users.
 fn with_success(plan: &mut Plan, address: u32, first: i64) -> Option<Vec<Step>> {
     let may_forge = std::mem::replace(&mut plan.may_forge, false);
+    let until = first + WINDOW_US + AFTER_ATTACK;
     let steps = match plan.draws.below(2) {
-        0 => burst(plan, address, first),
-        _ => spray(plan, address, first),
+        0 => burst(plan, address, first, until),
+        _ => spray(plan, address, first, until),
     };
     plan.may_forge = may_forge;
     let mut steps = steps?;
     let last = steps.iter().map(|step| step.deed.at).max()?;
-    let latest = first + AFTER_ATTACK - 10 * MINUTE;
-    let at = last + MINUTE + plan.draws.micros(latest - last - MINUTE);
+    let soon = MINUTE + plan.draws.micros(AFTER_ATTACK - HOUR);
+    let at = last + plan.span(soon, AFTER_ATTACK);
     let target = steps[0].deed.user;
     steps.push(plan.step(target, address, at));
     Some(steps)
@@ -221,15 +267,18 @@ fn near_success(
         return Some((steps, vec![no_burst, silence(why).of(is_success)]));
     }
     let may_forge = std::mem::replace(&mut plan.may_forge, false);
-    let steps = burst(plan, address, first);
+    let steps = burst(plan, address, first, first + WINDOW_US);
     plan.may_forge = may_forge;
     let mut steps = steps?;
     let last = steps.iter().map(|step| step.deed.at).max()?;
-    let at = last + AFTER_ATTACK + plan.draws.micros(HOUR);
+    // Half of them by nothing.
+    let slack = plan.draws.pick(&[0, HOUR]);
+    let at = last + AFTER_ATTACK + 1 + plan.draws.micros(slack);
     // Nobody else goes for this account: the success comes hours after the burst.
     let target = plan.accounts.take(1, at, at)?[0];
     steps.push(plan.step(target, address, at));
     let mut expectations = alerts();
-    expectations.push(silence("the success comes three hours after the attack").of(is_success));
+    let why = "the success comes more than three hours after the attack";
+    expectations.push(silence(why).of(is_success));
     Some((steps, expectations))
 }

@@ -91,7 +91,8 @@ fn config(people: &People) -> String {
     let at_night = (0..).zip(&people.profiles).filter(|(_, profile)| works_at_night(profile));
     let at_night: Vec<_> = at_night.map(|(user, _)| format!("\"{}\"", user_id(user))).collect();
     format!(
-        r#"[lookups.roles]
+        r#"# Paths are relative to the working directory: run it in this folder, or complete them.
+[lookups.roles]
 file = "roles.csv"
 key = "user_id"
 valid-from = "valid_from"
@@ -107,9 +108,7 @@ time-zone = "{TIME_ZONE}"
 hours = ["{HOURS}"]
 holidays = "holidays.csv"
 
-[[plugin]]
-path = "builtin:redact_pii"
-
+# In the order in which each still sees what it needs: detectors before what changes their keys.
 [[plugin]]
 path = "builtin:enrich_context"
 lookups = ["roles", "networks", "office"]
@@ -137,6 +136,9 @@ path = "builtin:detect_unusual_volume"
 
 [[plugin]]
 path = "builtin:detect_mass_export"
+
+[[plugin]]
+path = "builtin:redact_pii"
 "#,
         at_night.join(", ")
     )
@@ -144,4 +146,69 @@ path = "builtin:detect_mass_export"
 
 fn instant(at: i64) -> String {
     Timestamp::from_microsecond(at).unwrap_or(Timestamp::MAX).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written() -> String {
+        let people = People::new(1, 50, 0);
+        Lookups::new(&people, 0, DAY).config
+    }
+
+    fn plugins(config: &str) -> Vec<&str> {
+        let paths = config.lines().filter_map(|line| line.strip_prefix("path = \"builtin:"));
+        paths.map(|path| path.trim_end_matches('"')).collect()
+    }
+
+    #[test]
+    fn what_reads_raw_values_comes_before_what_hides_them() {
+        assert_eq!(
+            plugins(&written()),
+            [
+                "enrich_context",
+                "detect_failed_logins",
+                "detect_off_hours",
+                "detect_ip_spread",
+                "detect_privilege_change",
+                "detect_unusual_volume",
+                "detect_mass_export",
+                "redact_pii",
+            ]
+        );
+    }
+
+    #[test]
+    fn every_documented_plugin_is_there() {
+        let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../docs/plugins");
+        let pages = std::fs::read_dir(docs).expect("the docs of the plugins");
+        let mut documented: Vec<_> = pages
+            .map(|page| page.expect("a page").path())
+            .filter(|page| page.extension().is_some_and(|extension| extension == "md"))
+            .filter_map(|page| page.file_stem()?.to_str().map(ToOwned::to_owned))
+            .collect();
+        documented.sort_unstable();
+        let config = written();
+        let mut listed = plugins(&config);
+        listed.sort_unstable();
+        assert_eq!(listed, documented);
+    }
+
+    #[test]
+    fn what_a_plugin_asks_is_defined_and_granted() {
+        let config = written();
+        for name in ["roles", "networks"] {
+            assert!(config.contains(&format!("[lookups.{name}]\nfile = \"{name}.csv\"\n")));
+        }
+        assert!(config.contains("[calendars.office]\n"));
+        for section in config.split("[[plugin]]").skip(1) {
+            let granted = section.lines().find_map(|line| line.strip_prefix("lookups = "));
+            for name in ["roles", "networks", "office"] {
+                let asks = section.contains(&format!("= \"{name}\""));
+                let is_granted = granted.is_some_and(|list| list.contains(&format!("\"{name}\"")));
+                assert_eq!(asks, is_granted, "{name}: {section}");
+            }
+        }
+    }
 }

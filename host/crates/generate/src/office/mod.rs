@@ -9,6 +9,7 @@ mod delivery;
 mod exports;
 mod guard;
 mod hours;
+mod ledger;
 mod logins;
 mod lookups;
 mod people;
@@ -24,11 +25,12 @@ use crate::event::{Act, Action, LOGIN, Pen, USER_AGENTS};
 use crate::label::{Label, Seen};
 use crate::random::{Dice as _, Draws, Mix, Stream};
 use crate::rules::FUTURE_BELIEVED;
-use crate::{Disorder, EventMeta, Intensity, Settings};
+use crate::{Attack, Disorder, EventMeta, Intensity, Settings};
 
 use self::campaign::{Accounts, Agenda, Campaign, Plan};
 use self::delivery::Delivery;
 use self::guard::Failures;
+use self::ledger::Ledger;
 use self::people::People;
 use self::routine::{Person, World};
 
@@ -75,6 +77,8 @@ pub(crate) struct Office {
     people: People,
     persons: Vec<Person>,
     accounts: Accounts,
+    /// Of nobody where nobody asks.
+    ledger: Ledger,
     failures: Failures,
     draws: Draws,
     /// When each person acts next, soonest first.
@@ -112,12 +116,15 @@ impl Office {
         let persons: Vec<_> = people.profiles.iter().map(new_person).collect();
         let next = (0..).zip(&persons).map(|(user, person)| Reverse((person.next, user)));
         let mut attack_draws = Draws::new(seed, Stream::Attacks);
+        let is_asked = settings.attacks.contains(&Attack::UnusualVolume);
+        let ledger = Ledger::new(if is_asked { n_people } else { 0 });
         let agenda = Agenda::new(settings.attacks, settings.intensity, &mut attack_draws);
         Self {
             start,
             intensity: settings.intensity,
             next: next.collect(),
             accounts: Accounts::new(n_people, people.n_accounts),
+            ledger,
             failures: Failures::new(people.n_addresses()),
             draws,
             background_sent: 0,
@@ -182,7 +189,8 @@ impl Office {
         let Some(deed) = deed else { return };
         self.background_sent += 1;
         let sent = Sent { deed, campaign: None };
-        self.delivery.send(sent);
+        let n_times = self.delivery.send(sent);
+        self.ledger.count(user, deed.action, deed.at, n_times);
         if self.delivery.wants_forged() {
             let nonce = self.draws.next_u64();
             let forged = Deed { action: LOGIN, failed: false, nonce, ..deed };
@@ -196,12 +204,12 @@ impl Office {
         }
         let mut plan = Plan {
             now,
-            start: self.start,
             intensity: self.intensity,
             may_forge: self.delivery.has(Disorder::Forged),
             people: &mut self.people,
             persons: &mut self.persons,
             accounts: &mut self.accounts,
+            ledger: &mut self.ledger,
             draws: &mut self.attack_draws,
         };
         for campaign in self.agenda.due(self.background_sent, &mut plan) {
@@ -222,6 +230,8 @@ impl Office {
         if let Some(next) = running.campaign.steps.get(running.n_sent) {
             self.due.push(Reverse((next.deed.at, id)));
         }
+        // What is forged is a login, which nobody counts by the hour.
+        self.ledger.count(step.deed.user, step.deed.action, step.deed.at, 1);
         let sent = Sent { deed: step.deed, campaign: Some((id, step.place)) };
         if step.is_forged {
             self.delivery.send_forged(sent, true);

@@ -23,6 +23,7 @@ pub(crate) fn plan(is_near_miss: bool, plan: &mut Plan) -> Option<Campaign> {
 fn attack(plan: &mut Plan, user: u32, first: i64) -> Option<(Vec<Step>, Expectation)> {
     let n = plan.above(ADDRESSES_ALLOWED as u32 + 1).min(ADDRESSES_MAX);
     let span = SPAN_MIN + plan.draws.micros(SPAN_MAX - SPAN_MIN);
+    let span = plan.span(span, WINDOW_US);
     let mut steps = Vec::new();
     for at in plan.times(n, first, span) {
         // Every other one of a network of its own.

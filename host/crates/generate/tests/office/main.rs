@@ -5,6 +5,7 @@
 
 mod events;
 mod oracle;
+mod thresholds;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -105,14 +106,12 @@ fn seven_weeks_have_every_attack_and_every_near_miss() {
     let counts = counts(&stream);
     for (rule, _) in RULES {
         let n = |outcome| counts.get(&((*rule).to_owned(), outcome)).copied().unwrap_or(0);
-        let n_near_misses_min =
-            if rule.ends_with("-escalated") || rule.ends_with("-critical") { 0 } else { 8 };
         assert!(n(Outcome::Alert) >= 5, "{rule}: {counts:?}");
-        assert!(n(Outcome::Silence) >= n_near_misses_min, "{rule}: {counts:?}");
+        assert!(n(Outcome::Silence) >= 5, "{rule}: {counts:?}");
     }
-    let whys: BTreeSet<_> =
-        stream.labels.iter().filter_map(|label| label.near_miss.clone()).collect();
-    assert_eq!(whys.len(), 22, "{whys:#?}");
+    let labels = [stream.labels, Stream::of(disordered(8, 260_000)).labels].concat();
+    let whys: BTreeSet<_> = labels.iter().filter_map(|label| label.near_miss.clone()).collect();
+    assert_eq!(whys.len(), 32, "{whys:#?}");
 }
 
 #[test]
@@ -212,7 +211,7 @@ fn odd_settings_do_no_harm() {
 fn ten_thousand_events_have_these_fingerprints() {
     assert_eq!(
         (fingerprint(settings(7, 10_000)), fingerprint(disordered(7, 10_000))),
-        (3_612_724_900_162_286_636, 1_766_865_157_398_642_751),
+        (6_889_719_253_550_571_347, 2_295_955_649_420_095_281),
         "the bytes of a seed changed: published figures rely on them"
     );
     assert_ne!(fingerprint(settings(8, 10_000)), fingerprint(settings(7, 10_000)));

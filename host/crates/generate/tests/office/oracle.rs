@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use crate::events::{Event, Stream};
@@ -19,10 +20,8 @@ pub(crate) const RULES: &[(&str, Judge)] = &[
     ("failed-logins-escalated", |stream| bursts(stream, 10, 10 * MINUTE)),
     ("password-spray", sprays),
     ("login-after-attack", successes),
-    ("off-hours-access", |stream| off_hours(stream, |event| event.action != "user_login")),
-    ("off-hours-access-escalated", |stream| {
-        off_hours(stream, |event| matches!(event.action.as_str(), "data_export" | "data_delete"))
-    }),
+    ("off-hours-access", off_hours),
+    ("off-hours-access-escalated", off_hours_escalated),
     ("ip-spread", spreads),
     ("privilege-change", privileges),
     ("unusual-volume", volumes),
@@ -99,7 +98,26 @@ fn successes(stream: &Stream) -> Vec<u64> {
     guilty
 }
 
-fn off_hours(stream: &Stream, counts: impl Fn(&Event) -> bool) -> Vec<u64> {
+fn off_hours(stream: &Stream) -> Vec<u64> {
+    closed(stream).iter().map(|(_, event)| event.index).collect()
+}
+
+/// Losses of a user in a closed stretch that was told as less bad: its first event was no loss.
+fn off_hours_escalated(stream: &Stream) -> Vec<u64> {
+    let is_loss = |event: &Event| matches!(event.action.as_str(), "data_export" | "data_delete");
+    let mut first: BTreeMap<(String, String), bool> = BTreeMap::new();
+    let mut guilty = Vec::new();
+    for (stretch, event) in closed(stream) {
+        let was_loss = first.entry((event.user.clone(), stretch)).or_insert(is_loss(event));
+        if !*was_loss && is_loss(event) {
+            guilty.push(event.index);
+        }
+    }
+    guilty
+}
+
+/// Data touched while the office is closed, as it arrives, with the day on which it opens again.
+fn closed(stream: &Stream) -> Vec<(String, &Event)> {
     // Not the generator's arithmetic: the rule as POSIX writes it, in another library.
     let berlin = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
     let (ignored, holidays) = (stream.ignored(), stream.holidays());
@@ -107,15 +125,24 @@ fn off_hours(stream: &Stream, counts: impl Fn(&Event) -> bool) -> Vec<u64> {
         event.action.starts_with("data_")
             || matches!(event.action.as_str(), "query_execute" | "report_generate")
     };
-    let is_closed = |event: &&Event| {
-        let local = Timestamp::from_microsecond(event.judged).unwrap().to_zoned(berlin.clone());
-        let is_workday = local.weekday().to_monday_zero_offset() < 5
-            && !holidays.contains(&local.date().to_string());
-        !(is_workday && (9..17).contains(&local.hour()))
+    let is_workday = |day: Date| {
+        day.weekday().to_monday_zero_offset() < 5 && !holidays.contains(&day.to_string())
     };
-    let events = stream.events.iter().filter(is_data).filter(|event| counts(event));
+    let opens_on = |event: &Event| {
+        let local = Timestamp::from_microsecond(event.judged).unwrap().to_zoned(berlin.clone());
+        let (today, hour) = (local.date(), local.hour());
+        if is_workday(today) && (9..17).contains(&hour) {
+            return None;
+        }
+        let mut day = if hour < 9 { today } else { today.tomorrow().unwrap() };
+        while !is_workday(day) {
+            day = day.tomorrow().unwrap();
+        }
+        Some(day.to_string())
+    };
+    let events = stream.events.iter().filter(is_data);
     let by_day = events.filter(|event| !ignored.contains(&event.user));
-    by_day.filter(is_closed).map(|event| event.index).collect()
+    by_day.filter_map(|event| opens_on(event).map(|day| (day, event))).collect()
 }
 
 fn spreads(stream: &Stream) -> Vec<u64> {
@@ -141,46 +168,75 @@ fn privileges(stream: &Stream) -> Vec<u64> {
     by_others.map(|event| event.index).collect()
 }
 
-/// Hours of 30 events and more that the user's last three weeks do not explain: by the modified z-score of
-/// the same hour on days with any event; without 10 of those, by a limit of 200.
+/// What `detect_unusual_volume` counts.
+const VOLUME_ACTIONS: [&str; 6] =
+    ["data_read", "data_write", "data_delete", "query_execute", "data_download", "data_export"];
+
+/// Hours of more events than the user's last weeks explain, by the formula of
+/// `docs/plugins/detect_unusual_volume.md`.
 fn volumes(stream: &Stream) -> Vec<u64> {
-    let by_key = stream.by(|event| format!("{}/{}", event.user, event.action), |_| true);
+    let counts = |event: &Event| VOLUME_ACTIONS.contains(&event.action.as_str());
+    let by_key = stream.by(|event| format!("{}/{}", event.user, event.action), counts);
     let mut guilty = Vec::new();
     for events in by_key.values() {
         let mut hours: BTreeMap<i64, Vec<u64>> = BTreeMap::new();
         for event in events {
             hours.entry(event.judged.div_euclid(HOUR)).or_default().push(event.index);
         }
-        let days: BTreeSet<i64> = hours.keys().map(|hour| hour.div_euclid(24)).collect();
-        for (hour, indices) in hours.iter().filter(|(_, indices)| indices.len() >= 30) {
-            let day = hour.div_euclid(24);
-            let before = days.range(day - 21..day);
-            let history = before.map(|past| {
-                hours.get(&(hour - 24 * (day - past))).map_or(0, |indices| indices.len() as i64)
-            });
-            let history: Vec<_> = history.collect();
-            let is_unusual = match history.len() {
-                0..10 => indices.len() >= 200,
-                _ => is_outlier(indices.len() as i64, history),
-            };
+        let first = events.iter().min_by_key(|event| event.index);
+        let since = first.map_or(0, |event| event.judged.div_euclid(HOUR));
+        let mut history = BTreeMap::new();
+        for (hour, indices) in hours {
+            let (count, is_known) = (indices.len(), hour - since >= 14 * 24);
+            let limit = usual(&history, hour, since);
+            let limit = if is_known { limit } else { limit.max(200.0) };
+            let is_unusual = count as f64 > limit;
             if is_unusual {
                 guilty.extend(indices);
+            }
+            // The detector's own choice: an eighth of the floor, rounded down.
+            if count >= 3 {
+                let is_cut = is_unusual && is_known;
+                history.insert(hour, coarse(if is_cut { limit.floor() } else { count as f64 }));
             }
         }
     }
     guilty
 }
 
-/// 0.6745 (x - median) / MAD > 3.5, doubled to stay with integers.
-fn is_outlier(x: i64, mut history: Vec<i64>) -> bool {
-    let doubled_median = |values: &mut Vec<i64>| {
-        values.sort_unstable();
-        values[values.len() / 2] + values[(values.len() - 1) / 2]
-    };
-    let median = doubled_median(&mut history);
-    let mut deviations: Vec<_> = history.iter().map(|past| (2 * past - median).abs()).collect();
-    let deviation = doubled_median(&mut deviations).max(2);
-    6745 * 2 * (2 * x - median) > 35_000 * deviation
+/// max(median + score * spread, ratio * median, floor - 1)
+fn usual(history: &BTreeMap<i64, f64>, hour: i64, since: i64) -> f64 {
+    let n_known = ((hour - since) / 24).min(21);
+    // Half a day to either side of the same hour, days ago.
+    let on_day = |days: i64| history.range(hour - 24 * days - 11..=hour - 24 * days + 12);
+    let n_active = (1..=n_known).filter(|days| on_day(*days).next().is_some()).count();
+    let n_days = n_active.max(n_known.min(14) as usize);
+    let near = |days: i64| (-1..=1).filter_map(move |off| history.get(&(hour - 24 * days + off)));
+    let mut counts: Vec<f64> = (1..=n_known).flat_map(near).copied().collect();
+    counts.resize(3 * n_days, 0.0);
+    if counts.is_empty() {
+        return 29.0;
+    }
+    let median = median(&mut counts);
+    let mut deviations: Vec<f64> = counts.iter().map(|count| (count - median).abs()).collect();
+    let mean_deviation = deviations.iter().sum::<f64>() / deviations.len() as f64;
+    let spread = (self::median(&mut deviations) / 0.6745).max(1.253_314 * mean_deviation);
+    let by_score = if mean_deviation > 0.0 { median + 3.5 * spread } else { median + 29.0 };
+    by_score.max(2.5 * median).max(29.0)
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    f64::midpoint(values[values.len() / 2], values[(values.len() - 1) / 2])
+}
+
+/// As history keeps a count: five bits of it.
+fn coarse(count: f64) -> f64 {
+    let mut step = 1.0;
+    while count / step >= 32.0 {
+        step *= 2.0;
+    }
+    (count / step).round() * step
 }
 
 fn is_transfer(event: &Event) -> bool {
