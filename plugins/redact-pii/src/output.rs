@@ -213,15 +213,17 @@ pub(crate) fn keyed(
     }
 }
 
-/// Writes `hmac-sha256:<key>:<hash>`.
+/// Writes `hmac-sha256:<key id>:<hash>`. The id follows from the key, so that hashes under a new key of
+/// the same name tell that they cannot be compared with the old ones.
 fn hashed(column: &Utf8Column, key: &str) -> Result<Utf8Column, Fault> {
+    let id = crypto::key_id(key)?;
     let digests = crypto::keyed_hash(key, column)?;
     let mut builder = Utf8Builder::with_capacity(column.rows(), column.rows() * 64);
     for row in 0..column.rows() {
         match (column.get(row), digests.get(row)) {
             (Some(_), Some(digest)) => builder.push_with(|out| {
                 out.extend_from_slice(b"hmac-sha256:");
-                out.extend_from_slice(key.as_bytes());
+                out.extend_from_slice(id.as_bytes());
                 out.push(b':');
                 out.extend_from_slice(&shown(digest));
             }),
