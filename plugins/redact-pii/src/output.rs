@@ -27,6 +27,8 @@ pub(crate) struct Output<'a> {
     subjects: Option<&'a Utf8Column>,
     row: usize,
     bytes: Vec<u8>,
+    /// So many strings of JSON lie around what is written: each escapes it once more.
+    n_strings: u32,
     rows: Vec<Row>,
     holes: Vec<Hole>,
     originals: Vec<u8>,
@@ -65,6 +67,7 @@ impl<'a> Output<'a> {
             subjects,
             row: 0,
             bytes: Vec::new(),
+            n_strings: 0,
             rows: Vec::new(),
             holes: Vec::new(),
             originals: Vec::new(),
@@ -82,14 +85,37 @@ impl<'a> Output<'a> {
         self.rows.push(Row { row: self.row, end, holes_end });
     }
 
-    /// Appends bytes as they are.
+    /// Appends bytes as they are, inside of the strings that were opened.
     pub(crate) fn literal(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
+        self.write(bytes, self.n_strings);
     }
 
     /// Appends text as the inside of a JSON string.
     pub(crate) fn escaped(&mut self, text: &[u8]) {
-        escape::escape(text, &mut self.bytes);
+        self.write(text, self.n_strings + 1);
+    }
+
+    /// What follows is the text that a JSON string stands for, until the string is closed.
+    pub(crate) fn open_string(&mut self) {
+        self.literal(b"\"");
+        self.n_strings += 1;
+    }
+
+    pub(crate) fn close_string(&mut self) {
+        self.n_strings -= 1;
+        self.literal(b"\"");
+    }
+
+    fn write(&mut self, text: &[u8], n_escapes: u32) {
+        match n_escapes {
+            0 => self.bytes.extend_from_slice(text),
+            1 => escape::escape(text, &mut self.bytes),
+            _ => {
+                let mut escaped = Vec::new();
+                escape::escape(text, &mut escaped);
+                self.write(&escaped, n_escapes - 1);
+            }
+        }
     }
 
     /// Appends what the host makes of a value. None of it needs escapes. A value that has no subject to

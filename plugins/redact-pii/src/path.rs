@@ -34,6 +34,18 @@ pub(crate) struct Place {
     pub(crate) rule: usize,
 }
 
+impl Place {
+    /// Whether a path goes on below.
+    pub(crate) fn goes_on(self) -> bool {
+        self.open != 0
+    }
+
+    /// Whether a longer path than the one that names the place outside leads here.
+    pub(crate) fn is_named_below(self, outside: Self) -> bool {
+        self.open != 0 || self.rule != outside.rule
+    }
+}
+
 /// One step down.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Down<'a> {
@@ -66,29 +78,21 @@ impl Paths {
         self.rules.is_empty()
     }
 
-    /// The keys that paths start with, and whether one starts with an index.
-    pub(crate) fn first_keys(&self) -> (Vec<&[u8]>, bool) {
-        let mut keys = Vec::new();
-        let mut has_index = false;
-        for (steps, _) in &self.rules {
-            match steps.first() {
-                Some(Step::Key(key)) => keys.push(key.as_slice()),
-                _ => has_index = true,
-            }
-        }
-        (keys, has_index)
+    /// The last key of every path. `None` for a path that is made of indices alone.
+    pub(crate) fn last_keys(&self) -> impl Iterator<Item = Option<&[u8]>> {
+        self.rules.iter().map(|(steps, _)| {
+            steps.iter().rev().find_map(|step| match step {
+                Step::Key(key) => Some(key.as_slice()),
+                Step::Index(_) | Step::AnyIndex => None,
+            })
+        })
     }
 
     /// Whether a text that is no JSON could still hold a value that a path names.
     pub(crate) fn may_be_in(&self, text: &[u8]) -> bool {
-        let has_key = |steps: &Vec<Step>| {
-            let last = steps.iter().rev().find_map(|step| match step {
-                Step::Key(key) => Some(key),
-                Step::Index(_) | Step::AnyIndex => None,
-            });
-            last.is_none_or(|key| text.windows(key.len()).any(|window| window == key))
-        };
-        self.rules.iter().any(|(steps, _)| text.contains(&b'\\') || has_key(steps))
+        let has = |key: &[u8]| text.windows(key.len()).any(|window| window == key);
+        let has_escapes = text.contains(&b'\\');
+        self.last_keys().any(|key| has_escapes || key.is_none_or(has))
     }
 
     /// The place of the whole document.

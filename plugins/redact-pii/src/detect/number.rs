@@ -35,13 +35,21 @@ pub(super) fn at(
     found: &mut Vec<Match>,
 ) -> usize {
     let n_digits = take_groups(text, start, groups);
-    let end = groups.last().map_or(start + 1, |group| group.end);
+    let mut end = groups.last().map_or(start + 1, |group| group.end);
     if n_digits < DIGITS_MIN {
         return end;
     }
     let mut first = 0;
     while first < groups.len() {
         let number = Number { text, groups, first };
+        if kinds.has(Kind::Card)
+            && let Some(float_end) = card::float_end(text, groups[first].start)
+        {
+            found.push(Match::new(groups[first].start, float_end, Kind::Card));
+            end = end.max(float_end);
+            first += groups[first..].iter().take_while(|group| group.start < float_end).count();
+            continue;
+        }
         match number.judge(kinds) {
             Some((kind, n_groups)) if !is_in_identifier(text, groups[first].start) => {
                 let last = groups[first + n_groups - 1];
@@ -70,8 +78,12 @@ impl<'a> Number<'a> {
         let ssn = || Some((Kind::Ssn, ssn::groups(enabled(Kind::Ssn)?)?));
         let ipv4 = || Some((Kind::Ip, ipv4::groups(enabled(Kind::Ip)?)?));
         let phone = || Some((Kind::Phone, phone::groups(enabled(Kind::Phone)?)?));
-        // A plus sign belongs to telephone numbers.
-        let signed = || if self.before() == Some(b'+') { phone() } else { None };
+        // A plus sign belongs to telephone numbers, or is the space before a longer number in a form.
+        let signed = || {
+            let (kind, n_groups) =
+                if self.before() == Some(b'+') { phone()? } else { return None };
+            Some(card().filter(|(_, longer)| *longer > n_groups).unwrap_or((kind, n_groups)))
+        };
         signed().or_else(card).or_else(ssn).or_else(ipv4).or_else(phone)
     }
 

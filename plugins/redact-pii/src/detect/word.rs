@@ -117,7 +117,7 @@ pub(crate) fn may_matter(text: &[u8], start: usize, end: usize, kinds: Kinds) ->
         return false;
     }
     let has_keys = kinds.has(Kind::ApiKey);
-    if base64::may_be_text(word) || (has_keys && secret::is_behind_scheme(text, start)) {
+    if base64::may_be_text(word) {
         return true;
     }
     // Where the parts start that `-` and `_` leave, and those that `+` and `/` leave.

@@ -120,7 +120,7 @@ fn paths() {
             (r#"{"rows":["a","b","c"]}"#, r#"{"rows":["a","[REDACTED]","c"]}"#),
             (
                 r#"{"box":{"open":"abcdefghij","shut":["abcdefghij"]}}"#,
-                r#"{"box":{"open":"abcdefghij","shut":["******ghij"]}}"#,
+                r#"{"box":{"open":"abcdefghij","****":["******ghij"]}}"#,
             ),
             (r#"{"gone":{"x":[1,{"y":2}]},"z":[]}"#, r#"{"gone":null,"z":[]}"#),
             (r#"{"deep":[[["x"]]],"name":"n"}"#, r#"{"deep":"[REDACTED]","name":"[REDACTED]"}"#),

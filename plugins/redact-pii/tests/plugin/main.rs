@@ -7,4 +7,5 @@ mod columns;
 mod details;
 mod detectors;
 mod disguises;
+mod evasions;
 mod invariants;
