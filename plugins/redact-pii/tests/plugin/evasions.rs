@@ -322,3 +322,34 @@ fn card_numbers_as_floats() {
         ("6.02214076e23", "6.02214076e23"),
     ]);
 }
+
+#[test]
+fn base64_of_credentials_lines_and_utf16() {
+    check_text(&[
+        // Of "\0bob@example.com\0hunter2" and "\0carol\0hunter2".
+        ("AUTH PLAIN AGJvYkBleGFtcGxlLmNvbQBodW50ZXIy", "AUTH PLAIN [EMAIL]"),
+        ("AUTH PLAIN AGNhcm9sAGh1bnRlcjI= ok", "AUTH PLAIN [API_KEY] ok"),
+        // Of "mail bob@example.com" in UTF-16: in both orders, and with a mark.
+        ("-enc bQBhAGkAbAAgAGIAbwBiAEAAZQB4AGEAbQBwAGwAZQAuAGMAbwBtAA==", "-enc [EMAIL]"),
+        ("-enc AG0AYQBpAGwAIABiAG8AYgBAAGUAeABhAG0AcABsAGUALgBjAG8AbQ==", "-enc [EMAIL]"),
+        ("-enc //5tAGEAaQBsACAAYgBvAGIAQABlAHgAYQBtAHAAbABlAC4AYwBvAG0A", "-enc [EMAIL]"),
+        ("-enc /v8EPwQ+BEcEQgQwACAAYgBvAGIAQABlAHgAYQBtAHAAbABlAC4AYwBvAG0=", "-enc [EMAIL]"),
+        (
+            "-enc bgBvAHQAaABpAG4AZwAgAHQAbwAgAHMAZQBlACAAaABlAHIAZQA=",
+            "-enc bgBvAHQAaABpAG4AZwAgAHQAbwAgAHMAZQBlACAAaABlAHIAZQA=",
+        ),
+        // The address goes on behind the break.
+        (
+            "a eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4\neHggYm9iQGV4YW1wbGUuY29tIHl5eXl5eXl5eXl5eXl5eXl5eXl5eXl5eXl5eXl5\neXl5eXl5eXl5eXl5eXl5eXl5eXl5eXl5eXl5eXl5eQ== b",
+            "a [EMAIL] b",
+        ),
+        (
+            "a eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHggYm9iQGV4\r\n  YW1wbGUuY29tIHl5eXl5eXl5eXl5eXl5eXl5eXl5eXl5eXl5eXl5eXl5eXl5eXl5eXl5eXl5eXl5\r\n  eXl5eXl5eXl5eXl5eQ== b",
+            "a [EMAIL] b",
+        ),
+        (
+            "bm90aGluZyB0byBzZWUgaGVyZSwgYW5kIG1vcmUgb2YgaXQgaW4gYW5vdGhlciBsaW5lLCBhbmQg\nb24gYW5kIG9uLCB0byB0aGUgdmVyeSBlbmQgb2YgaXQ=",
+            "bm90aGluZyB0byBzZWUgaGVyZSwgYW5kIG1vcmUgb2YgaXQgaW4gYW5vdGhlciBsaW5lLCBhbmQg\nb24gYW5kIG9uLCB0byB0aGUgdmVyeSBlbmQgb2YgaXQ=",
+        ),
+    ]);
+}
