@@ -1,6 +1,7 @@
 //! Paths inside `details`, as the user writes them: `granted_to`, `a.b`, `items[*].email`, `rows[0]`.
 
 use crate::action::Action;
+use crate::detect::label;
 
 /// The most paths, one bit each.
 const PATHS_MAX: usize = 64;
@@ -88,11 +89,17 @@ impl Paths {
         })
     }
 
-    /// Whether a text that is no JSON could still hold a value that a path names.
+    /// Whether a text that is no JSON could still hold a value that a path names: with a key before a colon or
+    /// an equals sign, in whatever quotes.
     pub(crate) fn may_be_in(&self, text: &[u8]) -> bool {
-        let has = |key: &[u8]| text.windows(key.len()).any(|window| window == key);
-        let has_escapes = text.contains(&b'\\');
-        self.last_keys().any(|key| has_escapes || key.is_none_or(has))
+        if text.contains(&b'\\') || self.last_keys().any(|key| key.is_none()) {
+            return !self.rules.is_empty();
+        }
+        let signs = text.iter().enumerate().filter(|(_, byte)| matches!(byte, b':' | b'='));
+        let mut names = signs.map(|(sign, _)| &text[..label::name_end(text, sign)]);
+        let is_key =
+            |name: &[u8], key: &[u8]| name.ends_with(&key[..label::name_end(key, key.len())]);
+        names.any(|name| self.last_keys().flatten().any(|key| is_key(name, key)))
     }
 
     /// The place of the whole document.

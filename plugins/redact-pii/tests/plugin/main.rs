@@ -8,4 +8,6 @@ mod details;
 mod detectors;
 mod disguises;
 mod evasions;
+mod golden;
 mod invariants;
+mod soup;
