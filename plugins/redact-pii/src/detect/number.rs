@@ -52,9 +52,13 @@ pub(super) fn at(
         }
         match number.judge(kinds) {
             Some((kind, n_groups)) if !is_in_identifier(text, groups[first].start) => {
-                let last = groups[first + n_groups - 1];
-                found.push(Match::new(number.start_of(kind), last.end, kind));
-                first += n_groups;
+                let n_taken = number.with_card(n_groups, kinds);
+                let is_merged = n_taken > n_groups;
+                let last = groups[first + n_taken - 1];
+                let kind = if is_merged { Kind::Card } else { kind };
+                let whole = Match::new(number.start_of(kind), last.end, kind);
+                found.push(Match { is_merged, ..whole });
+                first += n_taken;
             }
             _ => first += 1,
         }
@@ -85,6 +89,17 @@ impl<'a> Number<'a> {
             Some(card().filter(|(_, longer)| *longer > n_groups).unwrap_or((kind, n_groups)))
         };
         signed().or_else(card).or_else(ssn).or_else(ipv4).or_else(phone)
+    }
+
+    /// The groups up to the end of a card number that starts among some groups and goes on behind them. A
+    /// telephone number that took its first group would leave the rest.
+    fn with_card(self, n_groups: usize, kinds: Kinds) -> usize {
+        let starts = (1..n_groups).filter(|_| kinds.has(Kind::Card));
+        let ends = starts.filter_map(|at| {
+            let inner = Number { first: self.first + at, ..self };
+            Some(at + card::groups(inner)?)
+        });
+        ends.max().unwrap_or(0).max(n_groups)
     }
 
     /// Where a match starts: before the digits, if a sign or a bracket belongs to it.

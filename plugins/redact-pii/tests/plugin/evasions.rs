@@ -68,6 +68,16 @@ fn forms_write_a_space_as_a_plus_sign() {
     assert_eq!(redact(&mask, "text", "alice+tag@company.com"), "a***@company.com");
 }
 
+/// A telephone number must not take the first digits of what stands behind it.
+#[test]
+fn cards_behind_telephone_numbers() {
+    check_text(&[
+        ("+49 30 901820 4012 8888 8888 1881", "+[CARD]"),
+        ("+219099999(4012 8888 8888 1881)", "+[CARD])"),
+        ("+49 30 901820, 4012 8888 8888 1881", "[PHONE], [CARD]"),
+    ]);
+}
+
 #[test]
 fn bearer_tokens_of_any_form() {
     check_text(&[
