@@ -84,9 +84,12 @@ impl<'a> Number<'a> {
         let phone = || Some((Kind::Phone, phone::groups(enabled(Kind::Phone)?)?));
         // A plus sign belongs to telephone numbers, or is the space before a longer number in a form.
         let signed = || {
-            let (kind, n_groups) =
-                if self.before() == Some(b'+') { phone()? } else { return None };
-            Some(card().filter(|(_, longer)| *longer > n_groups).unwrap_or((kind, n_groups)))
+            if self.before() != Some(b'+') {
+                return None;
+            }
+            let (kind, n_groups) = phone()?;
+            let longer = card().filter(|(_, n_card_groups)| *n_card_groups > n_groups);
+            Some(longer.unwrap_or((kind, n_groups)))
         };
         signed().or_else(card).or_else(ssn).or_else(ipv4).or_else(phone)
     }

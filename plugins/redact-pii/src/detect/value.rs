@@ -1,5 +1,7 @@
 //! What a value is that stands under a name: `password=…`, `"ssn": …`.
 
+use std::ops::RangeInclusive;
+
 use super::Kind;
 use super::label::Label;
 use super::secret::is_random;
@@ -8,9 +10,9 @@ use super::secret::is_random;
 const PASSWORD_BYTES_MIN: usize = 6;
 /// A number of fewer digits under the key of a password is a count or a flag.
 const PIN_DIGITS_MIN: usize = 4;
-const PHONE_DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
-const CARD_DIGITS: std::ops::RangeInclusive<usize> = 12..=19;
-const IBAN_CHARS: std::ops::RangeInclusive<usize> = 15..=34;
+const PHONE_DIGITS: RangeInclusive<usize> = 7..=15;
+const CARD_DIGITS: RangeInclusive<usize> = 12..=19;
+const IBAN_CHARS: RangeInclusive<usize> = 15..=34;
 const SSN_DIGITS: usize = 9;
 /// As a number, `001-02-0304` has lost its zeros.
 const SSN_DIGITS_MIN: usize = 7;
@@ -54,9 +56,9 @@ fn kind_of(label: Label, value: &[u8]) -> Option<Kind> {
     let (fits, kind) = match label {
         Label::Token => (is_random(value), Kind::ApiKey),
         Label::Key => (is_random(value) && !is_id(value), Kind::ApiKey),
-        Label::Phone => (has_digits(value, PHONE_DIGITS), Kind::Phone),
-        Label::Ssn => (has_digits(value, SSN_DIGITS..=SSN_DIGITS), Kind::Ssn),
-        Label::Card => (has_digits(value, CARD_DIGITS), Kind::Card),
+        Label::Phone => (has_digits(value, &PHONE_DIGITS), Kind::Phone),
+        Label::Ssn => (has_digits(value, &(SSN_DIGITS..=SSN_DIGITS)), Kind::Ssn),
+        Label::Card => (has_digits(value, &CARD_DIGITS), Kind::Card),
         Label::Iban => (is_iban(value), Kind::Iban),
         Label::Password | Label::Directory | Label::Version => return None,
     };
@@ -136,7 +138,7 @@ fn is_id(value: &[u8]) -> bool {
 }
 
 /// Digits, with the separators of telephone numbers and cards or without, as programs keep them.
-fn has_digits(value: &[u8], n: std::ops::RangeInclusive<usize>) -> bool {
+fn has_digits(value: &[u8], n: &RangeInclusive<usize>) -> bool {
     let n_digits = value.iter().filter(|byte| byte.is_ascii_digit()).count();
     let is_part = |byte: &u8| byte.is_ascii_digit() || is_separator(*byte);
     n.contains(&n_digits) && value.iter().all(is_part)

@@ -9,8 +9,7 @@ use redact_pii::RedactPii;
 use serde_json::Value;
 
 fn read(folder: &Path, name: &str) -> String {
-    let path = folder.join(name);
-    fs::read_to_string(&path).unwrap_or_default()
+    fs::read_to_string(folder.join(name)).unwrap_or_default()
 }
 
 fn lines(text: &str) -> Vec<Value> {
