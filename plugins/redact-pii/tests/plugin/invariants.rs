@@ -208,7 +208,7 @@ const HOSTILE: &[&str] = &[
 /// The least time of a few runs on a value of a length, in microseconds.
 fn micros(unit: &str, length: usize) -> u128 {
     let value = unit.repeat(length / unit.len());
-    let runs = (0..3).map(|_| {
+    let runs = (0..5).map(|_| {
         let mut plugin = plugin("redact");
         let start = Instant::now();
         rewrite(&mut plugin, std::slice::from_ref(&value));
@@ -217,15 +217,15 @@ fn micros(unit: &str, length: usize) -> u128 {
     runs.min().unwrap_or_default()
 }
 
-/// Eight times the text takes eight times as long; where work grows with the square it takes 64 times. The
-/// least of three runs is taken, as something else may run beside.
+/// Eight times the text takes eight times as long; where work grows with the square it takes 64 times. What
+/// lies between is for other tests that run beside.
 #[test]
 fn hostile_values_take_linear_time() {
     const SHORT: usize = 1 << 15;
-    const NOISE_MICROS: u128 = 10_000;
+    const NOISE_MICROS: u128 = 50_000;
     for unit in HOSTILE {
         let (short, long) = (micros(unit, SHORT), micros(unit, 8 * SHORT));
-        assert!(long <= 24 * short + NOISE_MICROS, "{unit:?}: {short} and {long} microseconds");
+        assert!(long <= 32 * short + NOISE_MICROS, "{unit:?}: {short} and {long} microseconds");
     }
 }
 
