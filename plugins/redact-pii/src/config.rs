@@ -152,10 +152,9 @@ impl Settings {
         let keys = file.take_keys()?;
         file.check_subject()?;
         let jobs = file.jobs(&paths)?;
-        let (first_keys, has_index) = paths.first_keys();
         let kinds = Kinds::of(&file.detectors);
         Ok(Self {
-            prefilter: Prefilter::new(kinds, &first_keys, has_index),
+            prefilter: Prefilter::new(kinds, paths.last_keys()),
             jobs,
             paths,
             kinds,

@@ -1,13 +1,14 @@
 //! Rewrites the JSON text of `details` in one pass, without building a document.
 //!
 //! Text between changes is copied as it stands, so a value without findings keeps every byte. What is
-//! no JSON, or nested too deep, is free text, and is replaced as a whole if a path could apply to it.
+//! no JSON, or nested too deep, is free text, and is replaced as a whole if a path could apply to it. Where
+//! a path goes on in a string, JSON in that string is walked like the rest.
 
 use std::ops::Range;
 
 use crate::action::{self, Action};
 use crate::detect::label::{self, Label};
-use crate::detect::{Kind, is_card_number, of_label};
+use crate::detect::{Kind, is_card_written, value, whole_digits};
 use crate::escape;
 use crate::output::{Origin, Output};
 use crate::path::{Down, Place};
@@ -16,24 +17,60 @@ use crate::text::{self, Searcher, Style};
 /// The deepest nesting that is followed.
 const DEPTH_MAX: usize = 128;
 
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// So many strings of JSON in JSON are followed. A deeper one is replaced.
+const STRINGS_MAX: u32 = 3;
+
 /// Writes a value of `details` with all changes. Gives whether there are any; if not, nothing is
 /// written that counts.
 pub(crate) fn rewrite(searcher: &mut Searcher<'_>, value: &[u8], out: &mut Output<'_>) -> bool {
+    let start = Start { place: searcher.settings.paths.root(), depth: 0, n_strings: 0 };
+    match rewrite_json(searcher, value, start, out) {
+        Some(is_changed) => is_changed,
+        None => searcher.settings.searches_details && text::rewrite(searcher, value, out),
+    }
+}
+
+/// Where a document starts: the whole text, or a string in another document.
+#[derive(Debug, Clone, Copy)]
+struct Start {
+    place: Place,
+    /// The number of levels outside of it.
+    depth: usize,
+    n_strings: u32,
+}
+
+/// Writes a document with all changes, or what stands for it. `None` where it is no JSON and no path could
+/// apply.
+fn rewrite_json(
+    searcher: &mut Searcher<'_>,
+    text: &[u8],
+    start: Start,
+    out: &mut Output<'_>,
+) -> Option<bool> {
     let mark = out.mark();
-    let mut document = Document::new(searcher, value, out);
+    let mut document = Document::new(searcher, text, start, out);
     if document.walk().is_some() {
         let is_changed = document.copied > 0;
-        document.copy_to(value.len());
-        return is_changed;
+        document.copy_to(text.len());
+        return Some(is_changed);
     }
     out.rewind(mark);
-    let settings = searcher.settings;
-    let is_container = matches!(value.trim_ascii_start(), [b'{' | b'[', ..]);
-    if is_container && settings.paths.may_be_in(value) {
+    let is_unreadable = is_container(text) && searcher.settings.paths.may_be_in(text);
+    is_unreadable.then(|| {
         out.literal(action::REDACTED.as_bytes());
-        return true;
-    }
-    settings.searches_details && text::rewrite(searcher, value, out)
+        true
+    })
+}
+
+/// Whether a text starts like an object or an array, or like a string that holds one. What is not seen may
+/// stand before it.
+fn is_container(text: &[u8]) -> bool {
+    let is_blank =
+        |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'\\' | 0x80..);
+    let first = text.iter().find(|byte| !is_blank(byte));
+    matches!(first, Some(b'{' | b'['))
 }
 
 /// What may come next.
@@ -52,6 +89,8 @@ enum Expect {
 struct Level {
     is_object: bool,
     place: Place,
+    /// What the key before says about the values in it.
+    label: Option<Label>,
     index: u32,
 }
 
@@ -64,6 +103,7 @@ struct Document<'d, 'a, 'o> {
     /// The text up to here is in the output.
     copied: usize,
     levels: Vec<Level>,
+    start: Start,
     /// The place of the value that comes next.
     place: Place,
     /// What the key before says about the values that come next.
@@ -73,16 +113,23 @@ struct Document<'d, 'a, 'o> {
 }
 
 impl<'d, 'a, 'o> Document<'d, 'a, 'o> {
-    fn new(searcher: &'d mut Searcher<'a>, text: &'d [u8], out: &'d mut Output<'o>) -> Self {
-        let place = searcher.settings.paths.root();
+    fn new(
+        searcher: &'d mut Searcher<'a>,
+        text: &'d [u8],
+        start: Start,
+        out: &'d mut Output<'o>,
+    ) -> Self {
+        // RFC 8259 section 8.1: a byte order mark may be ignored.
+        let at = if text.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
         Self {
             searcher,
             text,
             out,
-            at: 0,
+            at,
             copied: 0,
             levels: Vec::new(),
-            place,
+            start,
+            place: start.place,
             label: None,
             muted_at: None,
         }
@@ -125,7 +172,7 @@ impl<'d, 'a, 'o> Document<'d, 'a, 'o> {
             self.muted_at = Some(self.levels.len());
         }
         self.at += 1;
-        self.levels.push(Level { is_object, place: self.place, index: 0 });
+        self.levels.push(Level { is_object, place: self.place, label: self.label, index: 0 });
         if is_object {
             return Some(Expect::KeyOrEnd);
         }
@@ -151,26 +198,34 @@ impl<'d, 'a, 'o> Document<'d, 'a, 'o> {
         if let Some(level) = self.levels.last_mut() {
             level.index = level.index.saturating_add(1);
             let index = level.index;
+            self.label = level.label;
             self.place = self.below(Down::Index(index));
         }
         Expect::Value
     }
 
     fn key(&mut self) -> Option<Expect> {
+        let start = self.at;
         let (inside, has_escapes) = self.take_string()?;
         let text = self.text;
-        let name = &text[inside.clone()];
-        if has_escapes {
-            let mut unescaped = Vec::new();
-            escape::unescape(name, &mut unescaped);
-            self.place = self.below(Down::Key(&unescaped));
-            self.search(inside, has_escapes, None);
-            self.label = label_of(&unescaped);
+        let mut unescaped = Vec::new();
+        let name = if has_escapes {
+            escape::unescape(&text[inside.clone()], &mut unescaped);
+            &unescaped
         } else {
-            self.place = self.below(Down::Key(name));
-            self.search(inside, has_escapes, None);
-            self.label = label_of(name);
+            &text[inside.clone()]
+        };
+        let outside = self.levels.last().map(|level| level.place).unwrap_or_default();
+        self.place = self.below(Down::Key(name));
+        match outside.action {
+            _ if self.muted_at.is_some() => {}
+            // What a longer path names is a name, not a value.
+            Some(_) if self.place.is_named_below(outside) => {}
+            Some(Action::Keep) => {}
+            Some(action) => self.act(action, outside.rule, start, name),
+            None => self.search(inside, has_escapes, None),
         }
+        self.label = label::of_key(name);
         while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
             self.at += 1;
         }
@@ -184,17 +239,58 @@ impl<'d, 'a, 'o> Document<'d, 'a, 'o> {
     fn string(&mut self) -> Option<Expect> {
         let start = self.at;
         let (inside, has_escapes) = self.take_string()?;
-        match self.place.action {
+        let place = self.place;
+        // What becomes of the whole string needs no look into it.
+        let is_whole = matches!(place.action, Some(Action::Redact | Action::Drop));
+        let is_open = place.goes_on() && !is_whole && self.muted_at.is_none();
+        if is_open && self.document_in(start, &inside) {
+            return Some(self.after_value());
+        }
+        match place.action {
             _ if self.muted_at.is_some() => {}
             None => self.search(inside, has_escapes, self.label),
             Some(Action::Keep) => {}
             Some(action) => {
                 let mut value = Vec::new();
                 escape::unescape(&self.text[inside], &mut value);
-                self.act(action, start, &value);
+                self.act(action, place.rule, start, &value);
             }
         }
         Some(self.after_value())
+    }
+
+    /// Walks a string that ends here as a document of its own, as paths go on in it. `false` where it starts
+    /// like none.
+    fn document_in(&mut self, start: usize, inside: &Range<usize>) -> bool {
+        let mut inner = Vec::new();
+        escape::unescape(&self.text[inside.clone()], &mut inner);
+        let is_document = is_container(&inner) || inner.trim_ascii_start().starts_with(b"\"");
+        if !is_document {
+            return false;
+        }
+        let (mark, copied) = (self.out.mark(), self.copied);
+        self.copy_to(start);
+        if self.start.n_strings == STRINGS_MAX {
+            self.replace_value(Action::Redact);
+            self.copied = self.at;
+            return true;
+        }
+        let below = Start {
+            place: self.place,
+            depth: self.start.depth + self.levels.len(),
+            n_strings: self.start.n_strings + 1,
+        };
+        self.out.open_string();
+        let written = rewrite_json(self.searcher, &inner, below, self.out);
+        self.out.close_string();
+        if written == Some(true) {
+            self.copied = self.at;
+        } else {
+            self.out.rewind(mark);
+            self.copied = copied;
+        }
+        // A document without changes was searched, what is none was not.
+        written.is_some()
     }
 
     /// A number, `true`, `false` or `null`.
@@ -214,13 +310,13 @@ impl<'d, 'a, 'o> Document<'d, 'a, 'o> {
             _ if self.muted_at.is_some() || is_null => {}
             None if is_number => self.search_number(start),
             None | Some(Action::Keep) => {}
-            Some(action) => self.act(action, start, word),
+            Some(action) => self.act(action, self.place.rule, start, word),
         }
         Some(self.after_value())
     }
 
-    /// Replaces the value that starts at a position and ends here.
-    fn act(&mut self, action: Action, start: usize, value: &[u8]) {
+    /// Replaces the value or key that starts at a position and ends here, as a path says.
+    fn act(&mut self, action: Action, rule: usize, start: usize, value: &[u8]) {
         self.copy_to(start);
         match action {
             Action::Mask => {
@@ -244,7 +340,7 @@ impl<'d, 'a, 'o> Document<'d, 'a, 'o> {
             }
             Action::Hash | Action::Token | Action::Encrypt => {
                 self.out.literal(b"\"");
-                self.out.keyed(action, Origin::Path(self.place.rule), value);
+                self.out.keyed(action, Origin::Path(rule), value);
                 self.out.literal(b"\"");
             }
             Action::Redact | Action::Drop | Action::Keep => self.replace_value(action),
@@ -291,29 +387,33 @@ impl<'d, 'a, 'o> Document<'d, 'a, 'o> {
         }
     }
 
-    /// Searches the digits of a number: card numbers are written as one, and telephone numbers where the
-    /// key says so.
+    /// Searches the digits of a number: card numbers are written as one, and others where the key says so.
     fn search_number(&mut self, start: usize) {
         let settings = self.searcher.settings;
-        let text = self.text;
+        let number = &self.text[start..self.at];
         if !settings.searches_details {
             return;
         }
-        let digits = whole_digits(&text[start..self.at]);
-        let is_card = settings.kinds.has(Kind::Card) && is_card_number(&digits);
-        let label = self.label.filter(|&label| {
-            label == Label::Phone
-                && settings.kinds.has(Kind::Phone)
-                && of_label(label, &digits).is_some()
-        });
-        if !is_card && label.is_none() {
+        let mut digits = whole_digits(number);
+        let is_card = settings.kinds.has(Kind::Card) && is_card_written(number, &digits);
+        let named = self.label.and_then(|label| value::of_number(label, &digits));
+        let named = named.filter(|(kind, _)| settings.kinds.has(*kind));
+        if !is_card && named.is_none() {
             return;
         }
+        if let Some((_, n_digits)) = named {
+            digits.splice(..0, std::iter::repeat_n(b'0', n_digits - digits.len()));
+        }
+        let (mark, copied) = (self.out.mark(), self.copied);
         self.copy_to(start);
         self.out.literal(b"\"");
-        self.searcher.replace(&digits, label, Style::Plain, self.out);
-        self.out.literal(b"\"");
-        self.copied = self.at;
+        if self.searcher.replace(&digits, self.label, Style::Plain, self.out) {
+            self.out.literal(b"\"");
+            self.copied = self.at;
+        } else {
+            self.out.rewind(mark);
+            self.copied = copied;
+        }
     }
 
     /// Takes a string and gives where its inside is and whether it holds escapes.
@@ -338,7 +438,7 @@ impl<'d, 'a, 'o> Document<'d, 'a, 'o> {
     }
 
     fn below(&self, down: Down<'_>) -> Place {
-        let depth = self.levels.len().saturating_sub(1);
+        let depth = self.start.depth + self.levels.len().saturating_sub(1);
         let level = self.levels.last().map(|level| level.place).unwrap_or_default();
         self.searcher.settings.paths.down(level, depth, down)
     }
@@ -357,11 +457,6 @@ impl<'d, 'a, 'o> Document<'d, 'a, 'o> {
     fn peek(&self) -> Option<u8> {
         self.text.get(self.at).copied()
     }
-}
-
-/// What the last word of a key says about its value.
-fn label_of(key: &[u8]) -> Option<Label> {
-    label::of_name(label::name_before(key, key.len()))
 }
 
 /// The length of the escape that a text starts with. `None` where it is none.
@@ -398,19 +493,4 @@ fn is_number(word: &[u8]) -> bool {
         return !exponent.is_empty() && digits(exponent) == exponent.len();
     }
     rest.is_empty()
-}
-
-/// The digits of a whole number, in whichever way a number is written: programs write card numbers as
-/// `4111111111111111`, `4111111111111111.0` or `4.111111111111111e15`.
-fn whole_digits(number: &[u8]) -> Vec<u8> {
-    let mantissa = number.split(|byte| matches!(byte, b'e' | b'E')).next().unwrap_or_default();
-    let has_exponent = mantissa.len() < number.len();
-    let mut parts = mantissa.split(|&byte| byte == b'.');
-    let whole = parts.next().unwrap_or_default();
-    let fraction = parts.next().unwrap_or_default();
-    let mut digits: Vec<u8> = whole.iter().filter(|byte| byte.is_ascii_digit()).copied().collect();
-    if has_exponent {
-        digits.extend_from_slice(fraction);
-    }
-    digits
 }

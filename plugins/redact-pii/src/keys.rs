@@ -35,7 +35,7 @@ impl Keys {
         let Some(name) = name else {
             return refused(format!("{user} is to be {verb}, which needs the name of a key"));
         };
-        // It is written into values, JSON among them.
+        // It is written into messages.
         let is_plain =
             |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
         if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.bytes().all(is_plain) {
@@ -46,7 +46,7 @@ impl Keys {
         if !crypto::has_key(&name) {
             return refused(format!("the key {name} is not granted to this plugin"));
         }
-        if action != Action::Hash && crypto::key_id(&name).is_err() {
+        if crypto::key_id(&name).is_err() {
             return refused(format!("the host cannot name the id of the key {name}"));
         }
         *self.place(action) = Some(name);

@@ -16,6 +16,10 @@ pub(crate) struct Masks {
     pub(crate) word: u64,
     /// `:` and `=`, before which a name may stand.
     pub(crate) name: u64,
+    /// Blanks and `+`, behind which credentials may stand.
+    pub(crate) blank: u64,
+    /// The last letters of `Bearer` and `Basic`.
+    pub(crate) scheme_end: u64,
 }
 
 impl Masks {
@@ -25,11 +29,13 @@ impl Masks {
         let (parts, _) = block.as_chunks::<{ unit::BYTES }>();
         for (index, part) in parts.iter().enumerate() {
             let shift = index * unit::BYTES;
-            let [sign, digit, word, name] = unit::classes(*part);
+            let [sign, digit, word, name, blank, scheme_end] = unit::classes(*part);
             masks.sign |= sign << shift;
             masks.digit |= digit << shift;
             masks.word |= word << shift;
             masks.name |= name << shift;
+            masks.blank |= blank << shift;
+            masks.scheme_end |= scheme_end << shift;
         }
         masks
     }
@@ -44,7 +50,7 @@ mod unit {
     pub(super) const BYTES: usize = 16;
 
     #[inline]
-    pub(super) fn classes(bytes: [u8; BYTES]) -> [u64; 4] {
+    pub(super) fn classes(bytes: [u8; BYTES]) -> [u64; 6] {
         let (low, high) = bytes.split_at(8);
         let half = |bytes: &[u8]| bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
         let lanes = u64x2(half(low), half(high));
@@ -55,13 +61,18 @@ mod unit {
         let or = |one: v128, other: v128| v128_or(one, other);
         let bits = |lanes: v128| u64::from(u8x16_bitmask(lanes));
         let digit = within(lanes, b'0', 10);
-        let letter = within(v128_or(lanes, u8x16_splat(0x20)), b'a', 26);
-        let joins = or(or(is(b'+'), is(b'-')), or(is(b'/'), is(b'_')));
+        let lower = or(lanes, u8x16_splat(0x20));
+        let letter = within(lower, b'a', 26);
+        let plus = is(b'+');
+        let joins = or(or(plus, is(b'-')), or(is(b'/'), is(b'_')));
         let word = or(or(digit, letter), joins);
         // The highest bit of a lane is what counts: it is set in bytes beyond ASCII as they are.
         let sign = or(or(lanes, is(b'@')), or(is(b'%'), is(b'\\')));
         let name = or(is(b':'), is(b'='));
-        [bits(sign), bits(digit), bits(word), bits(name)]
+        let blank = or(u8x16_lt(lanes, u8x16_splat(b' ' + 1)), plus);
+        let ends = |letter: u8| u8x16_eq(lower, u8x16_splat(letter));
+        let scheme_end = or(ends(b'r'), ends(b'c'));
+        [bits(sign), bits(digit), bits(word), bits(name), bits(blank), bits(scheme_end)]
     }
 }
 
@@ -73,7 +84,7 @@ mod unit {
 
     /// Sets are kept in the highest bit of each byte.
     #[inline]
-    pub(super) fn classes(bytes: [u8; BYTES]) -> [u64; 4] {
+    pub(super) fn classes(bytes: [u8; BYTES]) -> [u64; 6] {
         let lanes = u64::from_le_bytes(bytes);
         let ascii = lanes & !HIGH;
         // A carry out of seven bits shows that a byte is not less than another.
@@ -82,10 +93,13 @@ mod unit {
         let is = |byte: u8| !((ascii ^ splat(byte)) + splat(0x7f)) & HIGH & !lanes;
         let digit = within(ascii, b'0', 10) & !lanes;
         let letter = within(ascii | splat(0x20), b'a', 26) & !lanes;
-        let word = digit | letter | is(b'+') | is(b'-') | is(b'/') | is(b'_');
+        let plus = is(b'+');
+        let word = digit | letter | plus | is(b'-') | is(b'/') | is(b'_');
         let sign = (lanes & HIGH) | is(b'@') | is(b'%') | is(b'\\');
         let name = is(b':') | is(b'=');
-        [bits(sign), bits(digit), bits(word), bits(name)]
+        let blank = (!at_least(ascii, b' ' + 1) & HIGH & !lanes) | plus;
+        let scheme_end = is(b'r') | is(b'R') | is(b'c') | is(b'C');
+        [bits(sign), bits(digit), bits(word), bits(name), bits(blank), bits(scheme_end)]
     }
 
     const fn splat(byte: u8) -> u64 {
@@ -106,7 +120,7 @@ mod tests {
     fn every_byte_is_in_its_classes() {
         for byte in 0..=255_u8 {
             for at in [0, 7, 8, 31, 63] {
-                let mut block = [b' '; BLOCK];
+                let mut block = [b'.'; BLOCK];
                 block[at] = byte;
                 let bit = |is: bool| u64::from(is) << at;
                 let is_sign = matches!(byte, b'@' | b'%' | b'\\' | 0x80..);
@@ -117,6 +131,8 @@ mod tests {
                     digit: bit(byte.is_ascii_digit()),
                     word: bit(is_word),
                     name: bit(matches!(byte, b':' | b'=')),
+                    blank: bit(byte <= b' ' || byte == b'+'),
+                    scheme_end: bit(matches!(byte, b'r' | b'R' | b'c' | b'C')),
                 };
                 assert_eq!(Masks::of(&block), expected, "{byte} at {at}");
             }

@@ -18,6 +18,12 @@ mod sql;
 mod text;
 mod whole;
 
+#[cfg(test)]
+mod sifted;
+#[cfg(test)]
+#[path = "../tests/plugin/soup.rs"]
+mod soup;
+
 use audit_plugin_sdk::{
     Batch, Binding, Config, ConfigError, Context, Description, Fault, Judgement, Transform,
     Utf8Column, export_transform, log,

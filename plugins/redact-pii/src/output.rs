@@ -27,6 +27,8 @@ pub(crate) struct Output<'a> {
     subjects: Option<&'a Utf8Column>,
     row: usize,
     bytes: Vec<u8>,
+    /// So many strings of JSON lie around what is written: each escapes it once more.
+    n_strings: u32,
     rows: Vec<Row>,
     holes: Vec<Hole>,
     originals: Vec<u8>,
@@ -65,6 +67,7 @@ impl<'a> Output<'a> {
             subjects,
             row: 0,
             bytes: Vec::new(),
+            n_strings: 0,
             rows: Vec::new(),
             holes: Vec::new(),
             originals: Vec::new(),
@@ -82,14 +85,37 @@ impl<'a> Output<'a> {
         self.rows.push(Row { row: self.row, end, holes_end });
     }
 
-    /// Appends bytes as they are.
+    /// Appends bytes as they are, inside of the strings that were opened.
     pub(crate) fn literal(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
+        self.write(bytes, self.n_strings);
     }
 
     /// Appends text as the inside of a JSON string.
     pub(crate) fn escaped(&mut self, text: &[u8]) {
-        escape::escape(text, &mut self.bytes);
+        self.write(text, self.n_strings + 1);
+    }
+
+    /// What follows is the text that a JSON string stands for, until the string is closed.
+    pub(crate) fn open_string(&mut self) {
+        self.literal(b"\"");
+        self.n_strings += 1;
+    }
+
+    pub(crate) fn close_string(&mut self) {
+        self.n_strings -= 1;
+        self.literal(b"\"");
+    }
+
+    fn write(&mut self, text: &[u8], n_escapes: u32) {
+        match n_escapes {
+            0 => self.bytes.extend_from_slice(text),
+            1 => escape::escape(text, &mut self.bytes),
+            _ => {
+                let mut escaped = Vec::new();
+                escape::escape(text, &mut escaped);
+                self.write(&escaped, n_escapes - 1);
+            }
+        }
     }
 
     /// Appends what the host makes of a value. None of it needs escapes. A value that has no subject to
@@ -213,15 +239,17 @@ pub(crate) fn keyed(
     }
 }
 
-/// Writes `hmac-sha256:<key>:<hash>`.
+/// Writes `hmac-sha256:<key id>:<hash>`. The id follows from the key, so that hashes under a new key of
+/// the same name tell that they cannot be compared with the old ones.
 fn hashed(column: &Utf8Column, key: &str) -> Result<Utf8Column, Fault> {
+    let id = crypto::key_id(key)?;
     let digests = crypto::keyed_hash(key, column)?;
     let mut builder = Utf8Builder::with_capacity(column.rows(), column.rows() * 64);
     for row in 0..column.rows() {
         match (column.get(row), digests.get(row)) {
             (Some(_), Some(digest)) => builder.push_with(|out| {
                 out.extend_from_slice(b"hmac-sha256:");
-                out.extend_from_slice(key.as_bytes());
+                out.extend_from_slice(id.as_bytes());
                 out.push(b':');
                 out.extend_from_slice(&shown(digest));
             }),

@@ -1,6 +1,7 @@
 //! Paths inside `details`, as the user writes them: `granted_to`, `a.b`, `items[*].email`, `rows[0]`.
 
 use crate::action::Action;
+use crate::detect::label;
 
 /// The most paths, one bit each.
 const PATHS_MAX: usize = 64;
@@ -32,6 +33,18 @@ pub(crate) struct Place {
     pub(crate) action: Option<Action>,
     /// The path that says so.
     pub(crate) rule: usize,
+}
+
+impl Place {
+    /// Whether a path goes on below.
+    pub(crate) fn goes_on(self) -> bool {
+        self.open != 0
+    }
+
+    /// Whether a longer path than the one that names the place outside leads here.
+    pub(crate) fn is_named_below(self, outside: Self) -> bool {
+        self.open != 0 || self.rule != outside.rule
+    }
 }
 
 /// One step down.
@@ -66,29 +79,27 @@ impl Paths {
         self.rules.is_empty()
     }
 
-    /// The keys that paths start with, and whether one starts with an index.
-    pub(crate) fn first_keys(&self) -> (Vec<&[u8]>, bool) {
-        let mut keys = Vec::new();
-        let mut has_index = false;
-        for (steps, _) in &self.rules {
-            match steps.first() {
-                Some(Step::Key(key)) => keys.push(key.as_slice()),
-                _ => has_index = true,
-            }
-        }
-        (keys, has_index)
+    /// The last key of every path. `None` for a path that is made of indices alone.
+    pub(crate) fn last_keys(&self) -> impl Iterator<Item = Option<&[u8]>> {
+        self.rules.iter().map(|(steps, _)| {
+            steps.iter().rev().find_map(|step| match step {
+                Step::Key(key) => Some(key.as_slice()),
+                Step::Index(_) | Step::AnyIndex => None,
+            })
+        })
     }
 
-    /// Whether a text that is no JSON could still hold a value that a path names.
+    /// Whether a text that is no JSON could still hold a value that a path names: with a key before a colon or
+    /// an equals sign, in whatever quotes.
     pub(crate) fn may_be_in(&self, text: &[u8]) -> bool {
-        let has_key = |steps: &Vec<Step>| {
-            let last = steps.iter().rev().find_map(|step| match step {
-                Step::Key(key) => Some(key),
-                Step::Index(_) | Step::AnyIndex => None,
-            });
-            last.is_none_or(|key| text.windows(key.len()).any(|window| window == key))
-        };
-        self.rules.iter().any(|(steps, _)| text.contains(&b'\\') || has_key(steps))
+        if text.contains(&b'\\') || self.last_keys().any(|key| key.is_none()) {
+            return !self.rules.is_empty();
+        }
+        let signs = text.iter().enumerate().filter(|(_, byte)| matches!(byte, b':' | b'='));
+        let mut names = signs.map(|(sign, _)| &text[..label::name_end(text, sign)]);
+        let is_key =
+            |name: &[u8], key: &[u8]| name.ends_with(&key[..label::name_end(key, key.len())]);
+        names.any(|name| self.last_keys().flatten().any(|key| is_key(name, key)))
     }
 
     /// The place of the whole document.

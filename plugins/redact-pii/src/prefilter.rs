@@ -4,7 +4,7 @@
 use audit_plugin_sdk::Utf8Column;
 
 use crate::detect::label::{self, Label};
-use crate::detect::{Kind, Kinds, iban_at, word};
+use crate::detect::{Kind, Kinds, ends_with_scheme, iban_at, word};
 use crate::lanes::{BLOCK, Masks};
 
 /// The fewest digits of a telephone number, which has a plus sign or separators, or a name before it.
@@ -14,7 +14,9 @@ const CARD_DIGITS_MIN: u32 = 12;
 const IPV4_DOTS: u32 = 3;
 /// The most bytes between two groups of digits: `) `.
 const GAP_MAX: usize = 2;
-const SEPARATORS: &[u8] = b" -./()";
+const SEPARATORS: &[u8] = b" -./()+";
+/// The fewest digits of a card number that is written with an exponent, `41111111111111110e-1`.
+const FLOAT_DIGITS_MIN: u32 = 9;
 /// The most hexadecimal digits between two colons of an address.
 const IPV6_GROUP_MAX: usize = 4;
 
@@ -22,16 +24,27 @@ const IPV6_GROUP_MAX: usize = 4;
 #[derive(Debug)]
 pub(crate) struct Prefilter {
     kinds: Kinds,
-    /// The keys that a path may start with, each with its quotes.
+    /// The last keys of the paths. Bare, as text that is not quite JSON has other quotes or none.
     keys: Vec<Vec<u8>>,
     /// Whether a path may apply whatever the keys are.
     always: bool,
 }
 
 impl Prefilter {
-    pub(crate) fn new(kinds: Kinds, first_keys: &[&[u8]], always: bool) -> Self {
-        let keys = first_keys.iter().map(|key| [b"\"", *key, b"\""].concat()).collect();
-        Self { kinds, keys, always }
+    /// `last_keys` has `None` for a path without a key, which may apply to anything.
+    pub(crate) fn new<'k>(
+        kinds: Kinds,
+        last_keys: impl IntoIterator<Item = Option<&'k [u8]>>,
+    ) -> Self {
+        let mut filter = Self { kinds, keys: Vec::new(), always: false };
+        for key in last_keys {
+            let bare = key.map(|key| &key[..label::name_end(key, key.len())]);
+            match bare.filter(|bare| !bare.is_empty()) {
+                Some(bare) => filter.keys.push(bare.to_vec()),
+                None => filter.always = true,
+            }
+        }
+        filter
     }
 
     /// The rows whose values have to be looked through, in order.
@@ -64,6 +77,8 @@ struct Scan<'a> {
     word_end: usize,
     /// So many bytes before the block belong to a word.
     n_word_before: usize,
+    /// Whether the byte before the block may end the name of a scheme.
+    is_behind_scheme_end: bool,
 }
 
 /// The digits of one number so far.
@@ -92,6 +107,7 @@ impl<'a> Scan<'a> {
             digits: Digits::default(),
             word_end: 0,
             n_word_before: 0,
+            is_behind_scheme_end: false,
         }
     }
 
@@ -124,7 +140,11 @@ impl<'a> Scan<'a> {
         let row_starts = self.row_starts(base);
         let digit_starts = masks.digit & (!(masks.digit << 1) | row_starts);
         let mut long_words = self.long_words(masks.word);
-        let mut left = masks.sign | masks.name | digit_starts | long_words;
+        let scheme_ends = masks.scheme_end << 1 | u64::from(self.is_behind_scheme_end);
+        self.is_behind_scheme_end = masks.scheme_end >> (BLOCK - 1) != 0;
+        let schemes = masks.blank & scheme_ends;
+        let others = masks.sign | masks.name | digit_starts | schemes;
+        let mut left = others | long_words;
         while left != 0 {
             let bit = left & left.wrapping_neg();
             let at = base + bit.trailing_zeros() as usize;
@@ -136,13 +156,14 @@ impl<'a> Scan<'a> {
                 self.is_suspect = (masks.sign & bit != 0 && self.is_sign(at))
                     || (masks.name & bit != 0 && self.is_name(at))
                     || (digit_starts & bit != 0 && self.is_number(at))
-                    || (long_words & bit != 0 && self.is_word(at));
+                    || (long_words & bit != 0 && self.is_word(at))
+                    || (schemes & bit != 0 && self.is_scheme(at));
                 if self.is_suspect {
                     self.suspects.push(self.next_row - 1);
                 } else if long_words & bit != 0 {
                     // The other places in the word would tell the same.
                     long_words &= from_place(self.word_end.saturating_sub(base));
-                    left &= masks.sign | masks.name | digit_starts | long_words;
+                    left &= others | long_words;
                 }
             }
             if self.is_suspect {
@@ -217,15 +238,20 @@ impl<'a> Scan<'a> {
     /// Whether a name before a colon or an equals sign matters, or the colon is part of an address.
     fn is_name(&self, at: usize) -> bool {
         let value = &self.bytes[self.start..at];
-        let blank = |byte: &&u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
-        let name = &value[..value.len() - value.iter().rev().take_while(blank).count()];
+        let name = &value[..label::name_end(value, value.len())];
         let has_path = || self.filter.keys.iter().any(|key| name.ends_with(key));
         let has_label = || {
-            let label = label::of_name(label::name_before(name, name.len()));
+            let label = label::before(value, value.len());
             self.filter.kinds.has_labels() && label.is_some_and(|label| label != Label::Version)
         };
         let is_colon = self.bytes[at] == b':' && self.filter.kinds.has(Kind::Ip);
         (is_colon && is_second_colon(value)) || has_path() || has_label()
+    }
+
+    /// Whether credentials may follow: what stands behind `Bearer` need have no long word, and what is long
+    /// in it need not stand right behind.
+    fn is_scheme(&self, at: usize) -> bool {
+        self.filter.kinds.has(Kind::ApiKey) && ends_with_scheme(&self.bytes[self.start..at])
     }
 
     /// Counts the digits that start at a position. Gives whether they are enough for a number that
@@ -249,12 +275,14 @@ impl<'a> Scan<'a> {
             digits.has_shape = true;
         } else {
             (digits.n, digits.n_dots) = (0, 0);
-            digits.has_shape = at > self.start && value[at - 1] == b'+';
+            let before = &value[self.start..at];
+            digits.has_shape = before.ends_with(b"+") || before.ends_with(b"+(");
         }
         digits.n += (end - at) as u32;
         digits.end = end;
         (digits.n >= PHONE_DIGITS_MIN && digits.has_shape)
             || digits.n >= CARD_DIGITS_MIN
+            || (digits.n >= FLOAT_DIGITS_MIN && matches!(value.get(end), Some(b'e' | b'E')))
             || digits.n_dots >= IPV4_DOTS
             || (self.filter.kinds.has(Kind::Iban) && self.is_iban(at))
     }

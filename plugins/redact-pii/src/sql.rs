@@ -1,15 +1,18 @@
 //! Takes the literals out of SQL, so that `WHERE email = 'bob@x.com' LIMIT 10` becomes
 //! `WHERE email = ? LIMIT ?`.
 //!
-//! Dialects differ in what a quote means. Where one of them would see a literal, it is taken out:
-//! comments go, a backslash before a quote takes the rest of the statement with it, and words in double
-//! quotes stay only where a name must stand.
+//! Dialects differ in what a quote or a comment is. Where one of them would see a literal, it is taken
+//! out: comments go, words in double quotes stay only where a name must stand, and where dialects do not
+//! agree about the end of something that could hide a quote, nothing behind it is trusted.
 
 /// Writes a statement without its literals.
 pub(crate) fn rewrite(sql: &[u8], out: &mut Vec<u8>) {
     let mut tokens = Tokens { sql, at: 0, out, last_word: Vec::new() };
     while tokens.step() {}
 }
+
+/// The most digits of a parameter that has a number: `$1`, `:12`.
+const PARAMETER_DIGITS_MAX: usize = 2;
 
 /// Words behind which a name stands.
 const BEFORE_NAMES: &[&[u8]] = &[b"from", b"join", b"into", b"update", b"table", b"as"];
@@ -28,17 +31,19 @@ impl Tokens<'_> {
         let rest = &self.sql[self.at..];
         match rest {
             [] => return false,
-            [b'-', b'-', ..] => self.skip(line_end(rest)),
-            [b'/', b'*', ..] => self.skip(find(rest, b"*/").map_or(rest.len(), |at| at + 2)),
+            [b'-', b'-', ..] | [b'/', b'/', ..] | [b'#', ..] => self.skip(line_comment_end(rest)),
+            [b'/', b'*', ..] => self.skip(comment_end(rest)),
             [b'\'', ..] => self.literal(quoted_end(rest, b'\'')),
             [b'"', ..] if !self.is_name(rest) => self.literal(quoted_end(rest, b'"')),
+            [b'`', ..] if !is_plain_name(rest) => self.literal(rest.len()),
             [quote @ (b'"' | b'`'), ..] => self.keep(name_end(rest, *quote)),
             [b'$', ..] if dollar_quoted_end(rest).is_some() => {
                 self.literal(dollar_quoted_end(rest).unwrap_or(rest.len()));
             }
-            [b'$' | b':' | b'@' | b'?', b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z', ..] => {
+            [b'$' | b':' | b'@' | b'?', b'a'..=b'z' | b'A'..=b'Z', ..] => {
                 self.keep(1 + word_end(&rest[1..]));
             }
+            [b'$' | b':' | b'@' | b'?', b'0'..=b'9', ..] => self.numbered(rest),
             [b'0'..=b'9', ..] | [b'.', b'0'..=b'9', ..] => self.literal(number_end(rest)),
             [byte, ..] if is_word(*byte) => self.word(word_end(rest)),
             [byte, ..] => {
@@ -84,6 +89,16 @@ impl Tokens<'_> {
         }
     }
 
+    /// Keeps a parameter that has a number. More digits are an amount of money, or a value behind a colon.
+    fn numbered(&mut self, rest: &[u8]) {
+        let n_digits = number_end(&rest[1..]);
+        if n_digits <= PARAMETER_DIGITS_MAX {
+            self.keep(1 + n_digits);
+        } else {
+            self.literal(1 + n_digits);
+        }
+    }
+
     fn keep(&mut self, length: usize) {
         self.out.extend_from_slice(&self.sql[self.at..self.at + length]);
         self.at += length;
@@ -103,24 +118,63 @@ fn is_prefix_u(word: &[u8], behind: &[u8]) -> bool {
 }
 
 fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$' | b'#') || byte >= 0x80
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$') || byte >= 0x80
 }
 
 fn word_end(text: &[u8]) -> usize {
     text.iter().take_while(|&&byte| is_word(byte)).count()
 }
 
-fn line_end(text: &[u8]) -> usize {
-    text.iter().position(|&byte| byte == b'\n').unwrap_or(text.len())
+/// The end of a comment of one line: `-- …`, `# …` of MySQL, `// …` of Snowflake. Where another dialect
+/// sees no comment, a quote in it could open a literal that goes on behind the line.
+fn line_comment_end(text: &[u8]) -> usize {
+    let end = text.iter().position(|&byte| byte == b'\n').unwrap_or(text.len());
+    let is_certain = text.starts_with(b"--") && text.get(2).is_some_and(u8::is_ascii_whitespace);
+    if is_certain || !opens_something(&text[1..end]) { end } else { text.len() }
+}
+
+/// The end of `/* … */`. Some dialects nest comments, and MySQL runs what is in `/*! … */`.
+fn comment_end(text: &[u8]) -> usize {
+    let Some(end) = find(text.get(2..).unwrap_or_default(), b"*/").map(|at| at + 4) else {
+        return text.len();
+    };
+    let inside = &text[2..end - 2];
+    let is_run = inside.starts_with(b"!") || inside.starts_with(b"M!");
+    let is_doubtful = find(inside, b"/*").is_some() || (is_run && opens_something(inside));
+    if is_doubtful { text.len() } else { end }
+}
+
+/// Whether something starts in a text that would go on behind it: a literal, a name or a comment.
+fn opens_something(text: &[u8]) -> bool {
+    let has_quote = text.iter().any(|byte| matches!(byte, b'\'' | b'"' | b'`'));
+    has_quote || find(text, b"$$").is_some() || find(text, b"/*").is_some()
+}
+
+/// Whether backticks hold a name in every dialect: they are closed, and a dialect that knows no backticks
+/// sees no literal in them.
+fn is_plain_name(text: &[u8]) -> bool {
+    let end = name_end(text, b'`');
+    let inside = text.get(1..end.saturating_sub(1)).unwrap_or_default();
+    text[1..end].last() == Some(&b'`')
+        && !inside.iter().any(|byte| matches!(byte, b'\'' | b'"' | b'\n'))
 }
 
 fn find(text: &[u8], what: &[u8]) -> Option<usize> {
     text.windows(what.len()).position(|window| window == what)
 }
 
-/// The end of a literal, in which the quote is doubled. Where a backslash stands before a quote, dialects
-/// disagree about the end, so nothing behind is trusted.
+/// The end of a literal, in which the quote is doubled. Where a backslash stands before a quote, and where
+/// three quotes open it as in BigQuery, dialects disagree about the end, so nothing behind is trusted.
 fn quoted_end(text: &[u8], quote: u8) -> usize {
+    let end = doubled_end(text, quote);
+    if !text.starts_with(&[quote; 3]) {
+        return end;
+    }
+    let tripled_end = find(&text[3..], &[quote; 3]).map(|at| at + 6);
+    if tripled_end == Some(end) { end } else { text.len() }
+}
+
+fn doubled_end(text: &[u8], quote: u8) -> usize {
     let mut at = 1;
     while let Some(&byte) = text.get(at) {
         if byte == quote {
@@ -217,6 +271,27 @@ mod tests {
         check("FROM \"bob@x.com\"", "FROM ?");
         check("SELECT 1 -- bob\nFROM t /* eve */ x", "SELECT ? \nFROM t  x");
         check("SELECT `a b` /* open", "SELECT `a b` ");
+        check("SELECT `a WHERE n = 'Bob", "SELECT ?");
+        check("SELECT $12345.67, $1, :12, {x:20250116}", "SELECT ?, $1, :12, {x?}");
         check("", "");
+    }
+
+    #[test]
+    fn comments_and_quotes_of_every_dialect_hide_nothing() {
+        check("SELECT 1 # for Bob Smith", "SELECT ? ");
+        check("SELECT a#for Bob\nFROM t", "SELECT a\nFROM t");
+        check("SELECT 1 // for Bob\nFROM t", "SELECT ? \nFROM t");
+        check("FROM #t WHERE n = 'Bob\nSmith' AND c", "FROM ");
+        check("SELECT 1 --'Bob\nSmith'", "SELECT ? ");
+        check("SELECT 1 -- it's\nFROM t", "SELECT ? \nFROM t");
+        check("SELECT /* a /* b */ Bob */ 1", "SELECT ");
+        check("SELECT /* a /* b */ 'x */ Bob'", "SELECT ");
+        check("SELECT /*!50000 'x */ Bob' */", "SELECT ");
+        check("SELECT /*+ INDEX(t) */ a", "SELECT  a");
+        check("SELECT '''bob's name''' FROM t", "SELECT ?");
+        check("SELECT \"\"\"bob\"s name\"\"\" FROM t", "SELECT ?");
+        check("SELECT '''bob''' FROM t", "SELECT ? FROM t");
+        check("SELECT '''', bob", "SELECT ?");
+        check("SELECT '', \"\", a", "SELECT ?, ?, a");
     }
 }

@@ -78,6 +78,11 @@ impl<'a> Searcher<'a> {
     pub(crate) fn without_literals(&mut self, sql: &[u8], style: Style, out: &mut Output<'_>) {
         let mut plain = Vec::with_capacity(sql.len());
         sql::rewrite(sql, &mut plain);
+        // What stays, as names in backticks do, may be written with escapes.
+        if self.is_hiding(&plain) {
+            out.literal(action::REDACTED.as_bytes());
+            return;
+        }
         if self.replace(&plain, None, style, out) {
             return;
         }

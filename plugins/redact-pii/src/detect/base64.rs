@@ -1,4 +1,5 @@
-//! Text that is wrapped in base64, RFC 4648, of either alphabet and with padding or without.
+//! Text that is wrapped in base64, RFC 4648, of either alphabet and with padding or without. The text may be
+//! UTF-8, with NUL between its parts, or UTF-16.
 
 /// The fewest characters that are unwrapped: `10.0.0.1` has twelve with its padding.
 pub(super) const CHARS_MIN: usize = 11;
@@ -14,6 +15,16 @@ pub(super) fn decode(run: &[u8], out: &mut Vec<u8>) -> bool {
     if !may_be_text(run) {
         return false;
     }
+    decode_bytes(run, out);
+    if let Some(units) = utf16_units(out) {
+        let characters = char::decode_utf16(units);
+        let text: String = characters.map(|character| character.unwrap_or('\u{fffd}')).collect();
+        *out = text.into_bytes();
+    }
+    out.iter().all(|&byte| is_printable(byte)) && std::str::from_utf8(out).is_ok()
+}
+
+fn decode_bytes(run: &[u8], out: &mut Vec<u8>) {
     for quad in run.chunks(4) {
         let mut bits = 0;
         for &byte in quad {
@@ -23,7 +34,20 @@ pub(super) fn decode(run: &[u8], out: &mut Vec<u8>) -> bool {
         // A single character left over holds no byte.
         out.extend_from_slice(&bytes[1..quad.len()]);
     }
-    out.iter().all(|&byte| is_printable(byte)) && std::str::from_utf8(out).is_ok()
+}
+
+/// The units of UTF-16, if text is written in it: it has a mark, or every other of its first bytes is zero.
+fn utf16_units(bytes: &[u8]) -> Option<Vec<u16>> {
+    let is_little = match bytes {
+        [0xff, 0xfe, ..] | [_, 0, _, 0, _, 0, ..] => true,
+        [0xfe, 0xff, ..] | [0, _, 0, _, 0, _, ..] => false,
+        _ => return None,
+    };
+    let (pairs, _) = bytes.as_chunks::<2>();
+    let unit = |pair: &[u8; 2]| {
+        if is_little { u16::from_le_bytes(*pair) } else { u16::from_be_bytes(*pair) }
+    };
+    Some(pairs.iter().map(unit).collect())
 }
 
 /// Rules most words out by their first characters.
@@ -31,6 +55,12 @@ pub(super) fn may_be_text(run: &[u8]) -> bool {
     let Some(first) = run.first_chunk::<8>().filter(|_| run.len() >= CHARS_MIN) else {
         return false;
     };
+    // The marks of UTF-16 in either order.
+    if matches!(first, [b'/' | b'_', b'/' | b'_', b'4'..=b'7', ..])
+        || matches!(first, [b'/' | b'_', b'v', b'8' | b'9' | b'+' | b'/' | b'-' | b'_', ..])
+    {
+        return true;
+    }
     // No text starts with half a character, which most words would.
     if sextet(first[0]) >= 32 && !matches!(sextet(first[0]), 48..=61) {
         return false;
@@ -45,8 +75,9 @@ pub(super) fn may_be_text(run: &[u8]) -> bool {
     is_text && bytes.iter().all(|&byte| is_printable(byte))
 }
 
+/// NUL parts the words of credentials, as in SASL PLAIN.
 fn is_printable(byte: u8) -> bool {
-    byte >= b' ' && byte != 0x7f || matches!(byte, b'\t' | b'\n' | b'\r')
+    byte >= b' ' && byte != 0x7f || matches!(byte, b'\t' | b'\n' | b'\r' | 0)
 }
 
 fn sextet(byte: u8) -> u32 {

@@ -2,6 +2,7 @@
 //! digit (Luhn). Groups may be joined by single spaces or dashes.
 
 use super::number::{Number, Separator};
+use super::{before, is_alphanumeric};
 
 const DIGITS_MIN: usize = 12;
 const DIGITS_MAX: usize = 19;
@@ -40,7 +41,7 @@ pub(super) fn groups(number: Number<'_>) -> Option<usize> {
 }
 
 /// Whether ASCII digits are a card number.
-pub(crate) fn is_card_number(digits: &[u8]) -> bool {
+fn is_card_number(digits: &[u8]) -> bool {
     (DIGITS_MIN..=DIGITS_MAX).contains(&digits.len()) && has_issuer(digits) && passes_luhn(digits)
 }
 
@@ -85,4 +86,87 @@ fn passes_luhn(digits: &[u8]) -> bool {
         })
         .sum();
     sum.is_multiple_of(10)
+}
+
+/// With fewer digits before its exponent, a number is measured, not printed on a card.
+const FLOAT_DIGITS_MIN: usize = 9;
+
+/// Where the card number ends that starts at a position and is written with an exponent, as spreadsheets
+/// write it: `4.111111111111111e15`.
+pub(super) fn float_end(text: &[u8], start: usize) -> Option<usize> {
+    let digits = |from: usize| {
+        text.get(from..).unwrap_or_default().iter().take_while(|byte| byte.is_ascii_digit()).count()
+    };
+    if matches!(before(text, start), Some(b'.' | b'_')) || is_alphanumeric(before(text, start)) {
+        return None;
+    }
+    let mut at = start + digits(start);
+    if text.get(at) == Some(&b'.') {
+        at += 1 + digits(at + 1);
+    }
+    if !matches!(text.get(at), Some(b'e' | b'E')) {
+        return None;
+    }
+    at += 1 + usize::from(matches!(text.get(at + 1), Some(b'+' | b'-')));
+    let end = at + digits(at);
+    let is_whole = end > at && !is_alphanumeric(text.get(end).copied());
+    let number = &text[start..end];
+    (is_whole && is_card_written(number, &whole_digits(number))).then_some(end)
+}
+
+/// Whether a number with these digits before its point is that of a card.
+pub(crate) fn is_card_written(number: &[u8], digits: &[u8]) -> bool {
+    let mantissa = number.iter().position(|byte| matches!(byte, b'e' | b'E'));
+    mantissa.is_none_or(|length| length >= FLOAT_DIGITS_MIN) && is_card_number(digits)
+}
+
+/// The digits of a number before its point, in whichever way it is written: programs write card numbers as
+/// `4111111111111111`, `4111111111111111.0`, `4.111111111111111e15` or `0.4111111111111111e16`. Empty where
+/// there are more than any number of a card or a telephone has.
+pub(crate) fn whole_digits(number: &[u8]) -> Vec<u8> {
+    const EXPONENT_MAX: usize = 1000;
+    let is_exponent = |byte: &u8| matches!(byte, b'e' | b'E');
+    let mantissa_end = number.iter().position(is_exponent).unwrap_or(number.len());
+    let (mantissa, exponent) = number.split_at(mantissa_end);
+    let is_down = exponent.get(1) == Some(&b'-');
+    let exponent = exponent
+        .iter()
+        .filter(|byte| byte.is_ascii_digit())
+        .fold(0, |sum, digit| (sum * 10 + usize::from(digit - b'0')).min(EXPONENT_MAX));
+    let point = mantissa.iter().position(|&byte| byte == b'.').unwrap_or(mantissa.len());
+    let is_digit = |byte: &&u8| byte.is_ascii_digit();
+    let n_whole = mantissa[..point].iter().filter(is_digit).count();
+    let n_whole = if is_down { n_whole.saturating_sub(exponent) } else { n_whole + exponent };
+    let written = mantissa.iter().filter(is_digit).copied();
+    let n_zeros = written.clone().take_while(|&digit| digit == b'0').count();
+    let n_digits = n_whole.saturating_sub(n_zeros);
+    let is_zero = written.clone().nth(n_zeros).is_none();
+    if n_digits > DIGITS_MAX || is_zero {
+        return Vec::new();
+    }
+    written.chain(std::iter::repeat(b'0')).skip(n_zeros).take(n_digits).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_digits_however_they_are_written() {
+        for (number, expected) in [
+            ("4111111111111111", "4111111111111111"),
+            ("-4111111111111111.0", "4111111111111111"),
+            ("4.1111111111111110e+15", "4111111111111111"),
+            ("0.4111111111111111e16", "4111111111111111"),
+            ("41111111111111110e-1", "4111111111111111"),
+            ("5.1051051051051E15", "5105105105105100"),
+            ("0.0004111e7", "4111"),
+            ("0.5", ""),
+            ("12e-5", ""),
+            ("1e99999999999999999999", ""),
+            ("0e9", ""),
+        ] {
+            assert_eq!(whole_digits(number.as_bytes()), expected.as_bytes(), "{number}");
+        }
+    }
 }

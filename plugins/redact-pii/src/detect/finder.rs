@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use super::fold::Folded;
+use super::fold::{self, Folded};
 use super::label::Label;
-use super::{Kind, Kinds, Match, email, iban, ipv6, number, secret, word};
+use super::{Kind, Kinds, Match, email, iban, ipv6, number, secret, value, word};
 
 /// Finds matches, in order and without overlap. Keeps its buffers from text to text.
 #[derive(Debug, Default)]
@@ -25,7 +25,7 @@ impl Finder {
     pub(crate) fn find(&mut self, text: &[u8], label: Option<Label>, kinds: Kinds) -> &[Match] {
         self.matches.clear();
         let kinds = if label == Some(Label::Version) { kinds.without(Kind::Ip) } else { kinds };
-        let labelled = label.and_then(|label| secret::of_label(label, text.trim_ascii()));
+        let labelled = label.and_then(|label| value::in_json(label, text.trim_ascii()));
         if let Some(kind) = labelled.filter(|&kind| kinds.has(kind)) {
             self.matches.push(Match::new(0, text.len(), kind));
         }
@@ -66,7 +66,7 @@ impl Finder {
     /// Searches a part of a text that starts at an offset, as it stands and without its disguises.
     fn scan(&mut self, text: &[u8], offset: usize, kinds: Kinds, layers: usize) {
         let n_before = self.matches.len();
-        self.scan_plain(text, kinds, layers);
+        self.scan_layer(text, kinds, layers);
         for found in &mut self.matches[n_before..] {
             found.start += offset;
             found.end += offset;
@@ -77,7 +77,7 @@ impl Finder {
                 return;
             };
             let n_before = self.matches.len();
-            self.scan_plain(&folded.bytes, kinds, layers);
+            self.scan_layer(&folded.bytes, kinds, layers);
             for found in &mut self.matches[n_before..] {
                 found.start = offset + folded.origin(found.start);
                 found.end = offset + folded.origin(found.end);
@@ -88,6 +88,20 @@ impl Finder {
         if next.is_some() {
             let everything = Match::new(offset, offset + text.len(), Kind::Unreadable);
             self.matches.push(Match { is_merged: true, ..everything });
+        }
+    }
+
+    /// Searches a text as it stands, and with spaces where forms write `+`. The first finds `bob+tag@x.com`,
+    /// the second `4111+1111+1111+1111`.
+    fn scan_layer(&mut self, text: &[u8], kinds: Kinds, layers: usize) {
+        self.scan_plain(text, kinds, layers);
+        let Some(spaced) = fold::without_plus(text) else {
+            return;
+        };
+        let n_before = self.matches.len();
+        self.scan_plain(&spaced, kinds, layers);
+        for found in &mut self.matches[n_before..] {
+            found.is_merged = true;
         }
     }
 
@@ -169,7 +183,9 @@ impl Finder {
         self.matches.dedup_by(|next, before| {
             let overlaps = next.start < before.end;
             if overlaps {
-                before.is_merged |= next.end > before.end || next.start > before.start;
+                // What is found again inside of a match of its kind hides in it.
+                before.is_merged |= next.end > before.end
+                    || (next.start > before.start && next.kind != before.kind);
                 before.end = before.end.max(next.end);
                 before.kind = before.kind.min(next.kind);
             }

@@ -78,6 +78,26 @@ fn first_folded(text: &[u8]) -> Option<usize> {
     None
 }
 
+/// The text with spaces where a form writes `+` for them: between letters, digits and brackets. `None` where
+/// there are none.
+pub(super) fn without_plus(text: &[u8]) -> Option<Vec<u8>> {
+    let is_space = |at: usize| {
+        text[at] == b'+'
+            && matches!(at.checked_sub(1).map(|at| text[at]),
+                Some(byte) if byte.is_ascii_alphanumeric() || byte == b')')
+            && matches!(text.get(at + 1),
+                Some(byte) if byte.is_ascii_alphanumeric() || *byte == b'(')
+    };
+    let first = (0..text.len()).find(|&at| is_space(at))?;
+    let mut spaced = text.to_vec();
+    for (at, byte) in spaced.iter_mut().enumerate().skip(first) {
+        if is_space(at) {
+            *byte = b' ';
+        }
+    }
+    Some(spaced)
+}
+
 /// What a character stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Plain {

@@ -1,6 +1,6 @@
 //! International bank account numbers, ISO 13616: a country, two check digits, and as many letters and
 //! digits as the country's numbers have. The check is ISO 7064, MOD 97-10. Groups may be joined by
-//! single spaces or dashes.
+//! single spaces, dashes or the `+` of forms.
 
 use std::cmp::Ordering;
 
@@ -129,7 +129,7 @@ pub(crate) fn at(text: &[u8], digits: usize) -> Option<(usize, usize)> {
             if n_taken == length {
                 break;
             }
-        } else if matches!(byte, b' ' | b'-')
+        } else if matches!(byte, b' ' | b'-' | b'+')
             && n_taken >= 4
             && text[at - 1].is_ascii_alphanumeric()
         {

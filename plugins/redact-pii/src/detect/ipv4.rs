@@ -50,5 +50,5 @@ fn is_called_version(number: Number<'_>) -> bool {
         return false;
     };
     let sign = if sign > 0 && number.text[sign - 1] == b':' { sign - 1 } else { sign };
-    label::of_name(label::name_before(number.text, sign)) == Some(Label::Version)
+    label::of_word_before(number.text, sign) == Some(Label::Version)
 }

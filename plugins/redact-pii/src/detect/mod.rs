@@ -17,16 +17,17 @@ mod number;
 mod phone;
 mod secret;
 mod ssn;
+pub(crate) mod value;
 pub(crate) mod word;
 
 use audit_plugin_sdk::serde;
 
-pub(crate) use card::is_card_number;
+pub(crate) use card::{is_card_written, whole_digits};
 pub(crate) use email::is_email;
 pub(crate) use finder::Finder;
 pub(crate) use iban::at as iban_at;
 pub(crate) use label::Label;
-pub(crate) use secret::of_label;
+pub(crate) use secret::ends_with_scheme;
 
 /// What was found. Where matches overlap, the first of these names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
@@ -130,7 +131,8 @@ impl Kinds {
 
     /// Whether names of values matter.
     pub(crate) fn has_labels(self) -> bool {
-        self.has(Kind::ApiKey) || self.has(Kind::Phone)
+        let kinds = [Kind::ApiKey, Kind::Phone, Kind::Ssn, Kind::Iban, Kind::Card];
+        kinds.into_iter().any(|kind| self.has(kind))
     }
 }
 

@@ -35,18 +35,30 @@ pub(super) fn at(
     found: &mut Vec<Match>,
 ) -> usize {
     let n_digits = take_groups(text, start, groups);
-    let end = groups.last().map_or(start + 1, |group| group.end);
+    let mut end = groups.last().map_or(start + 1, |group| group.end);
     if n_digits < DIGITS_MIN {
         return end;
     }
     let mut first = 0;
     while first < groups.len() {
         let number = Number { text, groups, first };
+        if kinds.has(Kind::Card)
+            && let Some(float_end) = card::float_end(text, groups[first].start)
+        {
+            found.push(Match::new(groups[first].start, float_end, Kind::Card));
+            end = end.max(float_end);
+            first += groups[first..].iter().take_while(|group| group.start < float_end).count();
+            continue;
+        }
         match number.judge(kinds) {
             Some((kind, n_groups)) if !is_in_identifier(text, groups[first].start) => {
-                let last = groups[first + n_groups - 1];
-                found.push(Match::new(number.start_of(kind), last.end, kind));
-                first += n_groups;
+                let n_taken = number.with_card(n_groups, kinds);
+                let is_merged = n_taken > n_groups;
+                let last = groups[first + n_taken - 1];
+                let kind = if is_merged { Kind::Card } else { kind };
+                let whole = Match::new(number.start_of(kind), last.end, kind);
+                found.push(Match { is_merged, ..whole });
+                first += n_taken;
             }
             _ => first += 1,
         }
@@ -70,9 +82,27 @@ impl<'a> Number<'a> {
         let ssn = || Some((Kind::Ssn, ssn::groups(enabled(Kind::Ssn)?)?));
         let ipv4 = || Some((Kind::Ip, ipv4::groups(enabled(Kind::Ip)?)?));
         let phone = || Some((Kind::Phone, phone::groups(enabled(Kind::Phone)?)?));
-        // A plus sign belongs to telephone numbers.
-        let signed = || if self.before() == Some(b'+') { phone() } else { None };
+        // A plus sign belongs to telephone numbers, or is the space before a longer number in a form.
+        let signed = || {
+            if self.before() != Some(b'+') {
+                return None;
+            }
+            let (kind, n_groups) = phone()?;
+            let longer = card().filter(|(_, n_card_groups)| *n_card_groups > n_groups);
+            Some(longer.unwrap_or((kind, n_groups)))
+        };
         signed().or_else(card).or_else(ssn).or_else(ipv4).or_else(phone)
+    }
+
+    /// The groups up to the end of a card number that starts among some groups and goes on behind them. A
+    /// telephone number that took its first group would leave the rest.
+    fn with_card(self, n_groups: usize, kinds: Kinds) -> usize {
+        let starts = (1..n_groups).filter(|_| kinds.has(Kind::Card));
+        let ends = starts.filter_map(|at| {
+            let inner = Number { first: self.first + at, ..self };
+            Some(at + card::groups(inner)?)
+        });
+        ends.max().unwrap_or(0).max(n_groups)
     }
 
     /// Where a match starts: before the digits, if a sign or a bracket belongs to it.

@@ -1,8 +1,8 @@
 //! Passwords, keys and tokens: by the prefixes that their issuers give them, and by the name that
 //! stands before a value which looks random.
 
-use super::label::{self, Label};
-use super::{Kind, Match, before, is_alphanumeric};
+use super::label;
+use super::{Kind, Match, base64, before, is_alphanumeric, value};
 
 /// Keys that are known by how they start, with the fewest characters that follow.
 const PREFIXES: &[(&[u8], usize)] = &[
@@ -35,11 +35,9 @@ const PREFIXES: &[(&[u8], usize)] = &[
 
 /// So much of the value behind a name is judged. The rest is of the same kind.
 const VALUE_BYTES_MAX: usize = 512;
-const PASSWORD_BYTES_MIN: usize = 6;
 const TOKEN_BYTES_MIN: usize = 16;
 /// Shannon entropy, bits a character. Random hexadecimal digits have 3.3 or more at 16 characters.
 const TOKEN_BITS_MIN: f64 = 3.0;
-const PHONE_DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
 
 /// Keys with a prefix in a run of letters, digits, dashes and underlines.
 pub(super) fn prefixed(text: &[u8], start: usize, end: usize, found: &mut Vec<Match>) {
@@ -83,24 +81,30 @@ pub(super) fn may_start(run: &[u8]) -> bool {
 
 /// The credentials behind `Bearer ` and `Basic `, which a run starts.
 pub(super) fn behind_scheme(text: &[u8], start: usize) -> Option<Match> {
-    if !is_behind_scheme(text, start) {
+    let n_blank = text[..start].iter().rev().take_while(|&&byte| byte <= b' ').count();
+    if n_blank == 0 || !ends_with_scheme(&text[..start - n_blank]) {
         return None;
     }
     let end = start + text[start..].iter().take_while(|&&byte| is_credential(byte)).count();
-    is_random(&text[start..end]).then(|| Match::new(start, end, Kind::ApiKey))
+    let value = &text[start..end];
+    (is_random(value) || is_user_and_password(value)).then(|| Match::new(start, end, Kind::ApiKey))
 }
 
-/// Whether the name of a scheme stands before a word.
-pub(super) fn is_behind_scheme(text: &[u8], start: usize) -> bool {
-    let Some(scheme) = text[..start].strip_suffix(b" ") else {
-        return false;
+/// Whether a text ends with the name of a scheme.
+pub(crate) fn ends_with_scheme(text: &[u8]) -> bool {
+    let ends_with = |name: &[u8]| {
+        let at = text.len().wrapping_sub(name.len());
+        text.get(at..).is_some_and(|word| word.eq_ignore_ascii_case(name))
+            && !is_alphanumeric(before(text, at))
     };
-    let is_scheme = |name: &[u8]| {
-        let at = scheme.len().wrapping_sub(name.len());
-        scheme.get(at..).is_some_and(|word| word.eq_ignore_ascii_case(name))
-            && !is_alphanumeric(before(scheme, at))
-    };
-    is_scheme(b"bearer") || is_scheme(b"basic")
+    ends_with(b"bearer") || ends_with(b"basic")
+}
+
+/// The credentials of `Basic`, RFC 7617: `user:password` in base64.
+fn is_user_and_password(value: &[u8]) -> bool {
+    let end = value.iter().rposition(|&byte| byte != b'=').map_or(0, |last| last + 1);
+    let mut inner = Vec::new();
+    base64::decode(&value[..end], &mut inner) && inner.contains(&b':')
 }
 
 /// RFC 6750 section 2.1, `b64token`.
@@ -110,97 +114,79 @@ fn is_credential(byte: u8) -> bool {
 
 /// The value behind a colon or an equals sign, if its name says what it is.
 pub(super) fn named(text: &[u8], sign: usize) -> Option<Match> {
-    let label = label::of_name(label::name_before(text, sign))?;
+    let label = label::before(text, sign)?;
     let (start, quote) = value_start(text, sign + 1);
-    let is_end = |&byte: &u8| ends_value(byte, quote);
     let value = text.get(start..)?;
-    let length = value.iter().take(VALUE_BYTES_MAX).take_while(|byte| !is_end(byte)).count();
-    let kind = of_label(label, &value[..length])?;
-    let end = start + length + value[length..].iter().take_while(|byte| !is_end(byte)).count();
-    Some(Match::new(start, end, kind))
+    let judged = &value[..value.len().min(VALUE_BYTES_MAX)];
+    let judged = &judged[..value_length(judged, quote)];
+    let kind = value::in_text(label, judged, quote != Quote::None)?;
+    Some(Match::new(start, start + value_length(value, quote), kind))
 }
 
-/// What a value is under a label.
-pub(crate) fn of_label(label: Label, value: &[u8]) -> Option<Kind> {
-    let fits = match label {
-        Label::Password => is_password(value),
-        Label::Token => is_random(value),
-        Label::Key => is_random(value) && !is_id(value),
-        Label::Phone => return is_phone(value).then_some(Kind::Phone),
-        Label::Version => false,
-    };
-    fits.then_some(Kind::ApiKey)
+/// What a value stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Quote {
+    None,
+    /// `"…"`, in which a backslash may stand before a quote.
+    Plain(u8),
+    /// `\"…\"`, as in a string of JSON.
+    Escaped(u8),
 }
 
-/// Where a value starts, and the quote that it ends with if it is quoted.
-fn value_start(text: &[u8], from: usize) -> (usize, Option<u8>) {
-    let at = |start: usize| text.get(start).copied();
-    let mut start = from + usize::from(matches!(at(from), Some(b'=' | b'>' | b':')));
-    let rest = text.get(start..).unwrap_or_default();
-    start += rest.iter().take(2).take_while(|&&byte| byte == b' ').count();
-    start += usize::from(at(start) == Some(b'\\'));
-    let quote = at(start).filter(|byte| matches!(byte, b'"' | b'\'' | b'`'));
-    (start + usize::from(quote.is_some()), quote)
-}
-
-fn ends_value(byte: u8, quote: Option<u8>) -> bool {
-    match quote {
-        Some(quote) => byte == quote || byte == b'\\',
-        None => {
-            byte <= b' '
-                || matches!(byte, b',' | b';' | b'&' | b'"' | b'\'' | b'`' | b'<' | b'>')
-                || matches!(byte, b'(' | b')' | b'[' | b']' | b'{' | b'}' | b'|' | b'\\')
-        }
+/// Where a value starts, and how it is quoted.
+fn value_start(text: &[u8], from: usize) -> (usize, Quote) {
+    const BLANKS_MAX: usize = 8;
+    let rest = |from: usize| text.get(from..).unwrap_or_default();
+    let mut start = from + usize::from(matches!(rest(from).first(), Some(b'=' | b'>' | b':')));
+    let is_blank = |byte: &&u8| matches!(byte, b' ' | b'\t');
+    start += rest(start).iter().take(BLANKS_MAX).take_while(is_blank).count();
+    let n_escapes = n_backslashes(&rest(start)[..rest(start).len().min(BLANKS_MAX)]);
+    match rest(start + n_escapes).first() {
+        Some(&quote @ (b'"' | b'\'' | b'`')) if n_escapes == 0 => (start + 1, Quote::Plain(quote)),
+        Some(&quote @ (b'"' | b'\'' | b'`')) => (start + n_escapes + 1, Quote::Escaped(quote)),
+        _ => (start, Quote::None),
     }
 }
 
-/// Letters and something else, so that `password: required` is left alone.
-fn is_password(value: &[u8]) -> bool {
-    let has = |is: fn(&u8) -> bool| value.iter().any(is);
-    let is_word =
-        value.iter().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-'))
-            && !value.iter().skip(1).any(u8::is_ascii_uppercase);
-    let is_path = value.starts_with(b"/") || value.windows(3).any(|bytes| bytes == b"://");
-    value.len() >= PASSWORD_BYTES_MIN
-        && !is_placeholder(value)
-        && !is_path
-        && !is_word
-        && !has(|&byte| byte <= b' ')
-        && (has(u8::is_ascii_alphabetic) || has(|&byte| byte >= 0x80))
+/// The length of a value. One that is not closed goes on to the end.
+fn value_length(value: &[u8], quote: Quote) -> usize {
+    let mut at = 0;
+    while let Some(&byte) = value.get(at) {
+        let n_escapes = if byte == b'\\' { n_backslashes(&value[at..]) } else { 0 };
+        let behind = value.get(at + n_escapes);
+        let is_end = match quote {
+            Quote::Plain(quote) => byte == quote,
+            Quote::Escaped(quote) => behind == Some(&quote),
+            Quote::None if n_escapes > 0 => {
+                matches!(behind, Some(b'"' | b'\'' | b'`' | b'n' | b'r' | b't') | None)
+            }
+            Quote::None => {
+                byte <= b' '
+                    || matches!(byte, b',' | b';' | b'&' | b'"' | b'\'' | b'`' | b'<' | b'>')
+                    || matches!(byte, b'(' | b')' | b'[' | b']' | b'{' | b'}' | b'|')
+            }
+        };
+        if is_end {
+            return at;
+        }
+        // Behind an odd number of backslashes, a quote is part of the value.
+        let n_quoted = if quote == Quote::None { 0 } else { n_escapes % 2 };
+        at += (n_escapes + n_quoted).max(1);
+    }
+    value.len()
+}
+
+fn n_backslashes(text: &[u8]) -> usize {
+    text.iter().take_while(|&&byte| byte == b'\\').count()
 }
 
 /// Long, of mixed characters, and without much repetition.
-fn is_random(value: &[u8]) -> bool {
+pub(super) fn is_random(value: &[u8]) -> bool {
     value.len() >= TOKEN_BYTES_MIN
         && value.iter().all(|&byte| is_credential(byte))
         && value.iter().any(u8::is_ascii_digit)
         && value.iter().any(u8::is_ascii_alphabetic)
         && entropy(value) >= TOKEN_BITS_MIN
-}
-
-/// What stands for a value: `[REDACTED]`, `${SECRET}`, `****`, `<none>`, `{{token}}`.
-fn is_placeholder(value: &[u8]) -> bool {
-    matches!(value.first(), Some(b'[' | b'<' | b'{' | b'$' | b'*' | b'%'))
-        || value.iter().all(|byte| matches!(byte, b'*' | b'x' | b'X' | b'.' | b'-' | b'#'))
-        || value.starts_with(b"hmac-sha256:")
-        || value.starts_with(b"tok_")
-        || value.starts_with(b"enc_v1.")
-}
-
-/// A UUID, a digest or words joined by dashes name a thing.
-fn is_id(value: &[u8]) -> bool {
-    let is_hex = |byte: &u8| byte.is_ascii_hexdigit() || *byte == b'-';
-    let has_upper = value.iter().any(u8::is_ascii_uppercase);
-    value.iter().all(is_hex) || !has_upper || value.contains(&b'/')
-}
-
-/// Digits, with the separators of telephone numbers or without, as programs keep them.
-fn is_phone(value: &[u8]) -> bool {
-    let n_digits = value.iter().filter(|byte| byte.is_ascii_digit()).count();
-    let is_part = |byte: &u8| {
-        byte.is_ascii_digit() || matches!(byte, b' ' | b'-' | b'.' | b'/' | b'(' | b')' | b'+')
-    };
-    PHONE_DIGITS.contains(&n_digits) && value.iter().all(is_part)
 }
 
 /// Shannon entropy in bits a character.

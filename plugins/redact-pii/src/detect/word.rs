@@ -19,7 +19,13 @@ pub(crate) const fn is_part(byte: u8) -> bool {
     base64::is_part(byte)
 }
 
-/// Looks at the word that starts at a position, and gives the place behind it.
+/// The shortest line that base64 is broken after: PEM has 64 characters, MIME 76.
+const LINE_CHARS_MIN: usize = 60;
+/// The most blanks before a line that goes on.
+const INDENT_MAX: usize = 8;
+
+/// Looks at the word that starts at a position, and at the lines behind it that go on with it, and gives the
+/// place behind them.
 pub(super) fn at(
     text: &[u8],
     start: usize,
@@ -27,13 +33,63 @@ pub(super) fn at(
     layers: usize,
     found: &mut Vec<Match>,
 ) -> usize {
-    let end = start + text[start..].iter().take_while(|&&byte| is_part(byte)).count();
+    let mut end = word_end(text, start);
     if kinds.has(Kind::ApiKey) {
         // Its first part may be short: `Bearer mF_9.B5f-4.1JqM`.
         found.extend(secret::behind_scheme(text, start));
     }
     if end - start < CHARS_MIN {
         return end;
+    }
+    one(text, start, end, kinds, layers, found);
+    let line_chars = end - start;
+    let Some(mut line) = next_line(text, end)
+        .filter(|_| line_chars >= LINE_CHARS_MIN && line_chars.is_multiple_of(4))
+    else {
+        return end;
+    };
+    let mut joined = text[start..end].to_vec();
+    loop {
+        end = word_end(text, line);
+        joined.extend_from_slice(&text[line..end]);
+        one(text, line, end, kinds, layers, found);
+        match next_line(text, end) {
+            Some(next) if end - line == line_chars => line = next,
+            _ => break,
+        }
+    }
+    let mut inner = Vec::new();
+    if base64::decode(&joined, &mut inner)
+        && let Some(kind) = kind_in(&inner, kinds, layers)
+    {
+        let whole = Match::new(start, end + padding(text, end), kind);
+        found.push(Match { is_merged: true, ..whole });
+    }
+    end
+}
+
+fn word_end(text: &[u8], start: usize) -> usize {
+    start + text[start..].iter().take_while(|&&byte| is_part(byte)).count()
+}
+
+/// Where the next line starts, if a line ends here and the next one starts with a word.
+fn next_line(text: &[u8], end: usize) -> Option<usize> {
+    let behind = text.get(end..)?;
+    let behind = behind.strip_prefix(b"\r").unwrap_or(behind).strip_prefix(b"\n")?;
+    let is_blank = |byte: &&u8| matches!(byte, b' ' | b'\t');
+    let line = &behind[behind.iter().take(INDENT_MAX).take_while(is_blank).count()..];
+    line.first().filter(|byte| is_part(**byte))?;
+    Some(text.len() - line.len())
+}
+
+fn padding(text: &[u8], end: usize) -> usize {
+    text[end..].iter().take(2).take_while(|&&byte| byte == b'=').count()
+}
+
+/// Looks at a word of one line.
+fn one(text: &[u8], start: usize, end: usize, kinds: Kinds, layers: usize, found: &mut Vec<Match>) {
+    if end - start < CHARS_MIN {
+        return;
     }
     if kinds.has(Kind::ApiKey) {
         secret::prefixed(text, start, end, found);
@@ -42,7 +98,6 @@ pub(super) fn at(
         found.extend(jwt::at(text, start, end));
     }
     unwrapped(text, start, end, kinds, layers, found);
-    end
 }
 
 /// Looks into a word as base64: the whole, and the parts between the signs that the one alphabet or the
@@ -63,8 +118,7 @@ fn unwrapped(
         let Some(kind) = kind_in(&inner, kinds, layers) else {
             return false;
         };
-        let padding = text[to..].iter().take(2).take_while(|&&byte| byte == b'=').count();
-        let whole = Match::new(from, to + padding, kind);
+        let whole = Match::new(from, to + padding(text, to), kind);
         found.push(Match { is_merged: true, ..whole });
         true
     };
@@ -101,12 +155,22 @@ fn kind_in(inner: &[u8], kinds: Kinds, layers: usize) -> Option<Kind> {
     if let Some(kind) = Finder::kind_in(inner, kinds, layers) {
         return Some(kind);
     }
+    if kinds.has(Kind::ApiKey) && is_sasl_plain(inner) {
+        return Some(Kind::ApiKey);
+    }
     if !inner.contains(&b'\\') {
         return None;
     }
     let mut unescaped = Vec::with_capacity(inner.len());
     escape::unescape(inner, &mut unescaped);
     Finder::kind_in(&unescaped, kinds, layers)
+}
+
+/// RFC 4616: for whom, NUL, a name, NUL and a password.
+fn is_sasl_plain(inner: &[u8]) -> bool {
+    let mut parts = inner.split(|&byte| byte == 0).skip(1);
+    let mut next = || parts.next().is_some_and(|part| !part.is_empty());
+    next() && next() && parts.next().is_none()
 }
 
 /// Whether a word may hold something. Says yes too often, never no. One pass without calls, as it is
@@ -117,7 +181,7 @@ pub(crate) fn may_matter(text: &[u8], start: usize, end: usize, kinds: Kinds) ->
         return false;
     }
     let has_keys = kinds.has(Kind::ApiKey);
-    if base64::may_be_text(word) || (has_keys && secret::is_behind_scheme(text, start)) {
+    if base64::may_be_text(word) {
         return true;
     }
     // Where the parts start that `-` and `_` leave, and those that `+` and `/` leave.

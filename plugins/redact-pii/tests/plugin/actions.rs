@@ -103,6 +103,10 @@ fn statements_lose_their_literals() {
     let sql = "SELECT a FROM t WHERE b IN ('x', 2) -- for bob@x.com";
     assert_eq!(redact(config, "c", sql), "SELECT a FROM t WHERE b IN (?, ?) ");
     assert_eq!(redact(config, "c", "SELECT `bob@x.com`"), "SELECT `[EMAIL]`");
+    assert_eq!(redact(config, "c", "SELECT `bob\\u0040x.com`"), "[REDACTED]");
+    for statement in ["SELECT 1 # Bob", "SELECT 1 /* a /* b */ Bob */", "SELECT '''Bob's'''"] {
+        assert!(!redact(config, "c", statement).contains("Bob"), "{statement}");
+    }
 }
 
 #[test]

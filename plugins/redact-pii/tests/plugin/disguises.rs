@@ -106,7 +106,7 @@ fn keys_and_tokens() {
         ("xoxb-1234567890-abcdefABCDEF", "[API_KEY]"),
         (&format!("sk_{}_{}", "live", "4eC39HqLyjWDarjtT1zdp7dc"), "[API_KEY]"),
         ("password=hunter2!", "password=[API_KEY]"),
-        ("Password: 'corr3ct horse'", "Password: 'corr3ct horse'"),
+        ("Password: 'corr3ct horse'", "Password: '[API_KEY]'"),
         ("api_key: \"Zk3nT9qLw8Xv2Bc7\"", "api_key: \"[API_KEY]\""),
         ("Authorization: Bearer mF_9.B5f-4.1JqMabc", "Authorization: Bearer [API_KEY]"),
         ("Authorization: Basic dXNlcjpodW50ZXIyMTIz", "Authorization: Basic [API_KEY]"),

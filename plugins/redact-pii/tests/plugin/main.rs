@@ -7,4 +7,7 @@ mod columns;
 mod details;
 mod detectors;
 mod disguises;
+mod evasions;
+mod golden;
 mod invariants;
+mod soup;
