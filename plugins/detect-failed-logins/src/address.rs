@@ -166,6 +166,10 @@ impl Address {
         let order = success.event.order();
         let kept = &mut self.successes;
         let at = kept.partition_point(|other| other.event.order() <= order);
+        // Most addresses have one or two: doubling from four would waste most of the memory.
+        if kept.len() == kept.capacity() {
+            kept.reserve_exact(1 + kept.len() / 2);
+        }
         kept.insert(at, success);
         if kept.len() <= SUCCESSES_MAX {
             return;
