@@ -80,6 +80,8 @@ pub(crate) struct Settings {
     pub(crate) success_results: Vec<Vec<u8>>,
     /// IPv6 addresses with so many bits in common are one.
     pub(crate) ipv6_prefix: u32,
+    /// For how long a login that succeeded is kept, for failures before it that come late.
+    pub(crate) kept_micros: i64,
     pub(crate) limits: Limits,
 }
 
@@ -121,6 +123,7 @@ impl Settings {
             results: bytes(file.results),
             success_results: bytes(file.success_results),
             ipv6_prefix: file.ipv6_prefix,
+            kept_micros: kept[0].max(kept[1]),
             limits: limits(file.max_keys, file.state_bytes_max, silence)?,
         })
     }

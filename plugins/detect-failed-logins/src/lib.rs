@@ -11,9 +11,9 @@ mod address;
 mod config;
 mod report;
 mod rules;
-mod snapshot;
+mod version_1;
 
-use audit_detect::{EventColumns, Evictions, Keyed, Origin, is_one_of};
+use audit_detect::{EventColumns, Memory, Origin, corrupt, format_of, is_one_of, raise};
 use audit_plugin_sdk::{
     Batch, Binding, Config, ConfigError, Context, Description, Detector, Fault, Judgement,
     RestoreError, Utf8Column, export_detector, log,
@@ -22,8 +22,11 @@ use audit_plugin_sdk::{
 use address::{Address, Login};
 use config::Settings;
 
-/// The version of the format of [`snapshot`].
-const STATE_VERSION: u32 = 2;
+/// The version of the format of a snapshot. Those of the releases before are read as well.
+const STATE_VERSION: u32 = 3;
+
+/// Tells a state of this detector from any other bytes.
+const MAGIC: &[u8] = b"failed-logins";
 
 /// What is forgotten for want of room, in alerts.
 const KEYS: &str = "addresses with logins";
@@ -32,32 +35,7 @@ const KEYS: &str = "addresses with logins";
 #[derive(Debug)]
 pub struct DetectFailedLogins {
     settings: Settings,
-    state: State,
-}
-
-/// What the detector remembers.
-#[derive(Debug)]
-struct State {
-    addresses: Keyed<Address>,
-    evictions: Evictions,
-}
-
-impl State {
-    fn new(settings: &Settings) -> Self {
-        Self { addresses: Keyed::new(settings.limits), evictions: Evictions::default() }
-    }
-
-    fn add(&mut self, address: &[u8], login: Login<'_>, settings: &Settings, out: &mut Judgement) {
-        let key = Origin::of(address).key(address, settings.ipv6_prefix);
-        let received = login.event.received;
-        let alerts = self.addresses.touch(&key, received, |known| known.add(&key, login, settings));
-        for alert in alerts {
-            out.alert(alert);
-        }
-        if let Some(alert) = self.evictions.due(self.addresses.n_evicted(), received, KEYS) {
-            out.alert(alert);
-        }
-    }
+    addresses: Memory<Address>,
 }
 
 impl Detector for DetectFailedLogins {
@@ -70,8 +48,8 @@ impl Detector for DetectFailedLogins {
 
     fn configure(config: &Config) -> Result<(Self, Binding), ConfigError> {
         let settings = Settings::from_config(config)?;
-        let state = State::new(&settings);
-        Ok((Self { settings, state }, Columns::bound(Binding::default())))
+        let addresses = Memory::new(settings.limits);
+        Ok((Self { settings, addresses }, Columns::bound(Binding::default())))
     }
 
     fn process(&mut self, _: &Context, batch: &Batch, out: &mut Judgement) -> Result<(), Fault> {
@@ -82,7 +60,7 @@ impl Detector for DetectFailedLogins {
                 continue;
             };
             match columns.login(row, is_success, &self.settings) {
-                Some((address, login)) => self.state.add(address, login, &self.settings, out),
+                Some((address, login)) => self.add(address, login, out),
                 None => n_ignored += 1,
             }
         }
@@ -93,18 +71,33 @@ impl Detector for DetectFailedLogins {
     }
 
     fn snapshot(&self) -> Vec<u8> {
-        snapshot::write(&self.state)
+        self.addresses.snapshot(MAGIC)
     }
 
     fn restore(&mut self, version: u32, bytes: &[u8]) -> Result<(), RestoreError> {
-        let state = match version {
-            STATE_VERSION => snapshot::read(bytes, &self.settings),
-            1 => snapshot::read_version_1(bytes, &self.settings),
-            _ => return Err(RestoreError::UnsupportedVersion),
+        let addresses = if version == 1 {
+            version_1::read(bytes, &self.settings)
+        } else {
+            let format = format_of(version, STATE_VERSION)?;
+            Memory::read(MAGIC, bytes, self.settings.limits, format)
         };
-        let corrupt = || RestoreError::Corrupt("not a state of this detector".to_owned());
-        self.state = state.ok_or_else(corrupt)?;
+        self.addresses = addresses.ok_or_else(corrupt)?;
         Ok(())
+    }
+}
+
+impl DetectFailedLogins {
+    fn add(&mut self, address: &[u8], login: Login<'_>, out: &mut Judgement) {
+        let settings = &self.settings;
+        let key = Origin::of(address).key(address, settings.ipv6_prefix);
+        let received = login.event.received;
+        let alerts = self
+            .addresses
+            .touch(&key, received, |known, evictions| known.add(&key, login, settings, evictions));
+        for alert in alerts {
+            raise(out, alert);
+        }
+        self.addresses.report(received, KEYS, out);
     }
 }
 

@@ -12,9 +12,8 @@ mod report;
 mod rule;
 
 use audit_detect::{
-    Bursts, EventColumns, Evictions, Keyed, Origin, Remembered, Sighting, is_one_of, key,
+    Bursts, EventColumns, Memory, Origin, Sighting, corrupt, format_of, is_one_of, key, raise,
 };
-use audit_plugin_sdk::codec::{Reader, Writer};
 use audit_plugin_sdk::{
     Batch, Binding, Config, ConfigError, Context, Description, Detector, Fault, Judgement,
     RestoreError, Utf8Column, export_detector,
@@ -22,8 +21,8 @@ use audit_plugin_sdk::{
 
 use config::Settings;
 
-/// The version of the format of a snapshot.
-const STATE_VERSION: u32 = 1;
+/// The version of the format of a snapshot. That of the release before is read as well.
+const STATE_VERSION: u32 = 2;
 
 /// Tells a state of this detector from any other bytes.
 const MAGIC: &[u8] = b"ip-spread";
@@ -35,20 +34,7 @@ const KEYS: &str = "users with addresses";
 #[derive(Debug)]
 pub struct DetectIpSpread {
     settings: Settings,
-    users: Keyed<User>,
-    evictions: Evictions,
-}
-
-/// What is remembered of a user.
-#[derive(Debug, Default)]
-struct User {
-    addresses: Bursts,
-}
-
-impl Remembered for User {
-    fn n_bytes(&self) -> usize {
-        self.addresses.n_bytes()
-    }
+    users: Memory<Bursts>,
 }
 
 impl Detector for DetectIpSpread {
@@ -62,8 +48,8 @@ impl Detector for DetectIpSpread {
     fn configure(config: &Config) -> Result<(Self, Binding), ConfigError> {
         let settings = Settings::from_config(config)?;
         let binding = Columns::bound(&settings);
-        let (users, evictions) = (Keyed::new(settings.limits), Evictions::default());
-        Ok((Self { settings, users, evictions }, binding))
+        let users = Memory::new(settings.limits);
+        Ok((Self { settings, users }, binding))
     }
 
     fn process(&mut self, _: &Context, batch: &Batch, out: &mut Judgement) -> Result<(), Fault> {
@@ -78,20 +64,13 @@ impl Detector for DetectIpSpread {
     }
 
     fn snapshot(&self) -> Vec<u8> {
-        // Close to what is needed, as a vector that grows would take twice that for a moment.
-        let mut writer = Writer::with_capacity(self.users.n_bytes() / 3);
-        writer.bytes(MAGIC);
-        self.users.write(&mut writer, |writer, user| user.addresses.write(writer));
-        self.evictions.write(&mut writer);
-        writer.finish()
+        self.users.snapshot(MAGIC)
     }
 
     fn restore(&mut self, version: u32, bytes: &[u8]) -> Result<(), RestoreError> {
-        if version != STATE_VERSION {
-            return Err(RestoreError::UnsupportedVersion);
-        }
-        let corrupt = || RestoreError::Corrupt("not a state of this detector".to_owned());
-        (self.users, self.evictions) = self.read(bytes).ok_or_else(corrupt)?;
+        let format = format_of(version, STATE_VERSION)?;
+        let users = Memory::read(MAGIC, bytes, self.settings.limits, format);
+        self.users = users.ok_or_else(corrupt)?;
         Ok(())
     }
 }
@@ -100,29 +79,11 @@ impl DetectIpSpread {
     fn add(&mut self, user: &[u8], sighting: Sighting, out: &mut Judgement) {
         let (settings, received) = (&self.settings, sighting.event.received);
         let user = key(user);
-        let found =
-            self.users.touch(user, received, |known| known.addresses.add(sighting, settings));
-        if let Some(finding) = found {
-            out.alert(report::spread(user, &finding, settings));
+        let add = |seen: &mut Bursts, evictions: &mut _| seen.add(sighting, settings, evictions);
+        if let Some(finding) = self.users.touch(user, received, add) {
+            raise(out, report::spread(user, &finding, settings));
         }
-        if let Some(alert) = self.evictions.due(self.users.n_evicted(), received, KEYS) {
-            out.alert(alert);
-        }
-    }
-
-    /// `None` for bytes that `snapshot` does not make.
-    fn read(&self, bytes: &[u8]) -> Option<(Keyed<User>, Evictions)> {
-        let mut reader = Reader::new(bytes);
-        if reader.bytes()? != MAGIC {
-            return None;
-        }
-        let user = |reader: &mut Reader<'_>| {
-            let addresses = Bursts::read(reader)?;
-            Some(User { addresses })
-        };
-        let users = Keyed::read(&mut reader, self.settings.limits, user)?;
-        let evictions = Evictions::read(&mut reader, users.n_evicted())?;
-        reader.is_at_end().then_some((users, evictions))
+        self.users.report(received, KEYS, out);
     }
 }
 

@@ -9,9 +9,10 @@
 mod calendars;
 mod config;
 mod report;
-mod state;
 
-use audit_detect::{Event, EventColumns, key};
+use audit_detect::{
+    Episodes, Event, EventColumns, Incident, Memory, corrupt, format_of, key, raise,
+};
 use audit_hours::Stretch;
 use audit_plugin_sdk::{
     Batch, Binding, Config, ConfigError, Context, Description, Detector, Fault, Judgement,
@@ -20,10 +21,12 @@ use audit_plugin_sdk::{
 
 use calendars::Calendars;
 use config::Settings;
-use state::State;
 
-/// The version of the format of the state.
-const STATE_VERSION: u32 = 1;
+/// The version of the format of the state. That of the release before is read as well.
+const STATE_VERSION: u32 = 2;
+
+/// Tells a state of this detector from any other bytes.
+const MAGIC: &[u8] = b"off-hours";
 
 /// A closed stretch that is longer is taken in parts: whoever closes for good is told once a month.
 const STRETCH_MICROS_MAX: i64 = 31 * DAY_MICROS;
@@ -38,7 +41,8 @@ const DAY_MICROS: i64 = 86_400_000_000;
 pub struct DetectOffHours {
     settings: Settings,
     calendars: Calendars,
-    state: State,
+    /// The stretches of each user: every one is an episode that starts where the calendar closed.
+    users: Memory<Episodes>,
 }
 
 impl Detector for DetectOffHours {
@@ -51,32 +55,30 @@ impl Detector for DetectOffHours {
 
     fn configure(config: &Config) -> Result<(Self, Binding), ConfigError> {
         let (settings, calendars) = config::read(config)?;
-        let state = State::new(settings.limits);
+        let users = Memory::new(settings.limits);
         let binding = EventColumns::bound(
             Binding::default().reading("action_type").reading("action_result").reading("user_id"),
         );
-        Ok((Self { settings, calendars, state }, binding))
+        Ok((Self { settings, calendars, users }, binding))
     }
 
     fn process(&mut self, _: &Context, batch: &Batch, out: &mut Judgement) -> Result<(), Fault> {
         let accesses = self.accesses(batch)?;
         let closed = self.outside(&accesses)?;
         for (access, stretch) in closed {
-            self.state.add(access, stretch, &self.settings, out);
+            add(&mut self.users, access, stretch, &self.settings, out);
         }
         Ok(())
     }
 
     fn snapshot(&self) -> Vec<u8> {
-        self.state.snapshot()
+        self.users.snapshot(MAGIC)
     }
 
     fn restore(&mut self, version: u32, bytes: &[u8]) -> Result<(), RestoreError> {
-        if version != STATE_VERSION {
-            return Err(RestoreError::UnsupportedVersion);
-        }
-        self.state = State::restore(bytes, self.settings.limits)
-            .ok_or_else(|| RestoreError::Corrupt("not a state of this detector".to_owned()))?;
+        let format = format_of(version, STATE_VERSION)?;
+        let users = Memory::read(MAGIC, bytes, self.settings.limits, format);
+        self.users = users.ok_or_else(corrupt)?;
         Ok(())
     }
 }
@@ -147,6 +149,27 @@ impl DetectOffHours {
         }
         Ok(outside)
     }
+}
+
+/// Counts an access in a closed stretch and raises the alerts that it trips.
+fn add(
+    users: &mut Memory<Episodes>,
+    access: &Access<'_>,
+    stretch: Stretch,
+    settings: &Settings,
+    out: &mut Judgement,
+) {
+    let Access { user, event, is_urgent } = *access;
+    let start = stretch.start;
+    let until = stretch.end.max(event.received).saturating_add(LATE_MICROS);
+    let incident = Incident { event, start, until, is_urgent };
+    let outbreak = users.touch(user, event.received, |stretches, evictions| {
+        stretches.add(incident, settings.n_events_min, evictions, |episode| episode.start == start)
+    });
+    if let Some(outbreak) = outbreak {
+        raise(out, report::access(user, outbreak, settings.show_email));
+    }
+    users.report(event.received, report::EVICTED, out);
 }
 
 /// The part of a closed stretch that a time lies in: all of it, unless it is very long. Parts of one

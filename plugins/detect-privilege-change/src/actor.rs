@@ -1,6 +1,6 @@
 //! What is remembered of one actor: its changes of the last hour or two, and what was told of them.
 
-use audit_detect::{Episodes, Event, Incident, Outbreak, Remembered};
+use audit_detect::{Episodes, Event, Evictions, Format, Incident, Outbreak, Remembered, Saved};
 use audit_plugin_sdk::codec::{Reader, Writer};
 
 use crate::change::Change;
@@ -46,42 +46,8 @@ impl Remembered for Actor {
     }
 }
 
-impl Actor {
-    /// Counts a change. Gives what is to be told, and why.
-    pub(crate) fn add(
-        &mut self,
-        change: &Change<'_>,
-        settings: &Settings,
-    ) -> Option<(Outbreak, Reason)> {
-        let event = change.event;
-        let oldest = event.received.saturating_sub(settings.kept_micros());
-        self.traces.retain(|trace| trace.received >= oldest);
-        let reason = if change.is_self_grant {
-            Reason::SelfGrant
-        } else if self.is_lent(change, settings) {
-            Reason::Lent
-        } else {
-            Reason::NoAdmin
-        };
-        self.trace(change);
-        let window = settings.window_micros;
-        let incident = Incident {
-            event,
-            start: event.time,
-            until: event.received.saturating_add(settings.kept_micros()),
-            is_urgent: reason != Reason::NoAdmin,
-        };
-        // Events before the first one, which came late, belong to the same run.
-        let outbreak =
-            self.episodes.add(incident, 1, |episode| is_near(episode.start, event.time, window))?;
-        Some((outbreak, reason))
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.episodes.is_empty()
-    }
-
-    pub(crate) fn write(&self, writer: &mut Writer) {
+impl Saved for Actor {
+    fn write(&self, writer: &mut Writer) {
         self.episodes.write(writer);
         writer.uint(self.traces.len() as u64);
         for trace in &self.traces {
@@ -92,9 +58,8 @@ impl Actor {
         }
     }
 
-    /// `None` for bytes that `write` does not make.
-    pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let episodes = Episodes::read(reader)?;
+    fn read(reader: &mut Reader<'_>, format: Format) -> Option<Self> {
+        let episodes = Episodes::read(reader, format)?;
         let n_traces = reader.count().filter(|&n| n <= TRACES_MAX)?;
         let mut traces = Vec::with_capacity(n_traces);
         for _ in 0..n_traces {
@@ -110,6 +75,40 @@ impl Actor {
         }
         Some(Self { episodes, traces })
     }
+}
+
+impl Actor {
+    /// Counts a change. Gives what is to be told, and why.
+    pub(crate) fn add(
+        &mut self,
+        change: &Change<'_>,
+        settings: &Settings,
+        evictions: &mut Evictions,
+    ) -> Option<(Outbreak, Reason)> {
+        let event = change.event;
+        let oldest = event.received.saturating_sub(settings.kept_micros());
+        self.traces.retain(|trace| trace.received >= oldest);
+        let reason = if change.is_self_grant {
+            Reason::SelfGrant
+        } else if self.is_lent(change, settings) {
+            Reason::Lent
+        } else {
+            Reason::NoAdmin
+        };
+        self.trace(change, evictions);
+        let window = settings.window_micros;
+        let incident = Incident {
+            event,
+            start: event.time,
+            until: event.received.saturating_add(settings.kept_micros()),
+            is_urgent: reason != Reason::NoAdmin,
+        };
+        // Events before the first one, which came late, belong to the same run.
+        let outbreak = self
+            .episodes
+            .add(incident, 1, evictions, |episode| is_near(episode.start, event.time, window))?;
+        Some((outbreak, reason))
+    }
 
     /// Whether a change is one half of a grant that was revoked within a window, whichever came first.
     fn is_lent(&self, change: &Change<'_>, settings: &Settings) -> bool {
@@ -124,12 +123,13 @@ impl Actor {
         })
     }
 
-    fn trace(&mut self, change: &Change<'_>) {
+    fn trace(&mut self, change: &Change<'_>, evictions: &mut Evictions) {
         let Some(resource) = change.resource else {
             return;
         };
         if self.traces.len() >= TRACES_MAX {
             self.traces.remove(0);
+            evictions.lose();
         }
         let Event { time, received, .. } = change.event;
         self.traces.push(Trace { time, received, resource, is_grant: change.is_grant });

@@ -12,8 +12,7 @@ mod config;
 mod details;
 mod report;
 
-use audit_detect::{Evictions, Keyed};
-use audit_plugin_sdk::codec::{Reader, Writer};
+use audit_detect::{Memory, corrupt, format_of, raise};
 use audit_plugin_sdk::{
     Batch, Binding, Config, ConfigError, Context, Description, Detector, Fault, Judgement,
     RestoreError, export_detector, log,
@@ -22,8 +21,8 @@ use audit_plugin_sdk::{
 use actor::Actor;
 use config::Settings;
 
-/// The version of the format of the state.
-const STATE_VERSION: u32 = 1;
+/// The version of the format of the state. That of the release before is read as well.
+const STATE_VERSION: u32 = 2;
 
 /// Tells a state of this detector from any other bytes.
 const MAGIC: &[u8] = b"privilege-change";
@@ -32,8 +31,7 @@ const MAGIC: &[u8] = b"privilege-change";
 #[derive(Debug)]
 pub struct DetectPrivilegeChange {
     settings: Settings,
-    actors: Keyed<Actor>,
-    evictions: Evictions,
+    actors: Memory<Actor>,
 }
 
 impl Detector for DetectPrivilegeChange {
@@ -46,8 +44,8 @@ impl Detector for DetectPrivilegeChange {
 
     fn configure(config: &Config) -> Result<(Self, Binding), ConfigError> {
         let settings = Settings::from_config(config)?;
-        let (actors, evictions) = (Keyed::new(settings.limits), Evictions::default());
-        Ok((Self { settings, actors, evictions }, change::bound(Binding::default())))
+        let actors = Memory::new(settings.limits);
+        Ok((Self { settings, actors }, change::bound(Binding::default())))
     }
 
     fn process(&mut self, _: &Context, batch: &Batch, out: &mut Judgement) -> Result<(), Fault> {
@@ -61,52 +59,27 @@ impl Detector for DetectPrivilegeChange {
         }
         for change in changes {
             let now = change.event.received;
-            let told =
-                self.actors.touch(change.actor, now, |actor| actor.add(&change, &self.settings));
+            let told = self.actors.touch(change.actor, now, |actor, evictions| {
+                actor.add(&change, &self.settings, evictions)
+            });
             if let Some((outbreak, reason)) = told {
-                out.alert(report::changes(&change, outbreak, reason, &self.settings));
+                raise(out, report::changes(&change, outbreak, reason, &self.settings));
             }
-            let n_evicted = self.actors.n_evicted();
-            if let Some(alert) = self.evictions.due(n_evicted, now, report::EVICTED) {
-                out.alert(alert);
-            }
+            self.actors.report(now, report::EVICTED, out);
         }
         Ok(())
     }
 
     fn snapshot(&self) -> Vec<u8> {
-        // Close to what is needed, as a vector that grows would take twice that for a moment.
-        let mut writer = Writer::with_capacity(self.actors.n_bytes() / 3);
-        writer.bytes(MAGIC);
-        self.actors.write(&mut writer, |writer, actor| actor.write(writer));
-        self.evictions.write(&mut writer);
-        writer.finish()
+        self.actors.snapshot(MAGIC)
     }
 
     fn restore(&mut self, version: u32, bytes: &[u8]) -> Result<(), RestoreError> {
-        if version != STATE_VERSION {
-            return Err(RestoreError::UnsupportedVersion);
-        }
-        (self.actors, self.evictions) = self
-            .read(bytes)
-            .ok_or_else(|| RestoreError::Corrupt("not a state of this detector".to_owned()))?;
+        let format = format_of(version, STATE_VERSION)?;
+        let actors = Memory::read(MAGIC, bytes, self.settings.limits, format);
+        self.actors = actors.ok_or_else(corrupt)?;
         Ok(())
     }
 }
 
 export_detector!(DetectPrivilegeChange);
-
-impl DetectPrivilegeChange {
-    /// `None` for bytes that `snapshot` does not make.
-    fn read(&self, bytes: &[u8]) -> Option<(Keyed<Actor>, Evictions)> {
-        let mut reader = Reader::new(bytes);
-        if reader.bytes()? != MAGIC {
-            return None;
-        }
-        let actors = Keyed::read(&mut reader, self.settings.limits, |reader| {
-            Actor::read(reader).filter(|actor| !actor.is_empty())
-        })?;
-        let evictions = Evictions::read(&mut reader, actors.n_evicted())?;
-        reader.is_at_end().then_some((actors, evictions))
-    }
-}

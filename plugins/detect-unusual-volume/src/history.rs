@@ -15,6 +15,10 @@ const HEADER_BYTES: usize = 4;
 /// The most bytes that hours of so many days take.
 const ROWS_BYTES_MAX: usize = (HEADER_BYTES + DAY_HOURS as usize) * (DAYS_MAX as usize + 1);
 
+/// The farthest day from 1970 of a state: its hours, and those of days before it, must be numbers as
+/// well.
+const LAST_DAY_MAX: u32 = (i32::MAX / DAY_HOURS) as u32 - 1_000;
+
 /// Hours and their counts.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct History {
@@ -82,7 +86,8 @@ impl History {
 
     /// From what `parts` gave. `None` for anything else.
     pub(crate) fn from_parts(last_day: i32, rows: &[u8]) -> Option<Self> {
-        if rows.len() > ROWS_BYTES_MAX {
+        // Before anything is reckoned with it.
+        if rows.len() > ROWS_BYTES_MAX || last_day.unsigned_abs() > LAST_DAY_MAX {
             return None;
         }
         let history = Self { last_day, rows: rows.to_vec() };
@@ -200,6 +205,10 @@ mod tests {
         assert_eq!(History::from_parts(0, &swapped), None, "days that fall");
         assert_eq!(History::from_parts(0, &[0, 0, 0, 0]), None, "an empty row");
         assert_eq!(History::from_parts(0, &[0, 1, 0, 0, 0]), None, "an hour without events");
+        for last_day in [i32::MIN, i32::MIN + 1, i32::MAX / DAY_HOURS, i32::MAX] {
+            assert_eq!(History::from_parts(last_day, &[0, 1, 0, 0, 5]), None, "{last_day}");
+            assert_eq!(History::from_parts(last_day, &[last_day as u8, 1, 0, 0, 5]), None);
+        }
         assert_eq!(History::from_parts(0, &vec![1; ROWS_BYTES_MAX + 1]), None, "too much");
     }
 }

@@ -14,7 +14,7 @@ mod report;
 mod snapshot;
 mod state;
 
-use audit_detect::{Event, EventColumns, is_one_of, key};
+use audit_detect::{Event, EventColumns, corrupt, format_of, is_one_of, key};
 use audit_plugin_sdk::{
     Batch, Binding, Config, ConfigError, Context, Description, Detector, Fault, Judgement,
     RestoreError, Utf8Column, export_detector, log,
@@ -23,8 +23,8 @@ use audit_plugin_sdk::{
 use config::Settings;
 use state::State;
 
-/// The version of the format of [`snapshot`].
-const STATE_VERSION: u32 = 1;
+/// The version of the format of [`snapshot`]. That of the release before is read as well.
+const STATE_VERSION: u32 = 2;
 
 /// The detector with what it remembers.
 #[derive(Debug)]
@@ -82,11 +82,8 @@ impl Detector for DetectUnusualVolume {
     }
 
     fn restore(&mut self, version: u32, bytes: &[u8]) -> Result<(), RestoreError> {
-        if version != STATE_VERSION {
-            return Err(RestoreError::UnsupportedVersion);
-        }
-        self.state = snapshot::read(bytes, &self.settings)
-            .ok_or_else(|| RestoreError::Corrupt("not a state of this detector".to_owned()))?;
+        let format = format_of(version, STATE_VERSION)?;
+        self.state = snapshot::read(bytes, &self.settings, format).ok_or_else(corrupt)?;
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
-//! The state as bytes, format 1: what the host was told of evictions, then every key with its profile,
-//! the key silent for longest first.
+//! The state as bytes, format 2: every key with its profile, the key silent for longest first, then what
+//! the host was told of evictions, of which format 1 knows less.
 
-use audit_detect::{Evictions, Keyed};
+use audit_detect::{Evictions, Format, Keyed};
 use audit_plugin_sdk::Position;
 use audit_plugin_sdk::codec::{Reader, Writer};
 
@@ -26,7 +26,7 @@ pub(crate) fn write(state: &State, settings: &Settings) -> Vec<u8> {
 }
 
 /// `None` for bytes that `write` does not make.
-pub(crate) fn read(bytes: &[u8], settings: &Settings) -> Option<State> {
+pub(crate) fn read(bytes: &[u8], settings: &Settings, format: Format) -> Option<State> {
     let mut reader = Reader::new(bytes);
     if reader.bytes()? != MAGIC {
         return None;
@@ -39,7 +39,7 @@ pub(crate) fn read(bytes: &[u8], settings: &Settings) -> Option<State> {
         }
         Some(profile)
     })?;
-    let evictions = Evictions::read(&mut reader, profiles.n_evicted())?;
+    let evictions = Evictions::read(&mut reader, profiles.n_evicted(), format)?;
     reader.is_at_end().then(|| State { profiles, evictions })
 }
 
@@ -96,9 +96,7 @@ fn read_profile(reader: &mut Reader<'_>) -> Option<Profile> {
     }
     let rows = reader.bytes()?;
     let last_day = if rows.is_empty() { 0 } else { i32::try_from(reader.int()?).ok()? };
-    // Their hours must be numbers as well.
-    let is_plausible = last_day.unsigned_abs() < (i32::MAX / DAY_HOURS) as u32 - 1_000;
-    let history = History::from_parts(last_day, rows).filter(|_| is_plausible)?;
+    let history = History::from_parts(last_day, rows)?;
     let n_cited = reader.count().filter(|&n| n <= CITED_MAX)?;
     let cited_hour = if n_cited == 0 { 0 } else { hour(reader)? };
     let mut cited = Vec::with_capacity(n_cited);

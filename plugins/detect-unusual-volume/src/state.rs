@@ -1,11 +1,14 @@
 //! All users and actions.
 
-use audit_detect::{Event, Evictions, Keyed};
+use audit_detect::{Event, Evictions, Keyed, raise};
 use audit_plugin_sdk::Judgement;
 
 use crate::config::Settings;
 use crate::profile::{Profile, hour_of};
 use crate::report;
+
+/// What is forgotten for want of room, in alerts.
+const KEYS: &str = "pairs of user and action";
 
 /// What the detector remembers.
 #[derive(Debug)]
@@ -31,13 +34,10 @@ impl State {
         let hour = hour_of(event.time)?;
         let count = |profile: &mut Profile| profile.count(event, hour, settings);
         if let Some(finding) = self.profiles.touch(key, event.received, count) {
-            out.alert(report::unusual(key, finding, settings));
+            raise(out, report::unusual(key, finding, settings));
         }
         let n_evicted = self.profiles.n_evicted();
-        let what = "pairs of user and action";
-        if let Some(alert) = self.evictions.due(n_evicted, event.received, what) {
-            out.alert(alert);
-        }
+        self.evictions.report(n_evicted, event.received, KEYS, out);
         Some(())
     }
 }

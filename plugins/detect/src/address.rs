@@ -1,7 +1,7 @@
 //! Network addresses: what counts as one origin, and lists of networks.
 
 use std::borrow::Cow;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr as _;
 
 use audit_plugin_sdk::ConfigError;
@@ -40,9 +40,13 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// Reads the text of an address.
+    /// Reads the text of an address. A port behind it is none of it, or every connection would come from
+    /// another origin: `203.0.113.9:443`, `[2001:db8::1]:443`, `[2001:db8::1]`.
+    #[inline]
     pub fn of(text: &[u8]) -> Self {
-        let parsed = std::str::from_utf8(text).ok().and_then(|text| IpAddr::from_str(text).ok());
+        let parsed = std::str::from_utf8(text)
+            .ok()
+            .and_then(|text| IpAddr::from_str(text).ok().or_else(|| without_port(text)));
         match parsed.map(|address| address.to_canonical()) {
             Some(IpAddr::V4(address)) => Self::V4(address.to_bits()),
             Some(IpAddr::V6(address)) => Self::V6(address.to_bits()),
@@ -56,9 +60,7 @@ impl Origin {
         match self {
             // Most texts are in this form already: `::ffff:` has a colon, and nothing else is read.
             Self::V4(_) if !text.contains(&b':') => Cow::Borrowed(text),
-            Self::V4(bits) => {
-                Cow::Owned(std::net::Ipv4Addr::from_bits(bits).to_string().into_bytes())
-            }
+            Self::V4(bits) => Cow::Owned(Ipv4Addr::from_bits(bits).to_string().into_bytes()),
             Self::V6(bits) => {
                 let address = Ipv6Addr::from_bits(bits & mask(ipv6_prefix));
                 let text = if ipv6_prefix == 128 {
@@ -83,6 +85,22 @@ impl Origin {
             Self::Other => stable_hash(text),
         }
     }
+}
+
+/// The address of a text that ends in a port or stands in brackets. Those without colon keep their text
+/// as key, so none is read of another form than that.
+fn without_port(text: &str) -> Option<IpAddr> {
+    if let Some(rest) = text.strip_prefix('[') {
+        let (address, rest) = rest.split_once(']')?;
+        let is_whole = rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port);
+        return Ipv6Addr::from_str(address).ok().filter(|_| is_whole).map(IpAddr::V6);
+    }
+    let (address, port) = text.split_once(':')?;
+    Ipv4Addr::from_str(address).ok().filter(|_| is_port(port)).map(IpAddr::V4)
+}
+
+fn is_port(text: &str) -> bool {
+    (1..=5).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// A list of networks.
@@ -211,7 +229,18 @@ mod tests {
             ("2001:db8::1", 0, "::/0"),
             ("010.0.0.1", 64, "010.0.0.1"),
             ("tok_k1_abc", 64, "tok_k1_abc"),
-            ("203.0.113.9:443", 64, "203.0.113.9:443"),
+            ("203.0.113.9:443", 64, "203.0.113.9"),
+            ("203.0.113.9:65535", 64, "203.0.113.9"),
+            ("[2001:db8:1:2::9]:443", 64, "2001:db8:1:2::/64"),
+            ("[2001:db8:1:2::9]", 64, "2001:db8:1:2::/64"),
+            ("[::ffff:203.0.113.9]:8080", 64, "203.0.113.9"),
+            ("203.0.113.9:", 64, "203.0.113.9:"),
+            ("203.0.113.9:http", 64, "203.0.113.9:http"),
+            ("203.0.113.9:123456", 64, "203.0.113.9:123456"),
+            ("203.0.113.9:1:2", 64, "203.0.113.9:1:2"),
+            ("[203.0.113.9]", 64, "[203.0.113.9]"),
+            ("[2001:db8::9", 64, "[2001:db8::9"),
+            ("[2001:db8::9]x", 64, "[2001:db8::9]x"),
             ("", 64, ""),
         ];
         for (text, prefix, expected) in cases {
@@ -225,6 +254,7 @@ mod tests {
         assert_ne!(tag("2001:db8:1:2::1", 64), tag("2001:db8:1:3::1", 64));
         assert_ne!(tag("2001:db8:1:2::1", 128), tag("2001:db8:1:2::2", 128));
         assert_ne!(tag("tok_a", 64), tag("tok_b", 64));
+        assert_eq!(tag("203.0.113.9:50001", 64), tag("203.0.113.9:50002", 64));
     }
 
     #[test]

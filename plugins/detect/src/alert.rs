@@ -1,7 +1,8 @@
 //! Alerts. They carry keys, counts, times and positions: no text of an event.
 
-use audit_plugin_sdk::codec::{Reader, Writer};
-use audit_plugin_sdk::{Alert, Field, Position, Severity};
+use std::ops::RangeInclusive;
+
+use audit_plugin_sdk::{Alert, Field, Judgement, Position, Severity};
 
 use crate::burst::{Finding, Sighting};
 use crate::hash::stable_hash;
@@ -9,11 +10,22 @@ use crate::hash::stable_hash;
 /// The most events that an alert cites, as the host keeps no more.
 pub(crate) const EVENTS_MAX: usize = 100;
 
-const DAY_MICROS: i64 = 86_400_000_000;
+/// The times that an alert may carry, as the host allows no others: from 0001-01-01T00:00:00Z, which is
+/// no time at all to Go and .NET, to the end of 9999 with room for any offset from UTC.
+pub(crate) const TIME_RANGE: RangeInclusive<i64> =
+    -62_135_596_800_000_000..=253_402_207_200_000_000;
 
-/// The most days of which it is known that evictions were told. More than one, as partitions that are
-/// read at different paces move the clock to and fro.
-const TOLD_DAYS_MAX: usize = 8;
+/// Raises an alert. All alerts of all detectors pass here: a window may start before the first time of
+/// the range, or reach beyond the last, and the host takes a row for a dead letter whose alert does.
+pub fn raise(out: &mut Judgement, mut alert: Alert) {
+    for time in [&mut alert.window_start, &mut alert.first_event, &mut alert.last_event] {
+        *time = (*time).clamp(*TIME_RANGE.start(), *TIME_RANGE.end());
+    }
+    out.alert(alert);
+}
+
+/// What parts a name from a domain: plain, percent-encoded, full-width and small.
+const AT_SIGNS: [&str; 4] = ["@", "%40", "\u{ff20}", "\u{fe6b}"];
 
 /// The alert for a finding. One that is worse than what was told has a rule of its own, as the host
 /// takes two alerts with the same rule, key and window for one. The detector may set another `count`.
@@ -35,7 +47,7 @@ pub fn alert(
         severity: burst.severity,
         key,
         window_start: burst.start,
-        first_event: burst.start,
+        first_event: burst.first,
         last_event: burst.last,
         count: burst.n_events,
         events: positions(burst.kept.iter()),
@@ -57,92 +69,24 @@ pub fn field(name: &str, value: &str) -> Field {
     Field { name: name.to_owned(), value: value.to_owned() }
 }
 
-/// A key column and its value. A value that looks like an e-mail address is masked unless the user wants
-/// to see it: `a***@example.com#1f2e3d4c`. The hash tells keys apart; it hides nothing from somebody who
-/// can guess the address.
+/// A key column and its value. A value that may hold an e-mail address is masked unless the user wants to
+/// see it: `a***@example.com#1f2e3d4c`. The hash tells keys apart; it hides nothing from somebody who can
+/// guess the address.
 pub fn key_field(column: &str, value: &[u8], show_email: bool) -> Field {
     let text = String::from_utf8_lossy(value);
     let masked = if show_email { None } else { masked_email(&text) };
     Field { name: column.to_owned(), value: masked.unwrap_or_else(|| text.into_owned()) }
 }
 
+/// `None` for what holds no sign that parts a name from a domain. Whatever else is wrong with the text,
+/// it may be an address: only what stands behind the last sign is shown, and one character.
 fn masked_email(text: &str) -> Option<String> {
-    let (local, domain) = text.rsplit_once('@')?;
-    let first = local.chars().next()?;
-    if domain.is_empty() {
-        return None;
-    }
+    let (at, sign) = AT_SIGNS.iter().filter_map(|sign| Some((text.rfind(sign)?, sign))).max()?;
+    let domain = text.get(at + sign.len()..).unwrap_or_default();
+    let first = text.get(..at).and_then(|local| local.chars().next());
+    let first = first.map(String::from).unwrap_or_default();
     let hash = stable_hash(text.as_bytes()) as u32;
     Some(format!("{first}***@{domain}#{hash:08x}"))
-}
-
-/// What was told of keys that were forgotten for want of room: at most one alert a day, by the Kafka
-/// time of events.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Evictions {
-    n_told: u64,
-    /// The days told of, counted from 1970-01-01, the newest last.
-    days: Vec<i64>,
-}
-
-impl Evictions {
-    /// The alert for keys forgotten so far, if one is due. To be asked after every event that touches a
-    /// key. `what` says what they are, in the plural: `addresses with failed logins`.
-    #[inline]
-    pub fn due(&mut self, n_evicted: u64, now: i64, what: &str) -> Option<Alert> {
-        if n_evicted == self.n_told {
-            return None;
-        }
-        self.tell(n_evicted, now, what)
-    }
-
-    #[cold]
-    fn tell(&mut self, n_evicted: u64, now: i64, what: &str) -> Option<Alert> {
-        let day = now.div_euclid(DAY_MICROS);
-        if self.days.contains(&day) {
-            return None;
-        }
-        self.days.push(day);
-        if self.days.len() > TOLD_DAYS_MAX {
-            self.days.remove(0);
-        }
-        let n_new = n_evicted - std::mem::replace(&mut self.n_told, n_evicted);
-        Some(Alert {
-            rule: "state-evicted".to_owned(),
-            severity: Severity::Low,
-            key: Vec::new(),
-            window_start: day.saturating_mul(DAY_MICROS),
-            first_event: now,
-            last_event: now,
-            count: n_new,
-            events: Vec::new(),
-            message: format!(
-                "{n_new} {what} were forgotten for want of room since this was last said, so alerts may be \
-                 missed; raise max-keys or state-bytes-max, or look for a flood of made-up keys"
-            ),
-            labels: Vec::new(),
-        })
-    }
-
-    /// Appends it to a state.
-    pub fn write(&self, writer: &mut Writer) {
-        writer.uint(self.n_told);
-        writer.uint(self.days.len() as u64);
-        for day in &self.days {
-            writer.int(*day);
-        }
-    }
-
-    /// Reads what `write` wrote. `None` for other bytes, and where more was told than is known of.
-    pub fn read(reader: &mut Reader<'_>, n_evicted: u64) -> Option<Self> {
-        let n_told = reader.uint().filter(|&n| n <= n_evicted)?;
-        let n_days = reader.count().filter(|&n| n <= TOLD_DAYS_MAX)?;
-        let mut days = Vec::with_capacity(n_days);
-        for _ in 0..n_days {
-            days.push(reader.int()?);
-        }
-        Some(Self { n_told, days })
-    }
 }
 
 /// A severity as a number of a state.
@@ -176,34 +120,56 @@ mod tests {
         assert_eq!(value("alice@example.com", true), "alice@example.com");
         assert!(value("ältere@x.example", false).starts_with("ä***@x.example#"));
         assert!(value("a@b@c", false).starts_with("a***@c#"));
-        for other in ["user_017", "@handle", "trailing@", "@", "", "203.0.113.9"] {
-            assert_eq!(value(other, false), other);
+        for plain in ["user_017", "40%", "%4", "", "203.0.113.9"] {
+            assert_eq!(value(plain, false), plain);
         }
         assert_eq!(key_field("k", &[0xff], false).value, "\u{fffd}");
     }
 
+    /// Broken, encoded or disguised, an address is an address.
     #[test]
-    fn evictions_are_told_once_a_day() {
-        let mut evictions = Evictions::default();
-        let count = |alert: Option<Alert>| alert.map(|alert| alert.count);
-        assert_eq!(count(evictions.due(0, 0, "keys")), None);
-        assert_eq!(count(evictions.due(3, 5, "keys")), Some(3));
-        assert_eq!(count(evictions.due(9, DAY_MICROS - 1, "keys")), None);
-        let alert = evictions.due(9, DAY_MICROS, "keys").unwrap();
-        assert_eq!((alert.count, alert.window_start), (6, DAY_MICROS));
-        // A partition of the day before, and one forged time: each day once.
-        for n_evicted in 10..100 {
-            assert_eq!(count(evictions.due(n_evicted, DAY_MICROS - 1, "keys")), None);
-            assert_eq!(count(evictions.due(n_evicted, DAY_MICROS + 1, "keys")), None);
+    fn nothing_that_may_be_an_address_is_shown() {
+        for (text, expected) in [
+            ("alice@example.com@", "a***@#"),
+            ("alice%40example.com", "a***@example.com#"),
+            ("alice%40example.com%40", "a***@#"),
+            ("alice\u{ff20}example.com", "a***@example.com#"),
+            ("alice\u{fe6b}example.com", "a***@example.com#"),
+            ("alice@example.com\u{ff20}x", "a***@x#"),
+            ("@alice", "***@alice#"),
+            ("alice@", "a***@#"),
+            ("@", "***@#"),
+        ] {
+            let shown = key_field("user_id", text.as_bytes(), false).value;
+            assert!(shown.starts_with(expected), "{text}: {shown}");
+            assert_eq!(shown.len(), expected.len() + 8, "{text}: {shown}");
         }
-        assert_eq!(count(evictions.due(100, i64::MAX, "keys")), Some(91));
-        assert_eq!(count(evictions.due(101, 2 * DAY_MICROS, "keys")), Some(1));
+    }
 
-        let mut writer = Writer::default();
-        evictions.write(&mut writer);
-        let state = writer.finish();
-        assert_eq!(Evictions::read(&mut Reader::new(&state), 101), Some(evictions));
-        assert_eq!(Evictions::read(&mut Reader::new(&state), 100), None);
+    #[test]
+    fn the_times_of_an_alert_are_those_that_the_host_allows() {
+        let (min, max) = TIME_RANGE.into_inner();
+        for (time, expected) in
+            [(i64::MIN, min), (min - 1, min), (min, min), (0, 0), (max, max), (i64::MAX, max)]
+        {
+            let mut out = Judgement::default();
+            let alert = Alert {
+                rule: String::new(),
+                severity: Severity::Low,
+                key: Vec::new(),
+                window_start: time,
+                first_event: time,
+                last_event: time,
+                count: 1,
+                events: Vec::new(),
+                message: String::new(),
+                labels: Vec::new(),
+            };
+            raise(&mut out, alert);
+            let told = &out.alerts()[0];
+            let times = [told.window_start, told.first_event, told.last_event];
+            assert_eq!(times, [expected; 3]);
+        }
     }
 
     #[test]

@@ -2,15 +2,20 @@
 //!
 //! The windows of a key hold each sighting at most once: one inside an alerted window belongs to it and
 //! counts for no other. One that comes late and lies less than a window before an alerted one (another
-//! partition was read later) belongs to the same burst and raises nothing more, or one burst would give
-//! two alerts. So every span that holds too much either raises an alert or touches the window of one,
-//! and what goes on steadily gives one alert a window.
+//! partition was read later, or the first ones were stamped ahead) belongs to the same burst, or one
+//! burst would give two alerts: it counts there, and may make it worse. The burst keeps the start by which
+//! it was told, so nobody can hide much behind a little that claims to have come later. So every span
+//! that holds too much either raises an alert or touches the window of one, and what goes on steadily
+//! gives one alert a window.
 
 use audit_plugin_sdk::Severity;
 use audit_plugin_sdk::codec::{Reader, Writer};
 
 use crate::alert::{EVENTS_MAX, severity_code, severity_of};
 use crate::event::Event;
+use crate::evictions::Evictions;
+use crate::keyed::Remembered;
+use crate::memory::{Format, Saved};
 
 /// The most sightings of a key that no alert covers. What a rule counts must stay below.
 pub const LOOSE_MAX: usize = 1_000;
@@ -25,7 +30,7 @@ const LATE_MICROS: i64 = 3_600_000_000;
 
 /// Memory of a sighting and of a window, with the slack of vectors.
 const SIGHTING_BYTES: usize = 56;
-const BURST_BYTES: usize = 96;
+const BURST_BYTES: usize = 104;
 
 /// For how long after its arrival a sighting is kept under a rule with such a window: one that comes up
 /// to a window or an hour late still meets all of its neighbours.
@@ -77,16 +82,19 @@ pub struct Sighting {
     pub tag: u64,
 }
 
-/// A window that was alerted: from `start` for the length of the rule's window.
+/// A window that was alerted: from `start` for the length of the rule's window, and what came late for as
+/// long before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Burst {
-    /// The time of the first sighting.
+    /// The time of the first sighting when it was told, by which the host knows it: it stays.
     pub start: i64,
+    /// The time of the first sighting.
+    pub first: i64,
     /// The time of the last one.
     pub last: i64,
     /// The newest Kafka time of any.
     pub received: i64,
-    /// All sightings in the window, of which `kept` may be fewer.
+    /// All sightings of it, of which `kept` may be fewer.
     pub n_events: u64,
     /// What they weigh.
     pub weight: u64,
@@ -116,16 +124,22 @@ pub struct Bursts {
 
 impl Bursts {
     /// Counts an event. What comes back is to be told at once, with the state as of that event: so where
-    /// a batch ends makes no difference.
-    pub fn add(&mut self, sighting: Sighting, rule: &impl Rule) -> Option<Finding> {
+    /// a batch ends makes no difference. What is forgotten for want of room counts as an eviction.
+    pub fn add(
+        &mut self,
+        sighting: Sighting,
+        rule: &impl Rule,
+        evictions: &mut Evictions,
+    ) -> Option<Finding> {
         let window = rule.window_micros();
         self.forget_before(sighting.event.received.saturating_sub(kept_micros(window)));
         let time = sighting.event.time;
         if let Some(burst) = self.alerted.iter_mut().find(|burst| burst.covers(time, window)) {
             return burst.add(sighting, rule);
         }
-        if self.alerted.iter().any(|burst| burst.follows(time, window)) {
-            return None;
+        // No two windows start less than a window apart, so there is at most one.
+        if let Some(burst) = self.alerted.iter_mut().find(|burst| burst.follows(time, window)) {
+            return burst.add(sighting, rule);
         }
         let at = if rule.is_of_tags() {
             insert_tag(&mut self.loose, sighting, window)?
@@ -133,10 +147,11 @@ impl Bursts {
             insert(&mut self.loose, sighting)
         };
         if let Some(first) = rule.first_of_burst(&self.loose, at) {
-            return Some(self.open(first, rule));
+            return Some(self.open(first, rule, evictions));
         }
         if self.loose.len() > LOOSE_MAX {
-            self.drop_longest_here();
+            self.drop_lightest(sighting.event.received, rule);
+            evictions.lose();
         }
         None
     }
@@ -162,49 +177,17 @@ impl Bursts {
         self.alerted.iter().find(|burst| burst.covers(time, rule.window_micros()))
     }
 
-    /// About how much memory it takes besides its own size.
-    pub fn n_bytes(&self) -> usize {
-        let alerted =
-            self.alerted.iter().map(|burst| BURST_BYTES + burst.kept.len() * SIGHTING_BYTES);
-        self.loose.len() * SIGHTING_BYTES + alerted.sum::<usize>()
-    }
-
-    /// Appends it to a state.
-    pub fn write(&self, writer: &mut Writer) {
-        write_sightings(writer, &self.loose);
-        writer.uint(self.alerted.len() as u64);
-        for burst in &self.alerted {
-            writer.int(burst.start);
-            writer.int(burst.last);
-            writer.int(burst.received);
-            writer.uint(burst.n_events);
-            writer.uint(burst.weight);
-            writer.uint(severity_code(burst.severity));
-            write_sightings(writer, &burst.kept);
-        }
-    }
-
-    /// Reads what `write` wrote. `None` for other bytes.
-    pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let loose = read_sightings(reader)?;
-        let n_alerted = reader.count().filter(|&n| n <= ALERTED_MAX)?;
-        let mut alerted = Vec::with_capacity(n_alerted);
-        for _ in 0..n_alerted {
-            alerted.push(Burst::read(reader)?);
-        }
-        Some(Self { loose, alerted })
-    }
-
     fn forget_before(&mut self, received: i64) {
         self.loose.retain(|sighting| sighting.event.received >= received);
         self.alerted.retain(|burst| burst.received >= received);
     }
 
     /// Opens the window that starts at a loose sighting and moves the sightings in it there.
-    fn open(&mut self, first: usize, rule: &impl Rule) -> Finding {
+    fn open(&mut self, first: usize, rule: &impl Rule, evictions: &mut Evictions) -> Finding {
         let start = self.loose[first].event.time;
         let mut burst = Burst {
             start,
+            first: start,
             last: start,
             received: i64::MIN,
             n_events: 0,
@@ -227,15 +210,64 @@ impl Bursts {
         self.alerted.push(burst);
         if self.alerted.len() > ALERTED_MAX {
             self.alerted.remove(0);
+            evictions.lose();
         }
         finding
     }
 
-    fn drop_longest_here(&mut self) {
-        let received = |(_, sighting): &(usize, &Sighting)| sighting.event.received;
-        if let Some((at, _)) = self.loose.iter().enumerate().min_by_key(received) {
+    /// Makes room for one. What came more than a window ago is kept for late ones alone, so it goes
+    /// first. Otherwise somebody sends very many with times far apart: of those that came first, one half
+    /// of all, the lightest goes, so that many that weigh nothing bury neither a heavy one nor those that
+    /// come now.
+    fn drop_lightest(&mut self, now: i64, rule: &impl Rule) {
+        let mut arrivals: Vec<_> = self.loose.iter().map(arrival).collect();
+        let half = arrivals.len() / 2;
+        let (_, &mut middle, _) = arrivals.select_nth_unstable(half);
+        let long_ago = now.saturating_sub(rule.window_micros());
+        let is_old = |sighting: &Sighting| sighting.event.received <= long_ago;
+        let any_old = self.loose.iter().any(is_old);
+        let may_go = |(_, sighting): &(usize, &Sighting)| {
+            if any_old { is_old(sighting) } else { arrival(sighting) <= middle }
+        };
+        let rank = |(_, sighting): &(usize, &Sighting)| (rule.weight(sighting), arrival(sighting));
+        if let Some((at, _)) = self.loose.iter().enumerate().filter(may_go).min_by_key(rank) {
             self.loose.remove(at);
         }
+    }
+}
+
+impl Remembered for Bursts {
+    fn n_bytes(&self) -> usize {
+        let alerted =
+            self.alerted.iter().map(|burst| BURST_BYTES + burst.kept.len() * SIGHTING_BYTES);
+        self.loose.len() * SIGHTING_BYTES + alerted.sum::<usize>()
+    }
+}
+
+impl Saved for Bursts {
+    fn write(&self, writer: &mut Writer) {
+        write_sightings(writer, &self.loose);
+        writer.uint(self.alerted.len() as u64);
+        for burst in &self.alerted {
+            writer.int(burst.start);
+            writer.int(burst.start.wrapping_sub(burst.first));
+            writer.int(burst.last);
+            writer.int(burst.received);
+            writer.uint(burst.n_events);
+            writer.uint(burst.weight);
+            writer.uint(severity_code(burst.severity));
+            write_sightings(writer, &burst.kept);
+        }
+    }
+
+    fn read(reader: &mut Reader<'_>, format: Format) -> Option<Self> {
+        let loose = read_sightings(reader)?;
+        let n_alerted = reader.count().filter(|&n| n <= ALERTED_MAX)?;
+        let mut alerted = Vec::with_capacity(n_alerted);
+        for _ in 0..n_alerted {
+            alerted.push(Burst::read(reader, format)?);
+        }
+        Some(Self { loose, alerted })
     }
 }
 
@@ -263,6 +295,7 @@ impl Burst {
     fn take(&mut self, sighting: Sighting, rule: &impl Rule) {
         self.n_events += 1;
         self.weight = self.weight.saturating_add(rule.weight(&sighting));
+        self.first = self.first.min(sighting.event.time);
         self.last = self.last.max(sighting.event.time);
         self.received = self.received.max(sighting.event.received);
         if self.severity == rule.worst() && self.kept.is_empty() {
@@ -270,8 +303,10 @@ impl Burst {
         }
         let at = insert(&mut self.kept, sighting);
         self.severity = self.severity.max(rule.severity(self, at));
-        if self.kept.len() > rule.n_kept() {
-            self.kept.remove(0);
+        if self.kept.len() > rule.n_kept()
+            && let Some(at) = longest_here(&self.kept)
+        {
+            self.kept.remove(at);
         }
     }
 
@@ -283,20 +318,37 @@ impl Burst {
     }
 
     fn is_sound(&self) -> bool {
-        self.start <= self.last
+        self.first <= self.start
+            && self.start <= self.last
             && self.n_events >= self.kept.len() as u64
             && self.n_events < u64::MAX / 2
             && self.kept.len() <= LOOSE_MAX
     }
 
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let (start, last, received) = (reader.int()?, reader.int()?, reader.int()?);
+    fn read(reader: &mut Reader<'_>, format: Format) -> Option<Self> {
+        let start = reader.int()?;
+        let first = match format {
+            Format::Before => start,
+            Format::Now => start.wrapping_sub(reader.int()?),
+        };
+        let (last, received) = (reader.int()?, reader.int()?);
         let (n_events, weight) = (reader.uint()?, reader.uint()?);
         let severity = severity_of(reader.uint()?)?;
         let kept = read_sightings(reader)?;
-        let burst = Self { start, last, received, n_events, weight, severity, kept };
+        let burst = Self { start, first, last, received, n_events, weight, severity, kept };
         burst.is_sound().then_some(burst)
     }
+}
+
+/// The order in which sightings came: by Kafka time, then by position.
+fn arrival(sighting: &Sighting) -> (i64, i32, i64) {
+    (sighting.event.received, sighting.event.partition, sighting.event.offset)
+}
+
+/// The one that came first. By the times that they claim one could make room for itself at the end.
+fn longest_here(sightings: &[Sighting]) -> Option<usize> {
+    let came = |(_, sighting): &(usize, &Sighting)| arrival(sighting);
+    sightings.iter().enumerate().min_by_key(came).map(|(at, _)| at)
 }
 
 /// Inserts in order and gives the place.
@@ -354,8 +406,8 @@ fn outlive(sighting: &mut Sighting, received: i64) {
     sighting.event.received = sighting.event.received.max(received);
 }
 
-/// Times are written as differences, so that a sighting takes about twelve bytes.
-fn write_sightings(writer: &mut Writer, sightings: &[Sighting]) {
+/// Appends sightings to a state. Times are written as differences, so that one takes about twelve bytes.
+pub fn write_sightings(writer: &mut Writer, sightings: &[Sighting]) {
     writer.uint(sightings.len() as u64);
     let mut before = 0_i64;
     for Sighting { event, tag } in sightings {
@@ -368,7 +420,8 @@ fn write_sightings(writer: &mut Writer, sightings: &[Sighting]) {
     }
 }
 
-fn read_sightings(reader: &mut Reader<'_>) -> Option<Vec<Sighting>> {
+/// Reads what `write_sightings` wrote. `None` for other bytes, and for sightings that are not sorted.
+pub fn read_sightings(reader: &mut Reader<'_>) -> Option<Vec<Sighting>> {
     let n_sightings = reader.count().filter(|&n| n <= LOOSE_MAX)?;
     let mut sightings: Vec<Sighting> = Vec::with_capacity(n_sightings);
     let mut time = 0_i64;

@@ -10,6 +10,9 @@ use audit_plugin_sdk::{Alert, Field, Position, Severity};
 
 use crate::alert::{severity_code, severity_of};
 use crate::event::Event;
+use crate::evictions::Evictions;
+use crate::keyed::Remembered;
+use crate::memory::{Format, Saved};
 
 /// The most episodes that are remembered of a key. A key gets many only by events dated back over a
 /// long time.
@@ -75,17 +78,18 @@ pub struct Episodes {
 impl Episodes {
     /// Counts an event for the first episode that it belongs to, or opens one. It is told from `least`
     /// events on. What comes back is to be told at once, with the state as of that event: so where a
-    /// batch ends makes no difference.
+    /// batch ends makes no difference. An episode that is forgotten for want of room counts as an eviction.
     pub fn add(
         &mut self,
         incident: Incident,
         least: u64,
+        evictions: &mut Evictions,
         belongs: impl Fn(&Episode) -> bool,
     ) -> Option<Outbreak> {
         self.episodes.retain(|episode| episode.until >= incident.event.received);
         let at = match self.episodes.iter().position(belongs) {
             Some(at) => at,
-            None => self.open(&incident),
+            None => self.open(&incident, evictions),
         };
         let episode = &mut self.episodes[at];
         episode.take(&incident);
@@ -97,14 +101,41 @@ impl Episodes {
         self.episodes.is_empty()
     }
 
-    /// About how much memory it takes besides its own size.
-    pub fn n_bytes(&self) -> usize {
+    /// Opens an episode and gives its place. Where there are too many, the one that would be forgotten
+    /// first goes.
+    fn open(&mut self, incident: &Incident, evictions: &mut Evictions) -> usize {
+        if self.episodes.len() >= EPISODES_MAX {
+            let until = |(_, episode): &(usize, &Episode)| episode.until;
+            if let Some((at, _)) = self.episodes.iter().enumerate().min_by_key(until) {
+                self.episodes.remove(at);
+                evictions.lose();
+            }
+        }
+        // Most keys have one: room for four would waste most of the memory.
+        self.episodes.reserve_exact(1);
+        self.episodes.push(Episode {
+            start: incident.start,
+            first: incident.event.time,
+            last: incident.event.time,
+            n_events: 0,
+            n_urgent: 0,
+            until: incident.until,
+            told: None,
+            positions: Vec::new(),
+        });
+        self.episodes.len() - 1
+    }
+}
+
+impl Remembered for Episodes {
+    fn n_bytes(&self) -> usize {
         let n_positions: usize = self.episodes.iter().map(|episode| episode.positions.len()).sum();
         self.episodes.len() * EPISODE_BYTES + n_positions * POSITION_BYTES
     }
+}
 
-    /// Appends it to a state.
-    pub fn write(&self, writer: &mut Writer) {
+impl Saved for Episodes {
+    fn write(&self, writer: &mut Writer) {
         writer.uint(self.episodes.len() as u64);
         for episode in &self.episodes {
             writer.int(episode.start);
@@ -122,38 +153,14 @@ impl Episodes {
         }
     }
 
-    /// Reads what `write` wrote. `None` for other bytes.
-    pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let n_episodes = reader.count().filter(|&n| n <= EPISODES_MAX)?;
+    /// The same in both formats. Nobody is remembered for nothing.
+    fn read(reader: &mut Reader<'_>, _: Format) -> Option<Self> {
+        let n_episodes = reader.count().filter(|&n| (1..=EPISODES_MAX).contains(&n))?;
         let mut episodes = Vec::with_capacity(n_episodes);
         for _ in 0..n_episodes {
             episodes.push(Episode::read(reader)?);
         }
         Some(Self { episodes })
-    }
-
-    /// Opens an episode and gives its place. Where there are too many, the one that would be forgotten
-    /// first goes.
-    fn open(&mut self, incident: &Incident) -> usize {
-        if self.episodes.len() >= EPISODES_MAX {
-            let until = |(_, episode): &(usize, &Episode)| episode.until;
-            if let Some((at, _)) = self.episodes.iter().enumerate().min_by_key(until) {
-                self.episodes.remove(at);
-            }
-        }
-        // Most keys have one: room for four would waste most of the memory.
-        self.episodes.reserve_exact(1);
-        self.episodes.push(Episode {
-            start: incident.start,
-            first: incident.event.time,
-            last: incident.event.time,
-            n_events: 0,
-            n_urgent: 0,
-            until: incident.until,
-            told: None,
-            positions: Vec::new(),
-        });
-        self.episodes.len() - 1
     }
 }
 
@@ -234,6 +241,8 @@ impl Outbreak {
 
 #[cfg(test)]
 mod tests {
+    use audit_plugin_sdk::Judgement;
+
     use super::*;
 
     /// Of an episode of ten, remembered for a hundred after its start.
@@ -248,7 +257,9 @@ mod tests {
         incident: Incident,
         least: u64,
     ) -> Option<(i64, u64, Severity, bool)> {
-        let found = episodes.add(incident, least, |episode| episode.start == incident.start)?;
+        let found = episodes.add(incident, least, &mut Evictions::default(), |episode| {
+            episode.start == incident.start
+        })?;
         let Outbreak { episode, severity, is_rise } = found;
         Some((episode.start, episode.n_events, severity, is_rise))
     }
@@ -283,7 +294,8 @@ mod tests {
         let mut episodes = Episodes::default();
         let mut told = None;
         for offset in 0..40 {
-            told = episodes.add(incident(5, offset, offset == 39), 1, |_| true).or(told);
+            let incident = incident(5, offset, offset == 39);
+            told = episodes.add(incident, 1, &mut Evictions::default(), |_| true).or(told);
         }
         let alert = told.unwrap().alert("rule", Vec::new(), String::new(), Vec::new());
         let offsets: Vec<i64> = alert.events.iter().map(|event| event.offset).collect();
@@ -305,9 +317,17 @@ mod tests {
             add(&mut episodes, incident(0, -500, false), 1).is_none(),
             "a clock that steps back"
         );
+        let mut evictions = Evictions::default();
         for index in 0..1_000 {
-            assert!(add(&mut episodes, incident(-10 * index - 10, 201, false), 1).is_some());
+            let incident = incident(-10 * index - 10, 201, false);
+            let found = episodes
+                .add(incident, 1, &mut evictions, |episode| episode.start == incident.start);
+            assert!(found.is_some());
         }
+        let mut out = Judgement::default();
+        evictions.report(0, 0, "keys", &mut out);
+        // One was there.
+        assert_eq!((&*out.alerts()[0].rule, out.alerts()[0].count), ("events-evicted", 937));
         assert_eq!(episodes.episodes.len(), EPISODES_MAX);
     }
 
@@ -326,7 +346,7 @@ mod tests {
         };
         let read = |bytes: &[u8]| {
             let mut reader = Reader::new(bytes);
-            let episodes = Episodes::read(&mut reader)?;
+            let episodes = Episodes::read(&mut reader, Format::Now)?;
             reader.is_at_end().then_some(episodes)
         };
         let state = bytes(&episodes);

@@ -25,7 +25,7 @@ impl Event {
     }
 
     /// The order of events: by time, then by position.
-    pub(crate) fn order(&self) -> (i64, i32, i64) {
+    pub fn order(&self) -> (i64, i32, i64) {
         (self.time, self.partition, self.offset)
     }
 }

@@ -8,7 +8,7 @@ pub fn stable_hash(bytes: &[u8]) -> u64 {
     seeded_hash(0, bytes)
 }
 
-/// Attackers choose keys, so what finds them needs a seed that they do not know.
+/// A hash that is another with every seed, so that keys that meet in one table do not in all.
 pub(crate) fn seeded_hash(seed: u64, bytes: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     hasher.write(&seed.to_le_bytes());

@@ -1,8 +1,14 @@
 //! What is remembered of each key, bounded in number and in size.
 //!
 //! Keys stand in a slab and hang in a list by their last event, the one silent for longest first: where
-//! there is no room, that one goes. A table of hashes finds them. Its seed comes from the first key and
-//! its time, so that nobody can choose keys that meet; it is no part of a snapshot, as it orders nothing.
+//! there is no room, that one goes. A table of hashes finds them; it is no part of a snapshot, as it
+//! orders nothing.
+//!
+//! **Keys that are made to meet.** A plugin has neither randomness nor a secret, so the seed of the hashes
+//! comes from the first key and its time: other in every table, but no secret to somebody who sees the
+//! stream. Who knows it must try about 2^25 keys for each that meets the others in a table of the default
+//! size. With `n` of those, an event of one costs up to `n` comparisons of a key instead of one, and `n`
+//! is at most `max-keys`: it takes time, which the host bounds for each batch, and changes no answer.
 //!
 //! No call walks over all keys: what was silent for too long is swept from the old end of the list, a
 //! few keys an event, and a key that comes back after its time starts afresh, swept or not.

@@ -7,6 +7,11 @@ use crate::common::{
     rules, success,
 };
 
+/// The same, but received later.
+fn received_of(login: Login, received: i64) -> Login {
+    Login { received: Some(received), ..login }
+}
+
 /// One failure a minute, each of another user.
 fn spray(n_users: usize) -> Vec<Login> {
     let failure =
@@ -53,7 +58,8 @@ fn what_is_no_spray() {
     office.extend(spray(5));
     quiet("five fail and five succeed", &office);
     let fewer = &office[1..];
-    let alerts = judge(&mut detector(r#"{"threshold": 100}"#), fewer);
+    let config = r#"{"threshold": 100, "after-attack": "0s"}"#;
+    let alerts = judge(&mut detector(config), fewer);
     assert_eq!(rules(&alerts), ["password-spray"], "five fail and four succeed");
     let off = judge(&mut detector(r#"{"spray-users": 0}"#), &spray(5));
     assert!(off.is_empty(), "the rule is off");
@@ -175,4 +181,63 @@ fn addresses_of_one_network_are_one() {
     assert_eq!(judge(&mut detector("{}"), &mixed)[0].key[0].value, "203.0.113.9");
     let token = failure("tok_k1_abcdefghijklmnopqrstuvwxyz", 0);
     assert_eq!(judge(&mut detector("{}"), &vec![token; 6]).len(), 1);
+}
+
+/// The spray takes the login into its window at the moment at which it becomes an attack.
+#[test]
+fn a_login_in_the_window_of_a_spray_is_told() {
+    let mut logins = spray(4);
+    logins.push(success("a", "user_010", 10 * MINUTE));
+    logins.push(received_of(failure_of("user_005", "a", 4 * MINUTE), 11 * MINUTE));
+    let alerts = judge(&mut detector("{}"), &logins);
+    assert_eq!(rules(&alerts), ["password-spray", "login-after-attack"]);
+    assert_eq!(alerts[1].events[0].offset, 600);
+}
+
+/// An attack starts to have consequences with its last failure, not with a login in its window.
+#[test]
+fn the_first_login_after_the_last_failure_is_told() {
+    let mut logins = spray(4);
+    logins.push(success("a", "user_010", 10 * MINUTE));
+    logins.push(success("a", "user_009", 6 * MINUTE));
+    logins.push(success("a", "user_008", 3 * MINUTE));
+    logins.push(received_of(failure_of("user_005", "a", 4 * MINUTE), 11 * MINUTE));
+    let alerts = judge(&mut detector("{}"), &logins);
+    assert_eq!(rules(&alerts), ["password-spray", "login-after-attack"]);
+    assert_eq!(alerts[1].events[0].offset, 360);
+    // Three hours after that failure it is over, whatever succeeded in between.
+    let mut detector = detector(r#"{"after-attack": "5m"}"#);
+    logins.truncate(4);
+    logins.push(success("a", "user_010", 10 * MINUTE));
+    logins.push(received_of(failure_of("user_005", "a", 4 * MINUTE), 11 * MINUTE));
+    assert_eq!(rules(&judge(&mut detector, &logins)), ["password-spray"]);
+    assert!(judge(&mut detector, &[success("a", "user_010", 14 * MINUTE)]).is_empty());
+}
+
+/// Failures that come late find the login behind them, whether or not sprays are looked for or it has a
+/// user, and after any number of others.
+#[test]
+fn logins_are_kept_for_late_failures_by_themselves() {
+    let late = || (0..6).map(|minute| received("a", minute * MINUTE, 31 * MINUTE));
+    for (config, user) in [(r#"{"spray-users": 0}"#, "user_009"), ("{}", "")] {
+        let mut logins = vec![success("a", user, 30 * MINUTE)];
+        logins.extend(late());
+        let alerts = judge(&mut detector(config), &logins);
+        assert_eq!(rules(&alerts), ["failed-logins", "login-after-attack"], "{config}");
+    }
+    let mut logins: Vec<Login> =
+        (0..2_000).map(|second| success("a", "", 5 * MINUTE + second * SECOND / 2)).collect();
+    logins.extend(late());
+    let mut detector = detector("{}");
+    assert_eq!(rules(&judge(&mut detector, &logins)), ["failed-logins", "login-after-attack"]);
+    assert!(detector.snapshot().len() < 1_000, "few of them are kept");
+}
+
+/// Failures with the port of their connection are those of one address.
+#[test]
+fn a_port_is_no_address() {
+    let logins: Vec<Login> =
+        (0..6).map(|port| failure(&format!("203.0.113.9:{}", 50_000 + port), port)).collect();
+    let alerts = judge(&mut detector("{}"), &logins);
+    assert_eq!((rules(&alerts), &*alerts[0].key[0].value), (vec!["failed-logins"], "203.0.113.9"));
 }

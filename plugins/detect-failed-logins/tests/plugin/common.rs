@@ -1,8 +1,11 @@
 //! What the tests share: logins as rows, and a detector to feed them to.
 
+use audit_detect::testing::{self, Trial};
 use audit_plugin_sdk::testing::{BatchBuilder, Detection};
 use audit_plugin_sdk::{Alert, Batch};
 use detect_failed_logins::DetectFailedLogins;
+
+pub(crate) use audit_detect::testing::{Random, rules};
 
 pub(crate) const SECOND: i64 = 1_000_000;
 pub(crate) const MINUTE: i64 = 60 * SECOND;
@@ -18,6 +21,7 @@ pub(crate) struct Login {
     pub(crate) action: &'static str,
     pub(crate) result: &'static str,
     pub(crate) address: Option<String>,
+    /// Empty for none.
     pub(crate) user: &'static str,
     pub(crate) time: Option<i64>,
     pub(crate) received: Option<i64>,
@@ -58,21 +62,27 @@ pub(crate) fn batch(logins: &[Login]) -> Batch {
         logins.iter().map(|login| Some(value(login))).collect::<Vec<_>>()
     };
     let addresses: Vec<_> = logins.iter().map(|login| login.address.as_deref()).collect();
-    let times: Vec<_> = logins.iter().map(|login| login.time.map(|time| START + time)).collect();
+    let user = |login: &Login| Some(login.user).filter(|user| !user.is_empty());
+    let users: Vec<_> = logins.iter().map(user).collect();
+    let times: Vec<_> =
+        logins.iter().map(|login| login.time.map(|time| START.saturating_add(time))).collect();
     let received: Vec<_> =
-        logins.iter().map(|login| login.received.map(|time| START + time)).collect();
+        logins.iter().map(|login| login.received.map(|time| START.saturating_add(time))).collect();
     let offsets: Vec<_> = logins.iter().map(|login| Some(login.offset)).collect();
     BatchBuilder::new(logins.len())
         .utf8("action_type", &column(|login| login.action))
         .utf8("action_result", &column(|login| login.result))
         .utf8("ip_address", &addresses)
-        .utf8("user_id", &column(|login| login.user))
+        .utf8("user_id", &users)
         .timestamp("event_timestamp", &times)
         .timestamp("source_timestamp", &received)
         .int32("source_partition", &vec![Some(3); logins.len()])
         .int64("source_offset", &offsets)
         .build()
 }
+
+/// How the promises of all detectors are checked of this one.
+pub(crate) const TRIAL: Trial<DetectFailedLogins, Login> = Trial { version: 3, detector, judge };
 
 /// A detector.
 pub(crate) fn detector(config: &str) -> Detection<DetectFailedLogins> {
@@ -82,8 +92,7 @@ pub(crate) fn detector(config: &str) -> Detection<DetectFailedLogins> {
 /// Judges logins in one batch, under the clock that the host would give.
 pub(crate) fn judge(detector: &mut Detection<DetectFailedLogins>, logins: &[Login]) -> Vec<Alert> {
     let newest = logins.iter().filter_map(|login| login.received).max().unwrap_or(0);
-    let judgement = detector.process(START + newest, &batch(logins)).expect("a judgement");
-    judgement.alerts().to_vec()
+    testing::judge(detector, START.saturating_add(newest), &batch(logins))
 }
 
 /// Judges every login in a batch of its own.
@@ -94,26 +103,8 @@ pub(crate) fn judge_singly(
     logins.iter().flat_map(|login| judge(detector, std::slice::from_ref(login))).collect()
 }
 
-/// The names of the rules of alerts.
-pub(crate) fn rules(alerts: &[Alert]) -> Vec<&str> {
-    alerts.iter().map(|alert| alert.rule.as_str()).collect()
-}
-
 /// Ten users.
 pub(crate) const USERS: [&str; 10] = [
     "user_001", "user_002", "user_003", "user_004", "user_005", "user_006", "user_007", "user_008",
     "user_009", "user_010",
 ];
-
-/// Numbers that look random and are the same in every run (SplitMix64).
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    pub(crate) fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % limit
-    }
-}

@@ -1,7 +1,10 @@
 //! What clocks and partitions do to the rules.
 
+use audit_detect::testing::{TIME_MAX, TIME_MIN};
+
 use crate::common::{
-    DAY, HOUR, Login, MINUTE, SECOND, START, detector, failure, judge, received, rules, success,
+    DAY, HOUR, Login, MINUTE, SECOND, START, TRIAL, detector, failure, judge, received, rules,
+    success,
 };
 
 /// A day: a burst from `a` at noon, single failures from `b` all day, and a login from `a`.
@@ -103,4 +106,28 @@ fn one_forged_time_far_ahead_does_not_forget_all() {
     judge(&mut detector, &[received("b", MINUTE, 365 * DAY)]);
     let logins: Vec<Login> = addresses.iter().map(|address| failure(address, MINUTE)).collect();
     assert_eq!(rules(&judge(&mut detector, &logins)), ["failed-logins"; 18]);
+}
+
+/// A few failures that claim to have come later hide nothing of what comes now.
+#[test]
+fn a_burst_stamped_ahead_hides_nothing() {
+    let mut logins = vec![received("a", 5 * MINUTE, 0); 6];
+    logins.extend((0..4).map(|second| received("a", second * SECOND, MINUTE)));
+    let alerts = judge(&mut detector("{}"), &logins);
+    assert_eq!(rules(&alerts), ["failed-logins", "failed-logins-escalated"]);
+    assert!(alerts.iter().all(|alert| alert.window_start == START + 5 * MINUTE), "one id");
+    assert_eq!((alerts[1].first_event, alerts[1].count), (START, 10));
+    TRIAL.batches_of_any_size("{}", &logins);
+    TRIAL.restart_anywhere("{}", &logins.chunks(1).collect::<Vec<_>>());
+}
+
+/// Go and .NET write the year 1 where they mean no time.
+#[test]
+fn the_first_and_the_last_time_are_times() {
+    for time in [TIME_MIN, TIME_MAX] {
+        let mut logins = vec![failure("a", time - START); 6];
+        logins.push(success("a", "user_002", time - START));
+        let alerts = judge(&mut detector("{}"), &logins);
+        assert_eq!(rules(&alerts), ["failed-logins", "login-after-attack"]);
+    }
 }

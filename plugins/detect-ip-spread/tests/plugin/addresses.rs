@@ -209,3 +209,15 @@ fn a_busy_user_takes_little_state() {
     }
     assert!(detector.snapshot().len() < 400);
 }
+
+/// A proxy that writes the port of each connection gives a user no more addresses.
+#[test]
+fn a_port_is_no_address() {
+    let rows: Vec<Seen> = (0..20)
+        .map(|port| {
+            let address = ["203.0.113.9", "[2001:db8::9]"][port as usize % 2];
+            seen("u", &format!("{address}:{}", 50_000 + port), port)
+        })
+        .collect();
+    assert!(alerts("{}", &rows).is_empty());
+}

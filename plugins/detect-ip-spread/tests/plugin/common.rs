@@ -1,8 +1,11 @@
 //! What the tests share: users at addresses as rows, and a detector to feed them to.
 
+use audit_detect::testing::{self, Trial};
 use audit_plugin_sdk::testing::{BatchBuilder, Detection};
 use audit_plugin_sdk::{Alert, Batch};
 use detect_ip_spread::DetectIpSpread;
+
+pub(crate) use audit_detect::testing::{Random, rules};
 
 pub(crate) const SECOND: i64 = 1_000_000;
 pub(crate) const MINUTE: i64 = 60 * SECOND;
@@ -52,7 +55,9 @@ pub(crate) fn at(minutes: &[(i64, u8)]) -> Vec<Seen> {
 pub(crate) fn batch(rows: &[Seen]) -> Batch {
     let column = |value: fn(&Seen) -> Option<&str>| rows.iter().map(value).collect::<Vec<_>>();
     let times = |value: fn(&Seen) -> Option<i64>| {
-        rows.iter().map(|seen| value(seen).map(|time| START + time)).collect::<Vec<_>>()
+        rows.iter()
+            .map(|seen| value(seen).map(|time| START.saturating_add(time)))
+            .collect::<Vec<_>>()
     };
     let offsets: Vec<_> = rows.iter().map(|seen| Some(seen.offset)).collect();
     BatchBuilder::new(rows.len())
@@ -67,6 +72,9 @@ pub(crate) fn batch(rows: &[Seen]) -> Batch {
         .build()
 }
 
+/// How the promises of all detectors are checked of this one.
+pub(crate) const TRIAL: Trial<DetectIpSpread, Seen> = Trial { version: 2, detector, judge };
+
 /// A detector.
 pub(crate) fn detector(config: &str) -> Detection<DetectIpSpread> {
     Detection::new(config).expect("a good configuration")
@@ -75,29 +83,10 @@ pub(crate) fn detector(config: &str) -> Detection<DetectIpSpread> {
 /// Judges rows in one batch, under the clock that the host would give.
 pub(crate) fn judge(detector: &mut Detection<DetectIpSpread>, rows: &[Seen]) -> Vec<Alert> {
     let newest = rows.iter().filter_map(|seen| seen.received).max().unwrap_or(0);
-    let judgement = detector.process(START + newest, &batch(rows)).expect("a judgement");
-    judgement.alerts().to_vec()
+    testing::judge(detector, START.saturating_add(newest), &batch(rows))
 }
 
 /// The alerts of a detector of its own.
 pub(crate) fn alerts(config: &str, rows: &[Seen]) -> Vec<Alert> {
     judge(&mut detector(config), rows)
-}
-
-/// The names of the rules of alerts.
-pub(crate) fn rules(alerts: &[Alert]) -> Vec<&str> {
-    alerts.iter().map(|alert| alert.rule.as_str()).collect()
-}
-
-/// Numbers that look random and are the same in every run (SplitMix64).
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    pub(crate) fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % limit
-    }
 }

@@ -1,10 +1,10 @@
 //! The state: bounded, saved and taken over, and the same however the stream is cut.
 
-use audit_plugin_sdk::RestoreError;
+use audit_detect::testing::bytes_of;
 use audit_plugin_sdk::codec::Writer;
 
 use crate::common::{
-    DAY, HOUR, MINUTE, Random, SECOND, Seen, detector, judge, received, rules, seen,
+    DAY, HOUR, MINUTE, Random, SECOND, Seen, TRIAL, detector, judge, received, rules, seen,
 };
 
 /// Events of many shapes: several users and addresses, late, early and forged times, gaps.
@@ -31,39 +31,14 @@ const CONFIGS: [(u64, &str); 3] =
 #[test]
 fn a_restart_anywhere_changes_nothing() {
     for (seed, config) in CONFIGS {
-        let batches = traffic(seed);
-        let mut unbroken = detector(config);
-        let expected: Vec<_> = batches.iter().map(|batch| judge(&mut unbroken, batch)).collect();
-        assert!(expected.iter().any(|alerts| !alerts.is_empty()), "seed {seed} tests nothing");
-        for split in 0..=batches.len() {
-            let mut first = detector(config);
-            let mut alerts: Vec<_> =
-                batches[..split].iter().map(|batch| judge(&mut first, batch)).collect();
-            let state = first.snapshot();
-            let mut second = detector(config);
-            second.restore(1, &state).expect("a state of this detector");
-            assert_eq!(second.snapshot(), state, "seed {seed}, split {split}");
-            alerts.extend(batches[split..].iter().map(|batch| judge(&mut second, batch)));
-            assert_eq!(alerts, expected, "seed {seed}, split {split}");
-            assert_eq!(second.snapshot(), unbroken.snapshot(), "seed {seed}, split {split}");
-        }
+        TRIAL.restart_anywhere(config, &traffic(seed));
     }
 }
 
 #[test]
 fn the_size_of_batches_changes_nothing() {
     for (seed, config) in CONFIGS {
-        let rows: Vec<Seen> = traffic(seed).concat();
-        let run = |size: usize| {
-            let mut detector = detector(config);
-            let alerts: Vec<_> =
-                rows.chunks(size).flat_map(|batch| judge(&mut detector, batch)).collect();
-            (alerts, detector.snapshot())
-        };
-        let expected = run(1);
-        assert!(!expected.0.is_empty(), "seed {seed} tests nothing");
-        assert_eq!(run(7), expected, "seed {seed}");
-        assert_eq!(run(4_096), expected, "seed {seed}");
+        TRIAL.batches_of_any_size(config, &traffic(seed).concat());
     }
 }
 
@@ -73,32 +48,8 @@ fn damaged_and_hostile_states_are_refused() {
     for batch in traffic(7) {
         judge(&mut from, &batch);
     }
-    let state = from.snapshot();
-    let mut to = detector("{}");
-    assert!(matches!(to.restore(2, &state), Err(RestoreError::UnsupportedVersion)));
-    assert!(matches!(to.restore(1, b""), Err(RestoreError::Corrupt(_))));
-    for length in 0..state.len() {
-        assert!(to.restore(1, &state[..length]).is_err(), "cut to {length} bytes");
-    }
-    assert!(to.restore(1, &[&state[..], &[0]].concat()).is_err(), "a byte too many");
-    let mut random = Random(11);
-    for _ in 0..20_000 {
-        let mut damaged = state.clone();
-        for _ in 0..=random.below(3) {
-            let at = random.below(damaged.len() as u64) as usize;
-            damaged[at] = random.below(256) as u8;
-        }
-        // What is accepted by chance must be a state that works.
-        if to.restore(1, &damaged).is_ok() {
-            judge(&mut to, &[seen("user_1", "10.0.0.1", DAY), seen("user_2", "::1", 0)]);
-            let again = to.snapshot();
-            detector("{}").restore(1, &again).expect("a state that it wrote itself");
-        }
-    }
-    // A refused state leaves the old one.
-    to.restore(1, &state).expect("a state of this detector");
-    assert!(to.restore(1, b"damaged").is_err());
-    assert_eq!(to.snapshot(), state);
+    let more = [seen("user_1", "10.0.0.1", DAY), seen("user_2", "::1", 0)];
+    TRIAL.damaged_states("{}", &from.snapshot(), &more);
 }
 
 #[test]
@@ -107,7 +58,7 @@ fn lengths_in_a_state_are_not_believed() {
     writer.bytes(b"ip-spread");
     writer.uint(0);
     writer.uint(u64::MAX);
-    assert!(detector("{}").restore(1, &writer.finish()).is_err());
+    assert!(detector("{}").restore(2, &writer.finish()).is_err());
 }
 
 #[test]
@@ -119,7 +70,8 @@ fn what_is_kept_of_one_user_is_bounded() {
             .map(|index| part * 1_000 + index)
             .map(|index| received("u", &format!("tok_{index}"), -index * HOUR, index))
             .collect();
-        assert!(judge(&mut detector, &rows).is_empty());
+        let told = if part == 1 { vec!["events-evicted"] } else { Vec::new() };
+        assert_eq!(rules(&judge(&mut detector, &rows)), told);
     }
     assert!(detector.snapshot().len() < 1_000 * 40);
 }
@@ -134,7 +86,7 @@ fn users_without_number_stay_within_the_limits_and_that_is_told() {
     assert!(alerts[0].key.is_empty() && alerts[0].count == 1);
     assert!(detector.snapshot().len() < 500 * 40);
     let alerts = judge(&mut detector, &[seen("user_0", "10.0.0.1", DAY)]);
-    assert_eq!(alerts[0].count, 20_000 - 500 - 1, "the sum of the day before");
+    assert_eq!(alerts[0].count, 20_000 - 500 - 1, "the sum of what went since");
 }
 
 /// One who is seen everywhere evicts nobody.
@@ -149,4 +101,21 @@ fn one_busy_user_leaves_the_others() {
         judge(&mut detector, &rows);
     }
     assert_eq!(rules(&judge(&mut detector, &[seen("a", "10.0.0.3", MINUTE)])), ["ip-spread"]);
+}
+
+/// Written by version 1: `u` was told, `c` was seen at two addresses, `a` was evicted.
+const BEFORE: &str = "0969702d737072656164010201758680e0a2ebe6910600018280e0a2ebe691068680e0a2ebe691068680e0a2eb\
+    e6910603000200016304028880e0a2ebe69106000600818080500200060082808050000101c0b802";
+
+#[test]
+fn the_state_of_the_version_before_is_taken_over() {
+    let state = bytes_of(BEFORE);
+    let mut detector = detector("{}");
+    detector.restore(1, &state).expect("a state of version 1");
+    let rows = [seen("u", "10.0.0.9", 7), seen("c", "10.0.0.3", 8)];
+    let found = judge(&mut detector, &rows);
+    assert_eq!((rules(&found), found[0].count), (vec!["ip-spread"], 3));
+    for length in 0..state.len() {
+        assert!(detector.restore(1, &state[..length]).is_err(), "cut to {length} bytes");
+    }
 }

@@ -1,5 +1,7 @@
 //! What clocks and partitions do to the rule.
 
+use audit_detect::testing::{TIME_MAX, TIME_MIN};
+
 use crate::common::{
     DAY, HOUR, MINUTE, SECOND, START, Seen, alerts, at, detector, judge, received, rules, seen,
 };
@@ -84,5 +86,15 @@ fn a_partition_that_lags_an_hour_is_judged_like_the_other() {
         }
         let told: Vec<_> = found.iter().map(|alert| (&*alert.rule, alert.window_start)).collect();
         assert_eq!(told, [("ip-spread", START)], "{config}");
+    }
+}
+
+/// Go and .NET write the year 1 where they mean no time.
+#[test]
+fn the_first_and_the_last_time_are_times() {
+    for time in [TIME_MIN, TIME_MAX] {
+        let rows: Vec<Seen> =
+            (0..3).map(|end| seen("u", &format!("203.0.113.{end}"), time - START)).collect();
+        assert_eq!(rules(&alerts("{}", &rows)), ["ip-spread"]);
     }
 }

@@ -1,7 +1,10 @@
 //! What clocks and partitions do to the rule.
 
+use audit_detect::testing::{TIME_MAX, TIME_MIN};
+
 use crate::common::{
-    DAY, Export, HOUR, MINUTE, SECOND, START, alerts, detector, export, judge, received, rules,
+    DAY, Export, HOUR, MINUTE, SECOND, START, TRIAL, alerts, detector, export, judge, received,
+    rules,
 };
 
 /// The events' own clock is not believed beyond the Kafka time.
@@ -89,5 +92,45 @@ fn a_partition_that_lags_an_hour_is_judged_like_the_other() {
         }
         let told: Vec<_> = found.iter().map(|alert| (&*alert.rule, alert.window_start)).collect();
         assert_eq!(told, [("mass-export", START)], "{config}");
+    }
+}
+
+/// A little that claims to have come later must not hide what comes now: it belongs to the same burst, makes
+/// it worse, and leaves the start by which the host knows it.
+#[test]
+fn a_burst_stamped_ahead_hides_nothing() {
+    let noon = 12 * HOUR;
+    for (stamped, times) in [
+        ("ahead", [1, 2, 3, 4].map(|minute| noon + minute * MINUTE)),
+        ("back-dated", [-5, -20, -40, -54].map(|minute| noon + minute * MINUTE)),
+    ] {
+        let bait = received("u", 0, noon + 5 * MINUTE, noon);
+        let mut exports = vec![bait; 20];
+        exports.extend(times.map(|time| received("u", 1_000_000, time, noon + 4 * MINUTE)));
+        let found = alerts("{}", &exports);
+        assert_eq!(rules(&found), ["mass-export", "mass-export-critical"], "{stamped}");
+        let start = START + noon + 5 * MINUTE;
+        assert!(found.iter().all(|alert| alert.window_start == start), "{stamped}: one id");
+        assert_eq!((found[1].first_event, found[1].count), (START + times[0], 21), "{stamped}");
+        TRIAL.batches_of_any_size("{}", &exports);
+        TRIAL.restart_anywhere("{}", &exports.chunks(3).collect::<Vec<_>>());
+    }
+}
+
+/// Go and .NET write the year 1 where they mean no time.
+#[test]
+fn the_first_and_the_last_time_are_times() {
+    for time in [TIME_MIN, TIME_MAX] {
+        let bulk =
+            |received| Export { received: Some(received), ..export("u", 10_000, time - START) };
+        assert_eq!(
+            rules(&alerts("{}", &[bulk(0)])),
+            ["mass-export"],
+            "cut to the Kafka time at least"
+        );
+        let mut detector = detector(r#"{"max-keys": 1}"#);
+        let other = Export { user: Some("v".to_owned()), ..bulk(time - START) };
+        let found = judge(&mut detector, &[bulk(time - START), other]);
+        assert_eq!(rules(&found), ["mass-export", "mass-export", "state-evicted"]);
     }
 }

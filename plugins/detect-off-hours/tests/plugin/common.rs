@@ -1,9 +1,12 @@
 //! What the tests share: accesses as rows, and a detector to feed them to.
 
+use audit_detect::testing::{self, Trial};
 use audit_plugin_sdk::lookup::Interval;
 use audit_plugin_sdk::testing::{BatchBuilder, Detection};
 use audit_plugin_sdk::{Alert, Batch};
 use detect_off_hours::DetectOffHours;
+
+pub(crate) use audit_detect::testing::Random;
 
 pub(crate) const MINUTE: i64 = 60_000_000;
 pub(crate) const HOUR: i64 = 60 * MINUTE;
@@ -64,6 +67,9 @@ pub(crate) fn batch(rows: &[Access]) -> Batch {
         .build()
 }
 
+/// How the promises of all detectors are checked of this one.
+pub(crate) const TRIAL: Trial<DetectOffHours, Access> = Trial { version: 2, detector, judge };
+
 /// A detector.
 pub(crate) fn detector(config: &str) -> Detection<DetectOffHours> {
     Detection::new(config).expect("a good configuration")
@@ -72,8 +78,7 @@ pub(crate) fn detector(config: &str) -> Detection<DetectOffHours> {
 /// Judges accesses in one batch, under the clock that the host would give.
 pub(crate) fn judge(detector: &mut Detection<DetectOffHours>, rows: &[Access]) -> Vec<Alert> {
     let newest = rows.iter().filter_map(|row| row.received).max().unwrap_or(0);
-    let clock = newest.saturating_add(MONDAY);
-    detector.process(clock, &batch(rows)).expect("a judgement").alerts().to_vec()
+    testing::judge(detector, newest.saturating_add(MONDAY), &batch(rows))
 }
 
 /// What a detector with that configuration says of accesses, all in one batch.
@@ -83,30 +88,10 @@ pub(crate) fn alerts(config: &str, rows: &[Access]) -> Vec<Alert> {
 
 /// What the host tells alerts apart by: the rule, the key and the start of the window from `MONDAY`.
 pub(crate) fn ids(alerts: &[Alert]) -> Vec<(&str, &str, i64)> {
-    let id = |alert: &'_ Alert| (alert.window_start - MONDAY) / MINUTE;
-    alerts
-        .iter()
-        .map(|alert| {
-            let key = alert.key.first().map_or("", |field| field.value.as_str());
-            (alert.rule.as_str(), key, id(alert))
-        })
-        .collect()
+    testing::ids(alerts, MONDAY)
 }
 
 /// An open stretch of a calendar, from `MONDAY`.
 pub(crate) fn open(start: i64, end: i64) -> Interval {
     Interval { start: MONDAY + start, end: MONDAY + end, is_open: true, reason: String::new() }
-}
-
-/// Numbers that look random and are the same in every run (SplitMix64).
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    pub(crate) fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % limit
-    }
 }

@@ -1,30 +1,16 @@
 //! The state: bounded, saved and taken over.
 
-use audit_plugin_sdk::{RestoreError, Severity};
+use audit_detect::testing::bytes_of;
+use audit_plugin_sdk::Severity;
 
-use crate::common::{Access, DAY, HOUR, MINUTE, detector, export, ids, judge, read};
+use crate::common::{Access, DAY, HOUR, MINUTE, TRIAL, detector, export, ids, judge, read};
 use crate::robust::traffic;
 
 #[test]
 fn a_restart_anywhere_changes_nothing() {
     for (seed, config) in [(1, "{}"), (2, r#"{"max-keys": 2}"#), (3, r#"{"min-events": 2}"#)] {
-        let rows = traffic(seed, 400);
-        let batches: Vec<&[Access]> = rows.chunks(10).collect();
-        let mut unbroken = detector(config);
-        let expected: Vec<_> = batches.iter().map(|batch| judge(&mut unbroken, batch)).collect();
-        assert!(expected.iter().any(|alerts| !alerts.is_empty()), "seed {seed} tests nothing");
-        for split in 0..=batches.len() {
-            let mut first = detector(config);
-            let mut alerts: Vec<_> =
-                batches[..split].iter().map(|batch| judge(&mut first, batch)).collect();
-            let state = first.snapshot();
-            let mut second = detector(config);
-            second.restore(1, &state).expect("a state of this detector");
-            assert_eq!(second.snapshot(), state, "seed {seed}, split {split}");
-            alerts.extend(batches[split..].iter().map(|batch| judge(&mut second, batch)));
-            assert_eq!(alerts, expected, "seed {seed}, split {split}");
-            assert_eq!(second.snapshot(), unbroken.snapshot(), "seed {seed}, split {split}");
-        }
+        let batches: Vec<Vec<Access>> = traffic(seed, 400).chunks(10).map(Vec::from).collect();
+        TRIAL.restart_anywhere(config, &batches);
     }
 }
 
@@ -32,29 +18,7 @@ fn a_restart_anywhere_changes_nothing() {
 fn hostile_bytes_are_refused_and_change_nothing() {
     let mut detector = detector("{}");
     judge(&mut detector, &traffic(5, 200));
-    let state = detector.snapshot();
-    for length in 0..state.len() {
-        let result = detector.restore(1, &state[..length]);
-        assert!(matches!(result, Err(RestoreError::Corrupt(_))), "{length} bytes");
-    }
-    let mut longer = state.clone();
-    longer.push(0);
-    assert!(detector.restore(1, &longer).is_err());
-    let wrong_version = detector.restore(2, &state);
-    assert!(matches!(wrong_version, Err(RestoreError::UnsupportedVersion)));
-    assert_eq!(detector.snapshot(), state, "what was refused changed nothing");
-    let mut other = self::detector("{}");
-    for at in 0..state.len() {
-        for bit in [0, 3, 7] {
-            let mut damaged = state.clone();
-            damaged[at] ^= 1 << bit;
-            // Refused or taken, it must go on.
-            if other.restore(1, &damaged).is_ok() {
-                judge(&mut other, &[export("user_1", 40 * DAY)]);
-                other.snapshot();
-            }
-        }
-    }
+    TRIAL.damaged_states("{}", &detector.snapshot(), &[export("user_1", 40 * DAY)]);
 }
 
 #[test]
@@ -71,7 +35,7 @@ fn the_user_silent_for_longest_is_forgotten_and_that_is_told() {
     // `b` went, as `a` came back later: its night is told again, under the same id.
     let again = judge(&mut detector, &[night("a", 4), night("b", 5)]);
     assert_eq!(ids(&again), [("off-hours-access", "b", 17 * 60)]);
-    // On the next day the sum is said.
+    // In the next hour the sum is said.
     let found = judge(&mut detector, &[read("d", DAY + 22 * HOUR)]);
     assert_eq!(found.iter().filter(|alert| alert.rule == "state-evicted").count(), 1);
 }
@@ -99,4 +63,21 @@ fn a_long_key_is_cut_at_a_character() {
     let long = "é".repeat(1 << 19);
     let found = judge(&mut detector, &[read(&long, 22 * HOUR), read(&long, 23 * HOUR)]);
     assert_eq!(ids(&found), [("off-hours-access", &*"é".repeat(64), 17 * 60)]);
+}
+
+/// Written by version 1: the night of `b` and of `c`; `a` was evicted.
+const BEFORE: &str = "096f66662d686f7572730102016280d08788fcbdb00601809093e390bdb00680c0f4a46b0080c098ccc5070100\
+    020106d813016380909de91a01809093e390bdb00680d0918e86010080b0fbe2aa070100020106d0140101d8c4\
+    02";
+
+#[test]
+fn the_state_of_the_version_before_is_taken_over() {
+    let state = bytes_of(BEFORE);
+    let mut detector = detector("{}");
+    detector.restore(1, &state).expect("a state of version 1");
+    let found = judge(&mut detector, &[read("b", 23 * HOUR), export("c", 23 * HOUR)]);
+    assert_eq!(ids(&found), [("off-hours-access-escalated", "c", 17 * 60)]);
+    for length in 0..state.len() {
+        assert!(detector.restore(1, &state[..length]).is_err(), "cut to {length} bytes");
+    }
 }

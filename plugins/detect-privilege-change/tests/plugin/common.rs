@@ -1,8 +1,11 @@
 //! What the tests share: changes as rows, roles, and a detector to feed them to.
 
+use audit_detect::testing::{self, Trial};
 use audit_plugin_sdk::testing::{BatchBuilder, Detection, Table, give_table};
 use audit_plugin_sdk::{Alert, Batch};
 use detect_privilege_change::DetectPrivilegeChange;
+
+pub(crate) use audit_detect::testing::Random;
 
 pub(crate) const MINUTE: i64 = 60_000_000;
 pub(crate) const HOUR: i64 = 60 * MINUTE;
@@ -98,6 +101,10 @@ pub(crate) fn give_roles() {
     give_table("roles", Table::from_csv("user_id", text).temporal("valid_from", "valid_to"));
 }
 
+/// How the promises of all detectors are checked of this one.
+pub(crate) const TRIAL: Trial<DetectPrivilegeChange, Change> =
+    Trial { version: 2, detector, judge };
+
 /// A detector, with the roles above.
 pub(crate) fn detector(config: &str) -> Detection<DetectPrivilegeChange> {
     give_roles();
@@ -110,8 +117,7 @@ pub(crate) fn judge(
     rows: &[Change],
 ) -> Vec<Alert> {
     let newest = rows.iter().filter_map(|row| row.received).max().unwrap_or(0);
-    let clock = newest.saturating_add(START);
-    detector.process(clock, &batch(rows)).expect("a judgement").alerts().to_vec()
+    testing::judge(detector, newest.saturating_add(START), &batch(rows))
 }
 
 /// What a detector says of changes, all in one batch.
@@ -121,30 +127,10 @@ pub(crate) fn alerts(config: &str, rows: &[Change]) -> Vec<Alert> {
 
 /// What the host tells alerts apart by: the rule, the key and the start of the window in minutes.
 pub(crate) fn ids(alerts: &[Alert]) -> Vec<(&str, &str, i64)> {
-    let key = |alert: &'_ Alert| (alert.window_start - START) / MINUTE;
-    alerts
-        .iter()
-        .map(|alert| {
-            let actor = alert.key.first().map_or("", |field| field.value.as_str());
-            (alert.rule.as_str(), actor, key(alert))
-        })
-        .collect()
+    testing::ids(alerts, START)
 }
 
 /// The value of a label.
 pub(crate) fn label<'a>(alert: &'a Alert, name: &str) -> Option<&'a str> {
     alert.labels.iter().find(|label| label.name == name).map(|label| label.value.as_str())
-}
-
-/// Numbers that look random and are the same in every run (SplitMix64).
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    pub(crate) fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % limit
-    }
 }

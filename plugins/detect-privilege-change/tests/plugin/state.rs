@@ -1,30 +1,18 @@
 //! The state: bounded, saved and taken over.
 
-use audit_plugin_sdk::{RestoreError, Severity};
+use audit_detect::testing::bytes_of;
+use audit_plugin_sdk::Severity;
 
-use crate::common::{CONFIG, Change, DAY, MINUTE, detector, grant, ids, judge, received};
+use crate::common::{
+    CONFIG, Change, DAY, MINUTE, TRIAL, detector, grant, ids, judge, received, revoke,
+};
 use crate::robust::traffic;
 
 #[test]
 fn a_restart_anywhere_changes_nothing() {
     for (seed, config) in [(1, CONFIG), (2, r#"{"roles": "roles", "max-keys": 2}"#)] {
-        let rows = traffic(seed, 400);
-        let batches: Vec<&[Change]> = rows.chunks(10).collect();
-        let mut unbroken = detector(config);
-        let expected: Vec<_> = batches.iter().map(|batch| judge(&mut unbroken, batch)).collect();
-        assert!(expected.iter().any(|alerts| !alerts.is_empty()), "seed {seed} tests nothing");
-        for split in 0..=batches.len() {
-            let mut first = detector(config);
-            let mut alerts: Vec<_> =
-                batches[..split].iter().map(|batch| judge(&mut first, batch)).collect();
-            let state = first.snapshot();
-            let mut second = detector(config);
-            second.restore(1, &state).expect("a state of this detector");
-            assert_eq!(second.snapshot(), state, "seed {seed}, split {split}");
-            alerts.extend(batches[split..].iter().map(|batch| judge(&mut second, batch)));
-            assert_eq!(alerts, expected, "seed {seed}, split {split}");
-            assert_eq!(second.snapshot(), unbroken.snapshot(), "seed {seed}, split {split}");
-        }
+        let batches: Vec<Vec<Change>> = traffic(seed, 400).chunks(10).map(Vec::from).collect();
+        TRIAL.restart_anywhere(config, &batches);
     }
 }
 
@@ -32,29 +20,7 @@ fn a_restart_anywhere_changes_nothing() {
 fn hostile_bytes_are_refused_and_change_nothing() {
     let mut detector = detector(CONFIG);
     judge(&mut detector, &traffic(5, 200));
-    let state = detector.snapshot();
-    for length in 0..state.len() {
-        let result = detector.restore(1, &state[..length]);
-        assert!(matches!(result, Err(RestoreError::Corrupt(_))), "{length} bytes");
-    }
-    let mut longer = state.clone();
-    longer.push(0);
-    assert!(detector.restore(1, &longer).is_err());
-    let wrong_version = detector.restore(2, &state);
-    assert!(matches!(wrong_version, Err(RestoreError::UnsupportedVersion)));
-    assert_eq!(detector.snapshot(), state, "what was refused changed nothing");
-    let mut other = self::detector(CONFIG);
-    for at in 0..state.len() {
-        for bit in [0, 3, 7] {
-            let mut damaged = state.clone();
-            damaged[at] ^= 1 << bit;
-            // Refused or taken, it must go on.
-            if other.restore(1, &damaged).is_ok() {
-                judge(&mut other, &[grant("clerk", DAY)]);
-                other.snapshot();
-            }
-        }
-    }
+    TRIAL.damaged_states(CONFIG, &detector.snapshot(), &[grant("clerk", DAY)]);
 }
 
 #[test]
@@ -91,4 +57,22 @@ fn what_is_kept_is_bounded() {
         judge(&mut detector, rows);
     }
     assert!(detector.snapshot().len() < 20_000, "{}", detector.snapshot().len());
+}
+
+/// Written by version 1: `b` and `clerk` were told, `clerk` of the resource `r`; `a` was evicted.
+const BEFORE: &str = "1070726976696c6567652d6368616e676501020162809cc09fc9b9b00601809cc09fc9b9b006000080a0bad235\
+    01000201060201809cc09fc9b9b006009aefc1f5d5ffb5c1f7010105636c65726b809c9c390180b8dcd8c9b9b0\
+    06000080a0bad2350100020106040180b8dcd8c9b9b00600e8b9fbd9caa68ffbd801010101d8c402";
+
+#[test]
+fn the_state_of_the_version_before_is_taken_over() {
+    let state = bytes_of(BEFORE);
+    let mut detector = detector(CONFIG);
+    detector.restore(1, &state).expect("a state of version 1");
+    let rows = [grant("b", 3 * MINUTE), revoke("clerk", 4 * MINUTE).of("r")];
+    let found = judge(&mut detector, &rows);
+    assert_eq!(ids(&found), [("privilege-change-escalated", "clerk", 2)]);
+    for length in 0..state.len() {
+        assert!(detector.restore(1, &state[..length]).is_err(), "cut to {length} bytes");
+    }
 }

@@ -1,8 +1,11 @@
 //! What the tests share: events as rows, and a detector to feed them to.
 
+use audit_detect::testing::{self, Trial};
 use audit_plugin_sdk::testing::{BatchBuilder, Detection};
 use audit_plugin_sdk::{Alert, Batch};
 use detect_unusual_volume::DetectUnusualVolume;
+
+pub(crate) use audit_detect::testing::Random;
 
 pub(crate) const SECOND: i64 = 1_000_000;
 pub(crate) const MINUTE: i64 = 60 * SECOND;
@@ -57,8 +60,10 @@ pub(crate) fn office(day: i64, hour: i64) -> u32 {
 pub(crate) fn batch(rows: &[Row]) -> Batch {
     let users: Vec<_> = rows.iter().map(|row| row.user.as_deref()).collect();
     let actions: Vec<_> = rows.iter().map(|row| Some(row.action)).collect();
-    let times: Vec<_> = rows.iter().map(|row| row.time.map(|time| START + time)).collect();
-    let received: Vec<_> = rows.iter().map(|row| row.received.map(|time| START + time)).collect();
+    let times: Vec<_> =
+        rows.iter().map(|row| row.time.map(|time| START.saturating_add(time))).collect();
+    let received: Vec<_> =
+        rows.iter().map(|row| row.received.map(|time| START.saturating_add(time))).collect();
     let partitions: Vec<_> = rows.iter().map(|row| Some(row.partition)).collect();
     let offsets: Vec<_> = rows.iter().map(|row| Some(row.offset)).collect();
     BatchBuilder::new(rows.len())
@@ -73,6 +78,9 @@ pub(crate) fn batch(rows: &[Row]) -> Batch {
 
 pub(crate) type Detector = Detection<DetectUnusualVolume>;
 
+/// How the promises of all detectors are checked of this one.
+pub(crate) const TRIAL: Trial<DetectUnusualVolume, Row> = Trial { version: 2, detector, judge };
+
 /// A detector.
 pub(crate) fn detector(config: &str) -> Detector {
     Detection::new(config).expect("a good configuration")
@@ -83,8 +91,7 @@ pub(crate) fn judge_by(detector: &mut Detector, rows: &[Row], batch_rows: usize)
     let mut alerts = Vec::new();
     for rows in rows.chunks(batch_rows) {
         let newest = rows.iter().filter_map(|row| row.received).max().unwrap_or(0);
-        let judgement = detector.process(START + newest, &batch(rows)).expect("a judgement");
-        alerts.extend_from_slice(judgement.alerts());
+        alerts.extend(testing::judge(detector, START.saturating_add(newest), &batch(rows)));
     }
     alerts
 }
@@ -107,26 +114,4 @@ pub(crate) fn experienced(users: &[&str]) -> Detector {
 pub(crate) fn told(alerts: &[Alert]) -> Vec<(&str, i64, u64)> {
     let told = |alert: &'_ Alert| ((alert.window_start - START) / HOUR, alert.count);
     alerts.iter().map(|alert| (&*alert.rule, told(alert).0, told(alert).1)).collect()
-}
-
-/// Numbers that look random and are the same in every run (SplitMix64).
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    pub(crate) fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
-    }
-
-    /// From 0 to 1, 1 left out.
-    pub(crate) fn part(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
 }

@@ -60,7 +60,10 @@ fn sighting(time: i64, tag: u64) -> Sighting {
 }
 
 fn add_all(bursts: &mut Bursts, rule: &impl Rule, times: &[i64]) -> Vec<Finding> {
-    times.iter().filter_map(|&time| bursts.add(sighting(time, 1), rule)).collect()
+    times
+        .iter()
+        .filter_map(|&time| bursts.add(sighting(time, 1), rule, &mut Evictions::default()))
+        .collect()
 }
 
 fn random(seed: u64) -> impl FnMut(u64) -> u64 {
@@ -91,9 +94,75 @@ fn a_burst_is_told_at_the_event_that_trips_it_and_once_more_when_it_is_worse() {
 fn what_comes_late_and_just_before_is_the_same_burst() {
     let mut bursts = Bursts::default();
     assert_eq!(add_all(&mut bursts, &Count, &[100, 100, 100, 100]).len(), 1);
-    assert!(add_all(&mut bursts, &Count, &[41, 50, 60, 70, 80, 90]).is_empty());
+    let [rise] = &add_all(&mut bursts, &Count, &[41, 50, 60, 70, 80, 90])[..] else { panic!() };
     assert!(bursts.loose().is_empty());
+    assert_eq!((rise.burst.start, rise.burst.first, rise.is_rise), (100, 41, true), "the same id");
+    assert_eq!((rise.burst.n_events, rise.burst.weight), (6, 6));
+    let burst = bursts.burst_at(100, &Count).unwrap();
+    assert_eq!((burst.first, burst.last, burst.n_events), (41, 100, 10));
     assert_eq!(add_all(&mut bursts, &Count, &[37, 38, 39, 40]).len(), 1, "a window before");
+}
+
+/// However many sightings claim other times, those that came last are judged together.
+#[test]
+fn sightings_that_precede_a_full_window_are_not_dropped_first() {
+    /// Ten within ten are worse; eleven are kept.
+    struct Dense;
+    impl Rule for Dense {
+        fn window_micros(&self) -> i64 {
+            1_000
+        }
+        fn first_of_burst(&self, loose: &[Sighting], at: usize) -> Option<usize> {
+            first_of_count(loose, at, 4, 1_000)
+        }
+        fn severity(&self, burst: &Burst, at: usize) -> Severity {
+            match first_of_count(&burst.kept, at, 10, 10) {
+                Some(_) => Severity::High,
+                None => Severity::Medium,
+            }
+        }
+        fn worst(&self) -> Severity {
+            Severity::High
+        }
+        fn n_kept(&self) -> usize {
+            11
+        }
+    }
+    let mut bursts = Bursts::default();
+    let mut add = |index: i64, time: i64| {
+        let event = Event { time, received: index, partition: 0, offset: index };
+        bursts.add(Sighting { event, tag: 1 }, &Dense, &mut Evictions::default())
+    };
+    let n_told = (0..40).filter(|&index| add(index, 1_000 + 20 * index).is_some()).count();
+    assert_eq!(n_told, 1);
+    let n_told = (40..50).filter(|&index| add(index, 500 + index - 40).is_some()).count();
+    assert_eq!(n_told, 1, "ten at once, before all of the others");
+}
+
+/// Many that weigh nothing bury neither the heavy one nor those that come now.
+#[test]
+fn the_lightest_go_first_and_are_counted() {
+    let mut bursts = Bursts::default();
+    let mut evictions = Evictions::default();
+    let add = |bursts: &mut Bursts, evictions: &mut Evictions, index: i64, tag| {
+        let event = Event { time: -1_000 * index, received: 0, partition: 0, offset: index };
+        bursts.add(Sighting { event, tag }, &Count, evictions)
+    };
+    add(&mut bursts, &mut evictions, 0, 7);
+    for index in 1..=3_000 {
+        add(&mut bursts, &mut evictions, index, 0);
+    }
+    let weights: Vec<u64> = bursts.loose().iter().map(|sighting| sighting.tag).collect();
+    assert_eq!((weights.len(), weights.iter().sum::<u64>()), (LOOSE_MAX, 7));
+    let newest = -1_000 * 3_000;
+    assert!(bursts.loose().iter().any(|sighting| sighting.event.time == newest));
+    let mut out = audit_plugin_sdk::Judgement::default();
+    evictions.report(0, 0, "keys", &mut out);
+    assert_eq!((&*out.alerts()[0].rule, out.alerts()[0].count), ("events-evicted", 2_001));
+    // What came more than a window ago is for late ones alone: it goes first, however heavy.
+    let event = Event { time: 1, received: 2 * WINDOW, partition: 0, offset: 0 };
+    bursts.add(Sighting { event, tag: 0 }, &Count, &mut evictions);
+    assert!(bursts.loose().iter().any(|sighting| sighting.event == event));
 }
 
 #[test]
@@ -103,17 +172,23 @@ fn a_sighting_is_kept_for_a_window_and_an_hour() {
     let mut bursts = Bursts::default();
     let late = |received| Sighting { event: Event { received, ..sighting(0, 1).event }, tag: 1 };
     for received in [0, 1, kept_micros(WINDOW)] {
-        assert_eq!(bursts.add(late(received), &Count), None);
+        assert_eq!(bursts.add(late(received), &Count, &mut Evictions::default()), None);
     }
-    assert!(bursts.clone().add(late(kept_micros(WINDOW)), &Count).is_some());
-    assert_eq!(bursts.add(late(kept_micros(WINDOW) + 1), &Count), None, "the first is gone");
+    assert!(
+        bursts.clone().add(late(kept_micros(WINDOW)), &Count, &mut Evictions::default()).is_some()
+    );
+    assert_eq!(
+        bursts.add(late(kept_micros(WINDOW) + 1), &Count, &mut Evictions::default()),
+        None,
+        "the first is gone"
+    );
 }
 
 #[test]
 fn a_key_is_bounded_whatever_comes() {
     let mut bursts = Bursts::default();
     for index in 0..20_000 {
-        bursts.add(sighting(-index * 1_000, 1), &Count);
+        bursts.add(sighting(-index * 1_000, 1), &Count, &mut Evictions::default());
     }
     assert_eq!(bursts.loose().len(), LOOSE_MAX);
     for index in 0..2_000 {
@@ -124,14 +199,17 @@ fn a_key_is_bounded_whatever_comes() {
     let mut writer = Writer::default();
     bursts.write(&mut writer);
     let state = writer.finish();
-    assert_eq!(Bursts::read(&mut Reader::new(&state)), Some(bursts));
+    assert_eq!(Bursts::read(&mut Reader::new(&state), Format::Now), Some(bursts));
 }
 
 #[test]
 fn many_events_of_few_tags_take_few_sightings() {
     let mut bursts = Bursts::default();
     for time in 0..10_000 {
-        assert_eq!(bursts.add(sighting(time, time as u64 % 2), &Tags), None);
+        assert_eq!(
+            bursts.add(sighting(time, time as u64 % 2), &Tags, &mut Evictions::default()),
+            None
+        );
         assert!(bursts.loose().len() <= 2 * 2 * (2 + time as usize / WINDOW as usize));
     }
 }
@@ -162,8 +240,8 @@ fn dropped_repeats_change_nothing() {
         let spread = 20 + below(300);
         for _ in 0..below(60) {
             let sighting = sighting(below(spread) as i64, below(4));
-            let found = few.add(sighting, &Tags);
-            let expected = all.add(sighting, &All);
+            let found = few.add(sighting, &Tags, &mut Evictions::default());
+            let expected = all.add(sighting, &All, &mut Evictions::default());
             assert_eq!(found.is_some(), expected.is_some(), "seed {seed}");
             if let (Some(found), Some(expected)) = (found, expected) {
                 let tags = |finding: &Finding| -> BTreeSet<u64> {
@@ -186,20 +264,20 @@ fn damage_is_refused() {
     let mut writer = Writer::default();
     bursts.write(&mut writer);
     let state = writer.finish();
-    assert_eq!(Bursts::read(&mut Reader::new(&state)), Some(bursts));
+    assert_eq!(Bursts::read(&mut Reader::new(&state), Format::Now), Some(bursts));
     for length in 0..state.len() {
-        assert_eq!(Bursts::read(&mut Reader::new(&state[..length])), None, "{length}");
+        assert_eq!(Bursts::read(&mut Reader::new(&state[..length]), Format::Now), None, "{length}");
     }
     let mut below = random(3);
     for _ in 0..20_000 {
         let mut damaged = state.clone();
         let at = below(damaged.len() as u64) as usize;
         damaged[at] = below(256) as u8;
-        if let Some(mut bursts) = Bursts::read(&mut Reader::new(&damaged)) {
+        if let Some(mut bursts) = Bursts::read(&mut Reader::new(&damaged), Format::Now) {
             add_all(&mut bursts, &Count, &[0, 1, i64::MAX, i64::MIN]);
             let mut writer = Writer::default();
             bursts.write(&mut writer);
-            assert!(Bursts::read(&mut Reader::new(&writer.finish())).is_some());
+            assert!(Bursts::read(&mut Reader::new(&writer.finish()), Format::Now).is_some());
         }
     }
 }

@@ -114,8 +114,7 @@ fn times_ahead_of_kafka_are_cut() {
         at(i64::MIN),
     ];
     let found = business_hours(&enrich("{}", &rows), rows.len());
-    assert_eq!(
-        found[..7],
-        [Some(false), Some(true), Some(false), Some(true), Some(false), Some(true), None]
-    );
+    // The first number that there is: a Sunday.
+    let expected = [false, true, false, true, false, true].map(Some);
+    assert_eq!(found, [&expected[..], &[None, Some(false)]].concat());
 }

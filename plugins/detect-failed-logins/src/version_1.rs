@@ -1,44 +1,20 @@
-//! The state as bytes, format 2: what was told of evictions, then every address, the one silent for
-//! longest first. Format 1 of earlier releases is taken over.
+//! States of version 1: failures and windows alone, IPv6 addresses one by one. What it does not know, users
+//! who succeed and who was sprayed, starts afresh.
 
-use audit_detect::{Burst, Bursts, Event, Evictions, Keyed, LOOSE_MAX, Origin, Sighting};
+use audit_detect::{Burst, Bursts, Event, LOOSE_MAX, Memory, Origin, Sighting};
 use audit_plugin_sdk::Severity;
-use audit_plugin_sdk::codec::{Reader, Writer};
+use audit_plugin_sdk::codec::Reader;
 
-use crate::State;
+use crate::MAGIC;
 use crate::address::{Address, Attack, is_set};
 use crate::config::Settings;
-
-/// Tells a state of this detector from any other bytes.
-const MAGIC: &[u8] = b"failed-logins";
 
 /// Limits of format 1.
 const KEY_BYTES_MAX_1: usize = 128;
 const WINDOWS_MAX_1: usize = 64;
 
-pub(crate) fn write(state: &State) -> Vec<u8> {
-    // Close to what is needed, as a vector that grows would take twice that for a moment.
-    let mut writer = Writer::with_capacity(state.addresses.n_bytes() / 3);
-    writer.bytes(MAGIC);
-    state.addresses.write(&mut writer, |writer, address| address.write(writer));
-    state.evictions.write(&mut writer);
-    writer.finish()
-}
-
-/// `None` for bytes that `write` does not make.
-pub(crate) fn read(bytes: &[u8], settings: &Settings) -> Option<State> {
-    let mut reader = Reader::new(bytes);
-    if reader.bytes()? != MAGIC {
-        return None;
-    }
-    let addresses = Keyed::read(&mut reader, settings.limits, Address::read)?;
-    let evictions = Evictions::read(&mut reader, addresses.n_evicted())?;
-    reader.is_at_end().then_some(State { addresses, evictions })
-}
-
-/// Format 1: failures and windows alone, IPv6 addresses one by one. What it does not know, users who
-/// succeed and who was sprayed, starts afresh.
-pub(crate) fn read_version_1(bytes: &[u8], settings: &Settings) -> Option<State> {
+/// `None` for bytes that are no such state.
+pub(crate) fn read(bytes: &[u8], settings: &Settings) -> Option<Memory<Address>> {
     let mut reader = Reader::new(bytes);
     if reader.bytes()? != MAGIC {
         return None;
@@ -49,15 +25,15 @@ pub(crate) fn read_version_1(bytes: &[u8], settings: &Settings) -> Option<State>
     for _ in 0..2 {
         reader.int()?;
     }
-    let mut state = State::new(settings);
+    let mut addresses = Memory::new(settings.limits);
     for _ in 0..reader.count()? {
         let text = reader.bytes().filter(|text| text.len() <= KEY_BYTES_MAX_1)?;
         let (address, received) = read_address_1(&mut reader)?;
         let key = Origin::of(text).key(text, settings.ipv6_prefix);
         // Of addresses that are one now, the one with the latest failure stands for all.
-        state.addresses.touch(&key, received, |kept| *kept = address);
+        addresses.touch(&key, received, |kept: &mut Address, _| *kept = address);
     }
-    reader.is_at_end().then_some(state)
+    reader.is_at_end().then_some(addresses)
 }
 
 /// An address and the Kafka time of its last failure.
@@ -77,7 +53,7 @@ fn read_address_1(reader: &mut Reader<'_>) -> Option<(Address, i64)> {
         is_told: false,
     });
     let guesses = Bursts::from_parts(loose, windows)?;
-    Some((Address { guesses, sprays: Bursts::default(), attack }, received))
+    Some((Address { guesses, attack, ..Address::default() }, received))
 }
 
 fn read_window_1(reader: &mut Reader<'_>) -> Option<Burst> {
@@ -85,7 +61,7 @@ fn read_window_1(reader: &mut Reader<'_>) -> Option<Burst> {
     let n_events = reader.uint()?;
     let severity = if is_set(reader)? { Severity::High } else { Severity::Medium };
     let kept = read_failures_1(reader)?;
-    Some(Burst { start, last, received, n_events, weight: 0, severity, kept })
+    Some(Burst { start, first: start, last, received, n_events, weight: 0, severity, kept })
 }
 
 fn read_failures_1(reader: &mut Reader<'_>) -> Option<Vec<Sighting>> {
