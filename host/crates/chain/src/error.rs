@@ -63,7 +63,9 @@ pub enum Error {
 impl From<Error> for audit_core::Error {
     fn from(error: Error) -> Self {
         let (kind, attempted) = match &error {
-            Error::Halted { .. } | Error::Lost { .. } => (Kind::Failed, "judging a batch; nothing of it was committed"),
+            Error::Halted { .. } | Error::Lost { .. } => {
+                (Kind::Failed, "judging a batch; nothing of it was committed")
+            }
             Error::Engine(_) | Error::Arrow(_) => (Kind::Failed, "running plugins"),
             _ => (Kind::Config, "loading plugins"),
         };

@@ -299,12 +299,7 @@ mod tests {
         );
         let subjects: [&[u8]; 3] = [b"ada", b"bob", b""];
         assert_eq!(
-            sealed(
-                &key,
-                "user_email",
-                &subjects,
-                &[b"ada@example.com", b"ada@example.com", b""]
-            ),
+            sealed(&key, "user_email", &subjects, &[b"ada@example.com", b"ada@example.com", b""]),
             [
                 "enc_v1.3e3774c4.OsILixSfKs9y8Et4ag7YL_XIj5Y8lgWD-q6JNw4bGQ",
                 "enc_v1.3e3774c4.h5rpeJkZoFOUJj8yHbTo0jI9HSEG6azcKgnBNV_IUQ",

@@ -110,7 +110,8 @@ impl Slot {
                 moment: part.moment.clone(),
                 columns: take_record_batch(&part.columns, &UInt32Array::from(rows.clone()))?,
             };
-            let verdict = bisect::judge(self.runner(lane), &of_lane, bounds.after(merged.poison.len()))?;
+            let verdict =
+                bisect::judge(self.runner(lane), &of_lane, bounds.after(merged.poison.len()))?;
             let row_of = |(row, why): (u32, String)| Some((*rows.get(row as usize)?, why));
             merged.quarantined.extend(verdict.quarantined.into_iter().filter_map(row_of));
             merged.poison.extend(verdict.poison.into_iter().filter_map(row_of));

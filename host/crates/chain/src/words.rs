@@ -70,7 +70,10 @@ mod tests {
     #[test]
     fn values_and_their_parts_are_hidden() {
         for (text, expect) in [
-            ("ValueError: invalid literal: 'alice@example.com'", "ValueError: invalid literal: '…'"),
+            (
+                "ValueError: invalid literal: 'alice@example.com'",
+                "ValueError: invalid literal: '…'",
+            ),
             ("no number: ALICE", "no number: …"),
             ("bad <Bo B>", "bad <…>"),
             ("4111111111111111 is no date", "… is no date"),

@@ -56,10 +56,7 @@ impl ChangeKind {
 
     /// Whether what was asked for was done.
     pub fn is_success(self) -> bool {
-        !matches!(
-            self,
-            Self::Refused | Self::BreakerOpened | Self::StateLost | Self::LookupRefused
-        )
+        !matches!(self, Self::Refused | Self::BreakerOpened | Self::StateLost | Self::LookupRefused)
     }
 
     /// Whether it is about a table or a calendar, and not about a plugin.

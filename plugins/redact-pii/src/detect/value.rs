@@ -94,11 +94,12 @@ fn is_placeholder(value: &[u8]) -> bool {
         !inside.is_empty() && inside.iter().all(is_part)
     };
     match value {
-        [b'[', inside @ .., b']'] | [b'<', inside @ .., b'>'] => is_text(inside),
         [b'$', b'{', inside @ .., b'}'] | [b'{', b'{', inside @ .., b'}', b'}'] => {
             is_variable(inside.trim_ascii())
         }
-        [b'{', inside @ .., b'}'] => is_text(inside),
+        [b'[', inside @ .., b']'] | [b'<', inside @ .., b'>'] | [b'{', inside @ .., b'}'] => {
+            is_text(inside)
+        }
         [b'%', inside @ .., b'%'] => {
             is_variable(inside) && !inside.iter().any(u8::is_ascii_lowercase)
         }
