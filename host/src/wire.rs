@@ -7,7 +7,7 @@ use anyhow::Result;
 use audit_alert::AlertLines;
 use audit_chain::{Engine, Plugin, PluginChain};
 use audit_core::pipeline::Stages;
-use audit_core::{Budget, Counters};
+use audit_core::{Budget, Counters, KeyMark};
 use audit_decode::JsonDecoder;
 use audit_lookup::Lookups;
 use audit_sink::{AuditTable, Payloads, Store, TableSettings, Vault, WriterSettings};
@@ -33,7 +33,7 @@ pub(crate) struct Wired {
 /// table, then the broker.
 pub(crate) async fn wire(settings: &Settings, counters: &Arc<Counters>) -> Result<Wired> {
     let lookups = plugins::load_lookups(&settings.wanted.lookups)?;
-    let Loaded { engine, mut chain, components, active } =
+    let Loaded { engine, mut chain, components, marks, active } =
         load_chain(settings, &lookups, counters)?;
     let alerts =
         AlertLines::open(settings.alerts.clone()).await.map_err(audit_core::Error::from)?;
@@ -57,7 +57,7 @@ pub(crate) async fn wire(settings: &Settings, counters: &Arc<Counters>) -> Resul
     }
     let writer = table.writer(writer_settings(settings, vault)).map_err(audit_core::Error::from)?;
     let source = connect(settings, &table).await?;
-    let claimed = table.claim(&source.starts(), source.topic_ids()).await;
+    let claimed = table.claim(&source.starts(), source.topic_ids(), &marks).await;
     claimed.map_err(audit_core::Error::from)?;
     chain.starts_at(&source.starts());
     if let Some(earlier) = table.plugins() {
@@ -73,6 +73,7 @@ pub(crate) async fn wire(settings: &Settings, counters: &Arc<Counters>) -> Resul
         active,
         wanted: settings.wanted.clone(),
         lookups,
+        keys: table.keys(),
         configured: configured(&settings.wanted),
         refused: BTreeMap::new(),
         shadows: BTreeMap::new(),
@@ -103,18 +104,21 @@ struct Loaded {
     chain: PluginChain,
     /// Their bytes, to be kept beside the table.
     components: Vec<(String, Arc<[u8]>)>,
+    /// Of the secrets that they may use.
+    marks: Vec<KeyMark>,
     active: BTreeMap<String, String>,
 }
 
 fn load_chain(settings: &Settings, lookups: &Lookups, counters: &Arc<Counters>) -> Result<Loaded> {
     let engine = plugins::engine(settings).map_err(audit_core::Error::from)?;
     let wanted = &settings.wanted;
-    let (mut ready, mut components) = (Vec::new(), Vec::new());
+    let (mut ready, mut components, mut marks) = (Vec::new(), Vec::new(), Vec::new());
     let mut active = BTreeMap::new();
     for entry in &wanted.plugins {
         let source = plugins::source(entry, &wanted.keys, lookups)?;
         active.insert(entry.origin(), plugins::fingerprint(entry, &source));
         let component = Arc::clone(&source.component);
+        marks.extend(source.marks());
         let plugin = Plugin::load(&engine, source.clone()).map_err(audit_core::Error::from)?;
         // What a running host would refuse is not taken by a restart either.
         golden::prove(&engine, &source).map_err(|cause| {
@@ -134,13 +138,13 @@ fn load_chain(settings: &Settings, lookups: &Lookups, counters: &Arc<Counters>) 
     }
     let chain = PluginChain::new(ready).map_err(audit_core::Error::from)?;
     let chain = chain.counting(Arc::clone(counters)).looking_up(lookups.clone());
-    Ok(Loaded { engine, chain, components, active })
+    Ok(Loaded { engine, chain, components, marks, active })
 }
 
-/// The plugins of the folder that have a file with their configuration.
+/// The plugins of which more than their file is said.
 fn configured(wanted: &Wanted) -> BTreeSet<String> {
-    let has_file = |entry: &&PluginEntry| entry.from_folder && !entry.is_bare;
-    wanted.plugins.iter().filter(has_file).map(PluginEntry::origin).collect()
+    let is_configured = |entry: &&PluginEntry| !entry.is_bare();
+    wanted.plugins.iter().filter(is_configured).map(PluginEntry::origin).collect()
 }
 
 async fn open_table(

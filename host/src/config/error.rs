@@ -1,6 +1,6 @@
 //! What is wrong with the command line or the configuration file. Exit code 2.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -16,6 +16,8 @@ pub(crate) enum Error {
     Missing { what: &'static str, flag: &'static str, variable: &'static str, key: &'static str },
     #[error("{of}: {what} is missing: give {flag} or set {variable}")]
     MissingFlag { of: &'static str, what: &'static str, flag: &'static str, variable: &'static str },
+    #[error("{}: {cause}", path.display())]
+    InFile { path: PathBuf, cause: Box<Error> },
     #[error("{key}: {value:?} {problem}")]
     Value { key: String, value: String, problem: String },
     #[error("reading the plugin {}: check the path given to --plugin", path.display())]
@@ -78,4 +80,11 @@ pub(crate) enum Error {
          them, or move long ones to another folder", path.display()
     )]
     GoldenTooLarge { path: PathBuf, n_bytes: usize, max: usize },
+}
+
+impl Error {
+    /// The same, with the file that it comes from.
+    pub(super) fn in_file(self, path: &Path) -> Self {
+        Self::InFile { path: path.to_owned(), cause: Box::new(self) }
+    }
 }

@@ -37,10 +37,8 @@ pub(crate) struct PluginEntry {
     pub(crate) scope: Scope,
     pub(crate) keyed_by: Vec<String>,
     pub(crate) limits: Limits,
-    /// Whether it came out of the plugin folder: it stays when its file goes.
+    /// Whether it came out of the plugin folder.
     pub(crate) from_folder: bool,
-    /// Whether no file says anything about it.
-    pub(crate) is_bare: bool,
 }
 
 impl PluginEntry {
@@ -56,8 +54,12 @@ impl PluginEntry {
             keyed_by: Vec::new(),
             limits: Limits::default(),
             from_folder: false,
-            is_bare: true,
         }
+    }
+
+    /// Whether nothing is said of it but where it is.
+    pub(crate) fn is_bare(&self) -> bool {
+        *self == Self { from_folder: self.from_folder, ..Self::plain(&self.path) }
     }
 
     /// The name of a built-in plugin.
@@ -111,7 +113,11 @@ impl PluginPlaces {
 
     /// What is wanted, with a configuration file that was read already.
     pub(super) fn wanted(&self, file: &File) -> Result<Wanted, Error> {
-        let mut plugins = listed(&self.flags, file)?;
+        let listed = listed(&self.flags, file);
+        let mut plugins = listed.map_err(|cause| match &self.config {
+            Some(path) => cause.in_file(path),
+            None => cause,
+        })?;
         let folder = self.folder.as_ref().or(file.plugins_place.dir.as_ref());
         if let Some(folder) = folder {
             let given: BTreeSet<String> = plugins.iter().map(PluginEntry::origin).collect();
@@ -144,11 +150,13 @@ fn definitions(file: &File) -> Definitions {
 fn listed(flags: &[String], file: &File) -> Result<Vec<PluginEntry>, Error> {
     let entries: Vec<_> =
         file.plugins.iter().map(|plugin| entry(plugin, file)).collect::<Result<_, _>>()?;
+    let origin_of = |path: &String| PluginEntry::plain(path).origin();
     if flags.is_empty() {
         return Ok(entries);
     }
     let of_flag = |path: &String| {
-        let configured = entries.iter().find(|entry| entry.path == *path);
+        // However its path is written.
+        let configured = entries.iter().find(|entry| entry.origin() == origin_of(path));
         configured.cloned().unwrap_or_else(|| PluginEntry::plain(path))
     };
     Ok(flags.iter().map(of_flag).collect())
@@ -180,7 +188,8 @@ fn of_folder(path: &Path, file: &File) -> Result<PluginEntry, Error> {
     let has_file = beside.try_exists().map_err(failed)?;
     let mut plugin = if has_file { file::read_plugin(&beside)? } else { file::Plugin::default() };
     text.clone_into(&mut plugin.path);
-    Ok(PluginEntry { from_folder: true, is_bare: !has_file, ..entry(&plugin, file)? })
+    let entry = entry(&plugin, file).map_err(|cause| cause.in_file(&beside))?;
+    Ok(PluginEntry { from_folder: true, ..entry })
 }
 
 fn entry(plugin: &file::Plugin, file: &File) -> Result<PluginEntry, Error> {
@@ -212,7 +221,6 @@ fn entry(plugin: &file::Plugin, file: &File) -> Result<PluginEntry, Error> {
         keyed_by: plugin.keyed_by.clone(),
         limits: limits(&plugin.path, &plugin.limits)?,
         from_folder: false,
-        is_bare: false,
     })
 }
 
@@ -335,7 +343,7 @@ mod tests {
     #[test]
     fn a_flag_takes_the_configuration_of_its_path() {
         let text = "[[plugin]]\npath = \"a\"\nconfig = { x = 1 }\n[[plugin]]\npath = \"b\"\n";
-        let plugins = wanted(text, &["c", "a"]).unwrap().plugins;
+        let plugins = wanted(text, &["c", "./a"]).unwrap().plugins;
         assert_eq!(plugins[0], PluginEntry::plain("c"));
         assert_eq!(plugins[1].config, r#"{"x":1}"#);
     }

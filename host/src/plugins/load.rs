@@ -66,7 +66,7 @@ fn keys_of(entry: &PluginEntry, entries: &KeyEntries) -> Result<Keys, Error> {
 /// lookups it may ask. Not what is in those: they are exchanged under it.
 pub(crate) fn fingerprint(entry: &PluginEntry, source: &PluginSource) -> String {
     let PluginEntry { config, lookups, on_error, scope, keyed_by, limits, .. } = entry;
-    let keys: Vec<_> = source.keys.iter().map(|(name, key)| (name, key.fingerprint())).collect();
+    let keys = source.marks();
     let sha256 = source.sha256();
     format!("{sha256} {config} {keys:?} {lookups:?} {on_error:?} {scope:?} {keyed_by:?} {limits:?}")
 }

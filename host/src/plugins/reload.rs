@@ -14,7 +14,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use audit_chain::{ChainControl, Engine, Place, Plugin, PluginSource, Running};
 use audit_core::{ChangeKind, PluginChange};
 use audit_lookup::Lookups;
-use audit_sink::ComponentStore;
+use audit_sink::{ComponentStore, KnownKeys};
 use jiff::Timestamp;
 use tokio::runtime::Handle;
 
@@ -24,6 +24,8 @@ use super::watch::{Cause, Watch};
 use crate::config::{KeyEntry, PluginEntry, PluginPlaces, Wanted};
 use crate::golden;
 
+/// How often it looks for one reason, if what is to be watched changes each time.
+const LOOKS_MAX: usize = 3;
 /// How often candidates are reported.
 const TICK: Duration = Duration::from_secs(10);
 
@@ -40,7 +42,9 @@ pub(crate) struct Reloader {
     pub(crate) wanted: Wanted,
     /// The tables and calendars that plugins may ask.
     pub(crate) lookups: Lookups,
-    /// Plugins of the folder that had a file with their configuration, by origin.
+    /// Keys as the table knows them.
+    pub(crate) keys: KnownKeys,
+    /// Plugins of which something more than their file was said, by origin.
     pub(crate) configured: BTreeSet<String>,
     /// What was refused already, by origin: not tried, and not told, again until it changes.
     pub(crate) refused: BTreeMap<String, String>,
@@ -65,10 +69,8 @@ enum Step {
 impl Reloader {
     /// Until the run ends.
     pub(crate) fn run(mut self, mut watch: Watch) {
-        watch.set_files(self.files().iter().map(PathBuf::as_path));
         // Whatever changed since the files were read at the start.
-        self.look(Cause::File);
-        self.look_at_shadows();
+        self.look_and_watch(Cause::File, &mut watch);
         let mut told = Instant::now();
         loop {
             let cause = watch.next(TICK.saturating_sub(told.elapsed()));
@@ -80,9 +82,7 @@ impl Reloader {
                         // Asked by a person: whatever was refused is tried once more.
                         self.refused.clear();
                     }
-                    self.look(cause);
-                    self.look_at_shadows();
-                    watch.set_files(self.files().iter().map(PathBuf::as_path));
+                    self.look_and_watch(cause, &mut watch);
                 }
             }
             if told.elapsed() >= TICK {
@@ -90,6 +90,21 @@ impl Reloader {
                 shadows::report(&self.control, self.shadow_report.as_deref());
             }
         }
+    }
+
+    /// Watches first: what comes while it looks is an event then. Where a look finds other files to watch,
+    /// these may have changed before they were watched, and it looks again.
+    fn look_and_watch(&mut self, cause: Cause, watch: &mut Watch) {
+        for _ in 0..LOOKS_MAX {
+            let files = self.files();
+            watch.set_files(files.iter().map(PathBuf::as_path));
+            self.look(cause);
+            self.look_at_shadows();
+            if self.files() == files {
+                return;
+            }
+        }
+        watch.set_files(self.files().iter().map(PathBuf::as_path));
     }
 
     /// Everything whose change means something.
@@ -122,14 +137,22 @@ impl Reloader {
         }
         // First, as a plugin that is taken next may ask for what came with it.
         self.look_at_lookups(cause);
-        self.reconcile(cause);
+        self.reconcile(cause, None);
     }
 
-    fn reconcile(&mut self, cause: Cause) {
+    /// Makes the chain what is wanted. With `only` every other plugin stays as it is.
+    fn reconcile(&mut self, cause: Cause, only: Option<&str>) {
         let running = self.control.running();
         let mut steps = Vec::new();
         for entry in self.wanted.plugins.clone() {
-            steps.push((entry.clone(), self.step(&entry, &running)));
+            let current = running.iter().find(|plugin| plugin.origin == entry.origin());
+            let step = match (only, current) {
+                (Some(only), _) if only == entry.origin() => self.step(&entry, current),
+                (Some(_), Some(current)) => Step::Keep(current.id.name.clone()),
+                (Some(_), None) => Step::Skip,
+                (None, _) => self.step(&entry, current),
+            };
+            steps.push((entry, step));
         }
         self.keep_unwanted(&running, &mut steps);
         let names: Vec<&String> = steps
@@ -187,19 +210,23 @@ impl Reloader {
                 let error = anyhow!(audit_core::Error::from(error));
                 if taken.is_empty() {
                     let text = format!("{error:#}");
-                    self.refuse(CONFIGURATION, CONFIGURATION, CONFIGURATION, &text, &error);
+                    self.refuse(ARRANGEMENT, CONFIGURATION, CONFIGURATION, &text, &error);
                 }
-                for (entry, id, fingerprint) in taken {
-                    self.refuse(&entry.origin(), &id.name, &entry.path, &fingerprint, &error);
+                if let [(entry, id, fingerprint)] = &taken[..] {
+                    self.refuse(&entry.origin(), &id.name, &entry.path, fingerprint, &error);
+                } else {
+                    // Together they do not fit. One that fits alone must not wait for the others.
+                    for (entry, ..) in taken {
+                        self.reconcile(cause, Some(&entry.origin()));
+                    }
                 }
             }
         }
     }
 
     /// What to do about one plugin that is wanted.
-    fn step(&mut self, entry: &PluginEntry, running: &[Running]) -> Step {
+    fn step(&mut self, entry: &PluginEntry, current: Option<&Running>) -> Step {
         let origin = entry.origin();
-        let current = running.iter().find(|plugin| plugin.origin == origin);
         let name = current.map(|plugin| plugin.id.name.clone());
         let shown = name.clone().unwrap_or_else(|| entry.path.clone());
         let stay = || name.clone().map_or(Step::Skip, Step::Keep);
@@ -211,13 +238,21 @@ impl Reloader {
                 return stay();
             }
         };
-        if entry.from_folder && entry.is_bare && self.configured.contains(&origin) {
-            let error =
-                anyhow!("the file with its configuration is gone: put it back, or an empty one");
+        // A file that was cut off, or deleted, must not have data stored as it came.
+        if entry.is_bare() && self.configured.contains(&origin) {
+            let error = anyhow!(
+                "nothing configures it any more (its configuration was emptied, cut off or deleted); the \
+                 plugin goes on as it was configured: put that back, or restart to take it without"
+            );
             self.refuse(&origin, &shown, &entry.path, "no configuration", &error);
             return stay();
         }
-        if !entry.is_bare {
+        if let Err(error) = self.keys.check(&source.marks()) {
+            let error = anyhow!(audit_core::Error::from(error));
+            self.refuse(&origin, &shown, &entry.path, &format!("{error:#}"), &error);
+            return stay();
+        }
+        if !entry.is_bare() {
             self.configured.insert(origin.clone());
         }
         let print = fingerprint(entry, &source);
@@ -269,9 +304,14 @@ impl Reloader {
     /// Nothing leaves the chain while it runs, whatever became of its file or of the configuration: a file
     /// that was deleted, or a configuration that was cut off, must not have data stored as it came.
     fn keep_unwanted(&mut self, running: &[Running], steps: &mut Vec<(PluginEntry, Step)>) {
-        let origins: BTreeSet<String> = steps.iter().map(|(entry, _)| entry.origin()).collect();
-        for (idx, plugin) in running.iter().enumerate() {
-            if origins.contains(&plugin.origin) {
+        let place_of = |steps: &[(PluginEntry, Step)], origin: &str| {
+            steps.iter().position(|(entry, _)| entry.origin() == origin)
+        };
+        // Behind the one that it ran behind.
+        let mut behind = 0;
+        for plugin in running {
+            if let Some(at) = place_of(steps, &plugin.origin) {
+                behind = at + 1;
                 continue;
             }
             let name = plugin.id.name.clone();
@@ -281,8 +321,8 @@ impl Reloader {
                 plugin.origin
             );
             self.refuse(&plugin.origin, &name, &plugin.origin, "not wanted", &problem);
-            let at = idx.min(steps.len());
-            steps.insert(at, (PluginEntry::plain(&plugin.origin), Step::Keep(name)));
+            steps.insert(behind, (PluginEntry::plain(&plugin.origin), Step::Keep(name)));
+            behind += 1;
         }
     }
 
@@ -329,13 +369,17 @@ impl Reloader {
                     continue;
                 }
             };
-            let is_known = self.shadows.get(&plugin) == Some(&print);
+            // One that was promoted runs no more, and may again after a rollback.
+            let runs = self.control.shadow_reports().iter().any(|report| report.plugin == plugin);
+            let is_known = runs && self.shadows.get(&plugin) == Some(&print);
             if is_known || self.refused.get(&tag) == Some(&print) {
                 continue;
             }
             match self.start_shadow(&plugin, &file, &source) {
-                Ok(()) => {
-                    tracing::info!(plugin, file, "a candidate runs beside the plugin");
+                Ok(is_new) => {
+                    if is_new {
+                        tracing::info!(plugin, file, "a candidate runs beside the plugin");
+                    }
                     self.refused.remove(&tag);
                     self.shadows.insert(plugin, print);
                 }
@@ -369,22 +413,25 @@ impl Reloader {
         Ok((fingerprint(&entry, &source), source))
     }
 
-    fn start_shadow(&self, plugin: &str, file: &str, source: &PluginSource) -> Result<()> {
+    /// Whether a candidate was started; none is that judges as the plugin does.
+    fn start_shadow(&self, plugin: &str, file: &str, source: &PluginSource) -> Result<bool> {
         let current = self.control.running().into_iter().find(|r| r.id.name == plugin);
         if current.as_ref().is_some_and(|current| current.id.sha256 == source.sha256()) {
             // It was promoted, or never differed.
-            return Ok(());
+            return Ok(false);
         }
         let mut candidate = self.prepare(source, current.as_ref())?;
         // It was kept beside the table since, which takes its time.
         self.control.catch_up(&mut candidate).map_err(audit_core::Error::from)?;
         let reason = format!("candidate {file}");
         match self.control.start_shadow(plugin, candidate, reason) {
-            None => Ok(()),
-            Some(done) => Ok(done.map(drop).map_err(audit_core::Error::from)?),
+            None => Ok(false),
+            Some(done) => Ok(done.map(|_| true).map_err(audit_core::Error::from)?),
         }
     }
 }
 
+/// Stands for the order of the chain where a plugin's origin would.
+const ARRANGEMENT: &str = "the chain";
 /// Stands for the configuration file where a plugin's name would.
 const CONFIGURATION: &str = "configuration";

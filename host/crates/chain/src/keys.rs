@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use aes_gcm_siv::aead::{Aead, KeyInit as _, Payload};
 use aes_gcm_siv::{Aes256GcmSiv, Nonce};
+use audit_core::KeyMark;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hkdf::Hkdf;
@@ -15,6 +16,7 @@ use zeroize::Zeroizing;
 
 /// Tells our derivations from others that may use the same secret.
 const SALT: &[u8] = b"audit-host key";
+const FINGERPRINT: &[u8] = b"fingerprint v1";
 const TOKEN: &[u8] = b"token v1";
 const ENCRYPT: &[u8] = b"encrypt v1";
 /// What ciphertexts begin with.
@@ -115,15 +117,14 @@ impl Key {
         &self.current.id
     }
 
-    /// By which a changed key is noticed; nothing of a secret follows from it.
-    pub fn fingerprint(&self) -> String {
-        let mut digest = Sha256::new();
-        for secret in self.secrets() {
-            digest.update(b"audit-host key");
-            digest.update(Sha256::digest(secret.bytes.as_slice()));
-            digest.update(&secret.id);
-        }
-        hex::encode(digest.finalize().get(..8).unwrap_or_default())
+    /// By which its secrets are known again, under the name that the key has.
+    pub fn marks(&self, name: &str) -> Vec<KeyMark> {
+        let mark = |secret: &Secret| KeyMark {
+            name: name.to_owned(),
+            id: secret.id.clone(),
+            fingerprint: hex::encode(secret.derived(&[FINGERPRINT]).get(..8).unwrap_or_default()),
+        };
+        self.secrets().map(mark).collect()
     }
 
     /// HMAC-SHA-256 of each value under the secret as it is.
@@ -339,7 +340,12 @@ mod tests {
         assert_eq!(new.open("c", "ada", &of_old).unwrap(), b"x");
         assert!(sealed(&new, "c", &[b"ada"], &[b"x"])[0].starts_with("enc_v1.2026-11."));
         assert!(tokens(&new, &[b"x"])[0].starts_with("tok_2026-11_"));
-        assert_ne!(new.fingerprint(), old.fingerprint());
+        let ids = |key: &Key| key.marks("k").into_iter().map(|mark| mark.id).collect::<Vec<_>>();
+        assert_eq!(ids(&new), ["2026-11", "2025-11"]);
+        assert_eq!(new.marks("k")[1], old.marks("k")[0]);
+        let renamed = Key::new(SECRET).with_id("other").unwrap();
+        assert_eq!(renamed.marks("k")[0].fingerprint, old.marks("k")[0].fingerprint);
+        assert_ne!(new.marks("k")[0].fingerprint, old.marks("k")[0].fingerprint);
         assert_eq!(new.clone().after(old.clone()).err(), Some(KeyIdError::Twice("2025-11".into())));
         for id in ["", "a_b", "a.b", "ä", &"x".repeat(33)] {
             assert!(matches!(Key::new(SECRET).with_id(id), Err(KeyIdError::Form(_))), "{id}");

@@ -30,6 +30,8 @@ struct Columns {
     /// Columns whose values were replaced so that equal values may not be equal any more, and by whom.
     scrambled: BTreeMap<String, String>,
     added: Vec<Field>,
+    /// By which plugin each of these.
+    added_by: BTreeMap<String, String>,
 }
 
 impl Columns {
@@ -39,7 +41,8 @@ impl Columns {
             .iter()
             .map(|field| (field.name().clone(), field.data_type().clone()))
             .collect();
-        Self { types, scrambled: BTreeMap::new(), added: Vec::new() }
+        let (scrambled, added_by) = (BTreeMap::new(), BTreeMap::new());
+        Self { types, scrambled, added: Vec::new(), added_by }
     }
 
     fn check_reads(&self, plugin: &Blueprint) -> Result<(), String> {
@@ -69,9 +72,9 @@ impl Columns {
             if schema::is_host_column(name) || schema::REQUIRED_FIELDS.contains(&name.as_str()) {
                 return Err(format!("it writes the column {name:?}, which no plugin may change"));
             }
-            if self.added.iter().any(|added| added.name() == name) {
+            if let Some(first) = self.added_by.get(name) {
                 return Err(format!(
-                    "it writes the column {name:?}, which a plugin before it adds: name it otherwise"
+                    "it writes the column {name:?}, which {first} before it adds: name it otherwise"
                 ));
             }
             match self.types.get(name) {
@@ -94,6 +97,7 @@ impl Columns {
                 None => {
                     check_new_name(name)?;
                     self.types.insert(name.clone(), output.data_type.clone());
+                    self.added_by.insert(name.clone(), plugin.source.clone());
                     self.added.push(Field::new(name, output.data_type.clone(), true));
                 }
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
-use audit_core::{PluginId, PluginState};
+use audit_core::{KeyMark, PluginId, PluginState};
 use sha2::{Digest, Sha256};
 
 use crate::abi::audit_host::plugin::types;
@@ -67,6 +67,11 @@ impl PluginSource {
 
     fn grants(&self) -> Grants {
         Grants { keys: self.keys.clone(), lookups: self.lookups.clone() }
+    }
+
+    /// By which the secrets of its keys are known again.
+    pub fn marks(&self) -> Vec<KeyMark> {
+        self.keys.iter().flat_map(|(name, key)| key.marks(name)).collect()
     }
 
     /// SHA-256 of the component, in hex.

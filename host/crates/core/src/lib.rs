@@ -15,6 +15,7 @@ pub mod batch;
 pub mod change;
 pub mod dead_letter;
 pub mod epoch;
+pub mod key_mark;
 
 pub mod counters;
 pub mod error;
@@ -28,5 +29,6 @@ pub use counters::Counters;
 pub use dead_letter::{DeadLetter, ReasonClass};
 pub use epoch::{Budget, Epoch, Outbox, Staged};
 pub use error::{Error, Kind};
+pub use key_mark::KeyMark;
 pub use offset::{Offsets, Span, TopicPartition};
 pub use raw::{RawBatch, RawRecord};

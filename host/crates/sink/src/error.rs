@@ -37,6 +37,11 @@ pub enum Error {
     )]
     OtherSchema { table: String, problem: String },
     #[error(
+        "keys.{name}: the secret with the id {id} is another than the one whose values are in the table: \
+         put that one back, or give the new one an id of its own and list the other under previous"
+    )]
+    OtherSecret { name: String, id: String },
+    #[error(
         "{partition}: this epoch starts at offset {ours}, but the table stands at {theirs}: another \
          instance of group {group} writes to the table; stop one of them, or give each its own --group"
     )]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use audit_core::TopicPartition;
+use audit_core::{KeyMark, TopicPartition};
 use iceberg::{NamespaceIdent, TableIdent};
 
 use crate::error::Error;
@@ -96,6 +96,15 @@ pub(crate) fn pending_property(group: &str, epoch_id: &str) -> String {
 pub(crate) fn pending_prefix(group: &str) -> String {
     own_property(group, "pending.")
 }
+
+/// The fingerprint of a key's secret. It is the table's and not a group's, as are the values made with it; no
+/// group has an empty name.
+pub(crate) fn key_property(mark: &KeyMark) -> String {
+    format!("{KEY_PREFIX}{}.{}", escape_group(&mark.name), mark.id)
+}
+
+/// What every [`key_property`] begins with.
+pub(crate) const KEY_PREFIX: &str = "audit-host...key.";
 
 /// A property of the group itself. No topic has an empty name, so that it is nobody's offset.
 fn own_property(group: &str, name: &str) -> String {

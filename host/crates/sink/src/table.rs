@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::datatypes::Field;
 use async_trait::async_trait;
 use audit_core::stage::Table as TableStage;
-use audit_core::{Epoch, Outbox, PluginId, PluginState, TopicPartition};
+use audit_core::{Epoch, KeyMark, Outbox, PluginId, PluginState, TopicPartition};
 use iceberg::spec::{DataFile, deserialize_data_file_from_json};
 use iceberg::table::Table;
 
@@ -15,6 +15,7 @@ use crate::commit::{Change, Stand, commit};
 use crate::components::ComponentStore;
 use crate::definition::{open_audit_table, open_dead_letters};
 use crate::error::Error;
+use crate::known_keys::KnownKeys;
 use crate::lineage;
 use crate::names::{self, TableName};
 use crate::outbox::{Objects, Pointer, digest_of};
@@ -105,14 +106,21 @@ impl AuditTable {
         self.settings.topics.iter().filter_map(id_of).collect()
     }
 
-    /// Writes down where reading starts, before the first record is read: a partition that stays
+    /// The secrets whose values the table may hold.
+    pub fn keys(&self) -> KnownKeys {
+        KnownKeys::of(self.rows.metadata().properties())
+    }
+
+    /// Writes down which secrets are used, and where reading starts, before the first record is read: a partition that stays
     /// without records (or whose first epoch a crash ends) is then known to the next start, which would
     /// otherwise begin it anew, and with `--start latest` behind everything that came in between.
     pub async fn claim(
         &mut self,
         starts: &HashMap<TopicPartition, i64>,
         topic_ids: &HashMap<String, String>,
+        secrets: &[KeyMark],
     ) -> Result<(), Error> {
+        self.keys().check(secrets)?;
         let group = &self.settings.group;
         let properties = self.rows.metadata().properties();
         let offsets =
@@ -120,8 +128,13 @@ impl AuditTable {
         let ids = topic_ids
             .iter()
             .map(|(topic, id)| (names::topic_id_property(group, topic), id.clone()));
-        let set: Vec<_> =
-            offsets.chain(ids).filter(|(key, _)| !properties.contains_key(key)).collect();
+        let marks =
+            secrets.iter().map(|mark| (names::key_property(mark), mark.fingerprint.clone()));
+        let set: Vec<_> = offsets
+            .chain(ids)
+            .chain(marks)
+            .filter(|(key, _)| !properties.contains_key(key))
+            .collect();
         if set.is_empty() {
             return Ok(());
         }
@@ -137,7 +150,7 @@ impl AuditTable {
             commit(&self.store, &self.settings.name, &self.rows, &change, &fence).await?;
         self.rows = committed.table;
         self.known = provenance::offsets(&self.rows, group, &self.settings.topics)?;
-        Ok(())
+        self.keys().check(secrets)
     }
 
     /// What the group's detectors remembered at those offsets.

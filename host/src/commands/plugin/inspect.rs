@@ -225,7 +225,7 @@ mod tests {
             "name           detect_failed_logins\n",
             "audit-host:plugin/log@0.1.1: the host's\n",
             "writes         none\n",
-            "state          version 2\n",
+            "state          version 3\n",
         ] {
             assert!(text.contains(part), "{text}");
         }

@@ -50,8 +50,8 @@ fn where_reading_starts_is_written_down_before_the_first_record() {
     let (mut ours, mut theirs) = (place.table(), place.table());
     let at = |offset| HashMap::from([(partition(), offset)]);
     let ids = HashMap::from([("events".to_owned(), "id-1".to_owned())]);
-    place.runtime.block_on(ours.claim(&at(70), &ids)).unwrap();
-    place.runtime.block_on(theirs.claim(&at(90), &ids)).unwrap();
+    place.runtime.block_on(ours.claim(&at(70), &ids, &[])).unwrap();
+    place.runtime.block_on(theirs.claim(&at(90), &ids, &[])).unwrap();
     assert_eq!(*theirs.offsets(), at(70), "who comes second reads from where the first starts");
     let again = place.table();
     assert_eq!((again.offsets(), again.topic_ids()), (&at(70), ids));
