@@ -1,5 +1,7 @@
 //! Flow: a real broker, the real program, and readers that share no code with it.
 
+mod office;
+
 use std::collections::BTreeSet;
 use std::fs;
 

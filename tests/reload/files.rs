@@ -162,6 +162,78 @@ fn an_emptied_configuration_removes_nothing() -> Result<()> {
     Ok(())
 }
 
+/// A plugin of the command line has its configuration from the file: with an empty one it would run with its
+/// defaults, and store what it was told to hide.
+#[test]
+fn an_emptied_configuration_reconfigures_nothing() -> Result<()> {
+    let case = Case::new("reload-defaults", 1)?;
+    case.generate(500, 8)?.succeed()?;
+    let plugin = plugin_folder(&case)?.join("redact.wasm");
+    put(&plugin, &fs::read(env::plugin("redact_pii")?)?)?;
+    let (path, config) = (plugin.display().to_string(), case.path("audit-host.toml"));
+    let hidden = "config = { fields = { user_id = \"drop\" } }";
+    fs::write(&config, format!("[[plugin]]\npath = {path:?}\n{hidden}\n"))?;
+    let running = case
+        .host()?
+        .args(&["--config", &config, "--plugin", &path, "--plugin-cache", &case.path("compiled")])
+        .args(&["--trigger-interval", "500ms"])
+        .start()?;
+    wait_for(&running, "running", 1)?;
+    fs::write(&config, "")?;
+    wait_for(&running, "nothing configures it any more", 1)?;
+    fs::write(&config, format!("[[plugin]]\npath = {path:?}\n"))?;
+    case.generate(500, 9)?.succeed()?;
+    wait_until("both halves", LIMIT, || Ok(case.reader().read(TABLE)?.n_rows()? >= 1000))?;
+    running.terminate()?;
+    running.wait(LIMIT)?.success()?;
+    let (_, rows) = case.reader().rows(TABLE, &["user_id", "source_offset"])?;
+    let of_records: Vec<_> = rows.iter().filter(|row| !row["source_offset"].is_null()).collect();
+    ensure!(of_records.len() == 1000, "{} rows", of_records.len());
+    ensure!(of_records.iter().all(|row| row["user_id"].is_null()), "a user is stored");
+    Ok(())
+}
+
+/// A plugin that cannot be taken holds up no other one, and one that has left the folder keeps its place.
+#[test]
+fn one_bad_change_holds_up_no_good_one() -> Result<()> {
+    let case = Case::new("reload-apart", 1)?;
+    case.generate(500, 10)?.succeed()?;
+    let (folder, versions) = (plugin_folder(&case)?, versions()?);
+    let config = case.path("audit-host.toml");
+    fs::write(case.dir.join("roles.csv"), "user_id,role\nada,clerk\n")?;
+    fs::write(&config, "[lookups.roles]\nfile = \"roles.csv\"\nkey = \"user_id\"\n")?;
+    put(&folder.join("10-enrich.wasm"), &fs::read(env::plugin("enrich_context")?)?)?;
+    put(&folder.join("20-marks.wasm"), &versions[0])?;
+    fs::write(folder.join("20-marks.toml"), "config = { try = \"nothing\" }\n")?;
+    let running = case
+        .host()?
+        .args(&["--config", &config, "--plugin-dir", &folder.display().to_string()])
+        .args(&["--plugin-cache", &case.path("compiled"), "--watch-plugins=false"])
+        .start()?;
+    wait_for(&running, "running", 1)?;
+
+    // Its new column is not in the table: only a restart takes it.
+    let adds = "lookups = [\"roles\"]\nconfig = { roles = \"roles\" }\n";
+    fs::write(folder.join("10-enrich.toml"), adds)?;
+    put(&folder.join("20-marks.wasm"), &versions[1])?;
+    hang_up(&running)?;
+    wait_for(&running, TAKEN, 1)?;
+    wait_for(&running, "a restart adds it", 1)?;
+
+    fs::remove_file(folder.join("10-enrich.toml"))?;
+    fs::remove_file(folder.join("20-marks.wasm"))?;
+    put(&folder.join("05-detect.wasm"), &fs::read(env::plugin("detect_failed_logins")?)?)?;
+    hang_up(&running)?;
+    wait_for(&running, TAKEN, 2)?;
+    running.terminate()?;
+    running.wait(LIMIT)?.success()?;
+    let listed = plugin_command(&case, &["list", "--json"]).succeed()?.stdout;
+    let place = |name: &str| listed.find(name).with_context(|| format!("no {name}: {listed}"));
+    ensure!(place("detect_failed_logins")? < place("enrich_context")?, "{listed}");
+    ensure!(place("enrich_context")? < place("files_and_sockets")?, "{listed}");
+    Ok(())
+}
+
 #[test]
 fn a_rollback_is_one_command_beside_a_running_host() -> Result<()> {
     let case = Case::new("reload-rollback", 1)?;

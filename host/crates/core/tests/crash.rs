@@ -19,9 +19,9 @@ use async_trait::async_trait;
 use audit_core::pipeline::{Stages, Stop, run};
 use audit_core::stage::{Acknowledge, AlertSink, Chain, Decoder, Polled, Source, Table, Writer};
 use audit_core::{
-    Alert, Batch, Budget, Counters, DeadLetter, Epoch, Error, Judged, Kind, Offsets, Outbox,
-    PluginChange, PluginId, PluginState, RawBatch, ReasonClass, Rejected, Severity, Span, Staged,
-    TopicPartition,
+    Alert, Batch, Budget, Changes, Counters, DeadLetter, Epoch, Error, Judged, Kind, Offsets,
+    Outbox, PluginChange, PluginId, PluginState, RawBatch, ReasonClass, Rejected, Severity, Span,
+    Staged, TopicPartition,
 };
 
 const PARTITIONS: i32 = 3;
@@ -77,6 +77,8 @@ struct Part {
     topic: Arc<str>,
     next: BTreeMap<i32, i64>,
     open: (Vec<i64>, Vec<String>),
+    /// Alerts of the chain itself, not yet taken.
+    news: Vec<Alert>,
 }
 
 fn encode(partition: i32, offset: i64) -> i64 {
@@ -155,9 +157,19 @@ impl Chain for Part {
         };
         let dead_letters = rejected.iter().filter_map(letter).collect();
         let found = raw.records.iter().filter_map(|at| alerts(at.partition, at.offset)).map(alert);
-        let alerts = found.collect();
+        // Some of the batch, others of what became of a plugin in it.
+        let (alerts, news) = found.partition(|alert: &Alert| alert.id.starts_with('0'));
+        self.news.extend::<Vec<_>>(news);
         let topic = Arc::clone(&raw.topic);
         Ok(Judged { topic, rows: columns, covered: raw.covered, dead_letters, alerts })
+    }
+
+    fn take_changes(&mut self) -> Changes {
+        self.take_news()
+    }
+
+    fn take_news(&mut self) -> Changes {
+        Changes { alerts: std::mem::take(&mut self.news), ..Changes::default() }
     }
 
     fn snapshot(&mut self) -> Result<Vec<PluginState>, Error> {
@@ -283,7 +295,8 @@ fn stages(world: &Arc<World>) -> Stages {
         (partition, stands.unwrap_or(0))
     });
     let next = next.collect();
-    let part = Part { world: Arc::clone(world), topic, next, open: (Vec::new(), Vec::new()) };
+    let (open, news) = ((Vec::new(), Vec::new()), Vec::new());
+    let part = Part { world: Arc::clone(world), topic, next, open, news };
     Stages {
         source: Box::new(part.clone()),
         decoder: Box::new(part.clone()),
