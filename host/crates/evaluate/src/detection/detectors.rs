@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use audit_plugin_sdk::lookup::Interval;
 use audit_plugin_sdk::testing::{Detection, Table, give_calendar, give_table};
-use audit_plugin_sdk::{Alert, Detector};
+use audit_plugin_sdk::{Alert, Detector, Severity};
 use detect_failed_logins::DetectFailedLogins;
 use detect_ip_spread::DetectIpSpread;
 use detect_mass_export::DetectMassExport;
@@ -46,7 +46,7 @@ fn detect<D: Detector>(config: &str, stream: &Stream, found: &mut Vec<Finding>) 
     for (clock, batch) in &stream.batches {
         let judged = detector.process(*clock, batch);
         let judgement = judged.map_err(|fault| anyhow::anyhow!("{name} failed: {fault:?}"))?;
-        found.extend(judgement.alerts().iter().map(finding));
+        found.extend(judgement.alerts().iter().map(|alert| finding(alert, *clock)));
     }
     Ok(())
 }
@@ -55,15 +55,23 @@ fn detect<D: Detector>(config: &str, stream: &Stream, found: &mut Vec<Finding>) 
 /// counts as one more alert on the same attack.
 const WITHOUT_ESCALATIONS: &str = "unusual-volume";
 
-fn finding(alert: &Alert) -> Finding {
+fn finding(alert: &Alert, clock: i64) -> Finding {
     let key: Vec<_> = alert.key.iter().map(|field| field.value.as_str()).collect();
     let rule = alert.rule.strip_suffix("-escalated").filter(|rule| *rule == WITHOUT_ESCALATIONS);
+    let severity = match alert.severity {
+        Severity::Info => "info",
+        Severity::Low => "low",
+        Severity::Medium => "medium",
+        Severity::High => "high",
+        Severity::Critical => "critical",
+    };
     Finding {
         rule: rule.unwrap_or(&alert.rule).to_owned(),
         key: key.join("/"),
         from: alert.first_event,
         until: alert.last_event,
-        found: alert.last_event,
+        found: clock,
+        severity: Some(severity.to_owned()),
     }
 }
 
