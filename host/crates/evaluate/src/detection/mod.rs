@@ -4,6 +4,7 @@
 //! it names the rule and the key of an attack, and what it is about overlaps with it in time.
 
 mod detectors;
+mod office;
 mod score;
 mod sql;
 mod stream;

@@ -136,3 +136,32 @@ fn lines(examples: BTreeMap<Option<Entity>, Vec<String>>) -> Vec<String> {
     };
     examples.into_iter().flat_map(named).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::corpus::Piece;
+    use super::*;
+
+    /// A number that is taken for a card is forgiven only if it has the form of one.
+    #[test]
+    fn collisions_are_told_from_errors() {
+        let check = |number: &str, collisions: u64| {
+            let meaning = Meaning::Negative("luhn-order");
+            let event = Event {
+                is_details: false,
+                literals: vec!["order ".to_owned(), String::new()],
+                pieces: vec![Piece { text: number.to_owned(), meaning }],
+            };
+            let mut tally = Tally::default();
+            tally.add(&event, "order [CARD]");
+            let report = tally.report(Split::Tuning, 0, 1);
+            let score = &report.entities[0];
+            assert_eq!((score.false_positives, score.collisions), (1, collisions), "{number}");
+        };
+        check("4111111111111111", 1);
+        // A check digit that is wrong, a length that is, and an issuer that there is not.
+        check("4111111111111112", 0);
+        check("411111111111116", 0);
+        check("1234567812345670", 0);
+    }
+}
