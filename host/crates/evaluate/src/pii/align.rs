@@ -117,7 +117,7 @@ pub(super) fn align(original: &Original, answer: &str) -> Option<Vec<Gap>> {
     for run in &runs {
         let mut places = original.places(run);
         if let Some(row) = rows.last() {
-            places.retain_mut(|place| is_reached(original, row, place));
+            places.retain_mut(|place| reach(original, row, place));
         }
         if places.is_empty() {
             return None;
@@ -135,8 +135,8 @@ pub(super) fn align(original: &Original, answer: &str) -> Option<Vec<Gap>> {
     Some(gaps)
 }
 
-/// Takes the cheapest way to a place.
-fn is_reached(original: &Original, before: &[Place], place: &mut Place) -> bool {
+/// Takes the cheapest way to a place; `false` if there is none.
+fn reach(original: &Original, before: &[Place], place: &mut Place) -> bool {
     let ways = before.iter().enumerate().filter(|(_, before)| before.until <= place.from);
     let costs = ways.map(|(idx, before)| {
         let gone = original.gone[place.from] - original.gone[before.until];
