@@ -26,10 +26,8 @@ pub(crate) fn main(ctx: &Context, args: &[String]) -> Result<()> {
         if part == "detection" {
             let python = parts::python(ctx)?;
             cargo.env("AUDIT_HOST_PYTHON", python).env("AUDIT_HOST_TMP", folder(ctx)?);
-            cargo.args(options.is_tuning.then_some("--tuning"));
-        } else {
-            cargo.args((!options.is_tuning).then_some("score"));
         }
+        cargo.args(options.is_tuning.then_some("--tuning"));
         run::step("eval", "scores the plugins on labelled data", || run::run(&mut cargo))?;
     }
     Ok(())

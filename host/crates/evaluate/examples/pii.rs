@@ -1,32 +1,29 @@
-//! Prints the report on the corpus that detectors may be tuned with, or with `score` on the other.
-#![expect(clippy::print_stdout, reason = "it prints")]
+//! `cargo xtask eval pii`: the redactor on the scoring corpus.
+//!
+//! With `--tuning` on the corpus for tuning, and with its errors: only that one is to be looked at.
 
+#![expect(clippy::print_stdout, reason = "a command line tool talks to its terminal")]
+
+use std::env;
+
+use anyhow::{Result, bail, ensure};
 use audit_evaluate::pii;
 
-fn main() {
-    let report = match std::env::args().nth(1).as_deref() {
-        Some("score") => pii::score(pii::SCORING_SEED),
-        _ => pii::tune(1),
-    };
-    for score in &report.entities {
-        println!(
-            "{:?}: tp {} fp {} fn {} mislabelled {} precision {:.4} ({:.4} to {:.4}, apart {:.4}) recall {:.4} ({:.4} to {:.4})",
-            score.entity,
-            score.true_positives,
-            score.false_positives,
-            score.false_negatives,
-            score.mislabelled,
-            score.precision.value,
-            score.precision.low,
-            score.precision.high,
-            score.precision_apart.value,
-            score.recall.value,
-            score.recall.low,
-            score.recall.high
-        );
+fn main() -> Result<()> {
+    let mut is_tuning = false;
+    for arg in env::args().skip(1) {
+        match arg.as_str() {
+            "--tuning" => is_tuning = true,
+            _ => bail!("unknown argument {arg}: there is --tuning"),
+        }
     }
-    for negative in report.negatives.iter().filter(|negative| negative.changed > 0) {
-        println!("{}: {} of {} changed", negative.name, negative.changed, negative.inserted);
+    let report =
+        if is_tuning { pii::tune(pii::TUNING_SEED) } else { pii::score(pii::SCORING_SEED) };
+    println!("{}", pii::print(&report));
+    if is_tuning {
+        println!("{}", pii::print_errors(&report));
     }
-    println!("misses:\n{}\nalarms:\n{}", report.misses.join("\n"), report.alarms.join("\n"));
+    let short = report.shortfalls();
+    ensure!(short.is_empty(), "less than is promised: {}", short.join("; "));
+    Ok(())
 }

@@ -4,6 +4,7 @@
 //! it names the rule and the key of an attack, and what it is about overlaps with it in time.
 
 mod detectors;
+mod office;
 mod score;
 mod sql;
 mod stream;
@@ -19,8 +20,11 @@ pub use self::table::{print, print_errors};
 
 /// Seeds that thresholds and defaults may be tuned on.
 pub const TUNING_SEEDS: [u64; 4] = [1, 2, 3, 4];
-/// Seeds that are scored. Nobody looks at them while tuning.
-pub const SCORING_SEEDS: [u64; 3] = [9_001, 9_002, 9_003];
+/// Seeds that are scored. Nobody looks at what they bring, and errors on them are never printed.
+pub const SCORING_SEEDS: [u64; 3] = [26_112_401, 26_112_402, 26_112_403];
+
+/// Precision and recall that every rule is to reach.
+pub const GOAL: f64 = 0.95;
 
 /// Events of a stream: about seven weeks, as unusual volumes need three weeks of history.
 pub const EVENTS: u64 = 260_000;
@@ -82,8 +86,12 @@ pub struct Finding {
     /// The span of event time that it is about, both ends included.
     pub from: i64,
     pub until: i64,
-    /// When it was found: for a detector the time of the event that tripped the rule.
+    /// When it was found, by the clock of who found it: for a detector the newest Kafka timestamp of the
+    /// batch, for a query when it ran.
     pub found: i64,
+    /// As in a label. The pattern's SQL knows of none.
+    #[serde(default)]
+    pub severity: Option<String>,
 }
 
 /// Scores detectors and, if there is a Python with DuckDB, the pattern's SQL.
@@ -143,5 +151,19 @@ mod tests {
     #[test]
     fn nothing_is_scored_on_what_it_was_tuned_on() {
         assert!(SCORING_SEEDS.iter().all(|seed| !TUNING_SEEDS.contains(seed)));
+    }
+
+    /// A stream of each kind, of seeds that are for tuning and that nobody has seen the errors of: long enough
+    /// for the weeks of history that unusual volumes need.
+    #[test]
+    fn every_rule_reaches_the_goal_on_a_short_stream() {
+        let mut scores = Scores::default();
+        for (scenario, seed) in SCENARIOS.iter().zip(1_124..) {
+            scores.merge(&evaluate(scenario, &[seed], 150_000, None).unwrap().detectors);
+        }
+        let rules = scores.of.iter().filter(|(_, score)| score.n_attacks > 0);
+        assert!(rules.count() >= 12, "{:?}", scores.of.keys());
+        let below = scores.below(GOAL);
+        assert!(below.is_empty(), "{below:?}\n{}", print_errors(&scores, 20));
     }
 }

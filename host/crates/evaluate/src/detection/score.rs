@@ -18,8 +18,12 @@ pub struct Score {
     pub n_near_misses: usize,
     /// Near misses with a finding.
     pub n_fallen_for: usize,
-    /// From an attack's first event to the first finding, in microseconds.
+    /// From an attack's first event to the first finding, in microseconds. Less than nothing if the clock of
+    /// the event was ahead.
     pub delays: Vec<i64>,
+    /// Of the attacks that were found, by the severity that they are labelled with: those whose first finding
+    /// says the same, and all.
+    pub severities: BTreeMap<String, (usize, usize)>,
 }
 
 impl Score {
@@ -35,6 +39,17 @@ impl Score {
 
     pub fn findings_per_attack(&self) -> Option<f64> {
         ratio(self.n_right, self.n_found)
+    }
+
+    /// Attacks that were found with the right severity, of those that were found.
+    pub fn severity_right(&self) -> Option<f64> {
+        let count = |of: fn(&(usize, usize)) -> usize| self.severities.values().map(of).sum();
+        ratio(count(|(right, _)| *right), count(|(_, found)| *found))
+    }
+
+    /// Findings that came before the attack began.
+    pub fn n_early(&self) -> usize {
+        self.delays.iter().filter(|delay| **delay < 0).count()
     }
 
     /// So many hundredths of the attacks were found sooner than this, by nearest rank.
@@ -66,7 +81,7 @@ impl Scores {
         for label in labels {
             let score = self.of.entry(label.rule.to_string()).or_default();
             let about_it = findings.iter().filter(|finding| is_about(finding, label));
-            let first = about_it.map(|finding| finding.found).min();
+            let first = about_it.min_by_key(|finding| finding.found);
             if label.expect == Outcome::Silence {
                 score.n_near_misses += 1;
                 score.n_fallen_for += usize::from(first.is_some());
@@ -75,7 +90,12 @@ impl Scores {
             score.n_attacks += 1;
             score.n_found += usize::from(first.is_some());
             match first {
-                Some(found) => score.delays.push((found - label.first_event).max(0)),
+                Some(first) => {
+                    score.delays.push(first.found - label.first_event);
+                    let counts = score.severities.entry(label.severity.to_string()).or_default();
+                    counts.0 += usize::from(first.severity.as_deref() == Some(&*label.severity));
+                    counts.1 += 1;
+                }
                 None => self.missed.push(label.clone()),
             }
         }
@@ -91,6 +111,15 @@ impl Scores {
         }
     }
 
+    /// The rules that fall short in precision or recall, or were never put to the test.
+    pub fn below(&self, goal: f64) -> Vec<&str> {
+        let reaches = |value: Option<f64>| value.is_some_and(|value| value >= goal);
+        let below = self.of.iter().filter(|(_, score)| {
+            score.n_attacks == 0 || !reaches(score.precision()) || !reaches(score.recall())
+        });
+        below.map(|(rule, _)| rule.as_str()).collect()
+    }
+
     /// Takes the scores of other streams.
     pub fn merge(&mut self, other: &Self) {
         for (rule, score) in &other.of {
@@ -102,6 +131,11 @@ impl Scores {
             own.n_near_misses += score.n_near_misses;
             own.n_fallen_for += score.n_fallen_for;
             own.delays.extend(&score.delays);
+            for (severity, (right, found)) in &score.severities {
+                let counts = own.severities.entry(severity.clone()).or_default();
+                counts.0 += right;
+                counts.1 += found;
+            }
         }
         self.wrong.extend(other.wrong.iter().cloned());
         self.missed.extend(other.missed.iter().cloned());
@@ -143,6 +177,7 @@ mod tests {
             from: label.first_event,
             until: label.last_event,
             found: label.first_event + 5,
+            severity: Some("medium".to_owned()),
         }
     }
 
@@ -171,10 +206,28 @@ mod tests {
         assert_eq!((score.n_findings, score.n_right), (5, 2));
         assert_eq!((score.n_near_misses, score.n_fallen_for), (near_misses.len(), 1));
         assert_eq!((score.precision(), score.findings_per_attack()), (Some(0.4), Some(2.0)));
-        assert_eq!(score.delays, [5]);
+        assert_eq!((score.delays.as_slice(), score.n_early()), ([5].as_slice(), 0));
+        assert_eq!(score.severity_right(), Some(1.0));
         assert_eq!(scores.wrong, [finding(near_misses[0]), elsewhere, later]);
         let missed = scores.missed.iter().filter(|label| label.rule == "failed-logins");
         assert_eq!(missed.count(), attacks.len() - 1);
+    }
+
+    #[test]
+    fn severity_and_time_are_those_of_the_first_finding() {
+        let labels = labels();
+        let attack = labels.iter().find(|label| label.expect == Outcome::Alert).unwrap();
+        assert_eq!(attack.severity, "medium");
+        let severe = Some("high".to_owned());
+        let early = Finding { found: attack.first_event - 7, severity: severe, ..finding(attack) };
+        let mut scores = Scores::default();
+        scores.add(std::slice::from_ref(attack), &[finding(attack), early]);
+        let score = &scores.of[&*attack.rule];
+        assert_eq!((score.severity_right(), score.n_early()), (Some(0.0), 1));
+        assert_eq!(score.delays, [-7]);
+        let mut merged = scores.clone();
+        merged.merge(&scores);
+        assert_eq!(merged.of[&*attack.rule].severities["medium"], (0, 2));
     }
 
     #[test]

@@ -15,6 +15,9 @@ use super::Sql;
 
 /// Rows of a batch, as the host's are by default.
 const BATCH_ROWS: usize = 4096;
+/// Kafka time of a batch, in microseconds. The host takes what there is, so a batch of a slow topic is never
+/// older than this; a longer one would count as time to detect.
+const BATCH_SPAN: i64 = 60_000_000;
 
 pub(super) struct Stream {
     /// Each with the newest time of its records.
@@ -78,20 +81,14 @@ impl Stream {
             let received = meta.received_time_us;
             let written = fields.get("event_timestamp").context("an event without a time")?;
             let written: Timestamp = format!("{written}Z").parse()?;
-            rows.push(Row {
-                fields,
-                event_time: written.as_microsecond(),
-                received,
-                index: meta.index,
-            });
-            if rows.len() == BATCH_ROWS {
-                batches.push((received, batch(&rows)));
+            let event_time = written.as_microsecond();
+            if is_full(&rows, received) {
+                batches.extend(batch(&rows));
                 rows.clear();
             }
+            rows.push(Row { fields, event_time, received, index: meta.index });
         }
-        if let Some(last) = rows.last() {
-            batches.push((last.received, batch(&rows)));
-        }
+        batches.extend(batch(&rows));
         if let Some(mut file) = file {
             file.flush()?;
         }
@@ -100,17 +97,25 @@ impl Stream {
     }
 }
 
-fn batch(rows: &[Row]) -> Batch {
+fn is_full(rows: &[Row], received: i64) -> bool {
+    let is_old = rows.first().is_some_and(|first| received - first.received >= BATCH_SPAN);
+    is_old || rows.len() == BATCH_ROWS
+}
+
+/// A batch with its clock, the newest Kafka timestamp in it. `None` of no rows.
+fn batch(rows: &[Row]) -> Option<(i64, Batch)> {
+    let clock = rows.iter().map(|row| row.received).max()?;
     let texts = |name| -> Vec<_> {
         rows.iter().map(|row| row.fields.get(name).map(String::as_str)).collect()
     };
     let times = |time: fn(&Row) -> i64| rows.iter().map(|row| Some(time(row))).collect::<Vec<_>>();
     let builder = BatchBuilder::new(rows.len());
     let builder = TEXTS.iter().fold(builder, |builder, name| builder.utf8(name, &texts(*name)));
-    builder
+    let batch = builder
         .timestamp("event_timestamp", &times(|row| row.event_time))
         .timestamp("source_timestamp", &times(|row| row.received))
         .int32("source_partition", &vec![Some(0); rows.len()])
         .int64("source_offset", &times(|row| row.index as i64))
-        .build()
+        .build();
+    Some((clock, batch))
 }

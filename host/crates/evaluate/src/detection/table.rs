@@ -9,9 +9,10 @@ use super::{Pair, Scenario};
 pub fn print(scenario: &Scenario, pair: &Pair) -> String {
     let mut text = format!("### {}\n\n", scenario.name);
     text.push_str(
-        "| Rule | Attacks | Near misses fallen for | Precision | Recall | Time to detect, median / p95 | \
-         Alerts per attack | SQL: precision | recall | median / p95 | per attack |\n\
-         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+        "| Rule | Attacks | Near misses fallen for | Precision | Recall | Severity right | \
+         Time to detect, median / p95 | Alerts per attack | SQL: precision | recall | median / p95 | \
+         per attack |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
     );
     let nothing = Score::default();
     for (rule, ours) in &pair.detectors.of {
@@ -19,12 +20,30 @@ pub fn print(scenario: &Scenario, pair: &Pair) -> String {
         let has_sql = sql.is_some();
         let sql = sql.unwrap_or(&nothing);
         let (n, fallen) = (ours.n_near_misses, ours.n_fallen_for);
-        let cells = [cells(ours), if has_sql { cells(sql) } else { ["–"; 4].map(str::to_owned) }];
-        let line = cells.concat().join(" | ");
+        let [precision, recall, delays, alerts] = cells(ours);
+        let theirs = if has_sql { cells(sql) } else { ["–"; 4].map(str::to_owned) };
+        let ours_too = [precision, recall, severity(ours), delays, alerts];
+        let line = [ours_too.as_slice(), theirs.as_slice()].concat().join(" | ");
         writeln!(text, "| `{rule}` | {} | {fallen} of {n} | {line} |", ours.n_attacks)
             .expect("a string takes everything");
     }
+    let early: usize = pair.detectors.of.values().map(Score::n_early).sum();
+    writeln!(text, "\n{early} attacks were told of before the time that their first event bears.")
+        .expect("a string takes everything");
     text
+}
+
+/// The share, and where attacks of a rule have several severities, the counts of each.
+fn severity(score: &Score) -> String {
+    let share = score.severity_right().map_or("–".to_owned(), |share| format!("{share:.3}"));
+    if score.severities.len() < 2 {
+        return share;
+    }
+    let count = |(severity, (right, found)): (&String, &(usize, usize))| {
+        format!("{severity} {right} of {found}")
+    };
+    let counts: Vec<_> = score.severities.iter().map(count).collect();
+    format!("{share} ({})", counts.join(", "))
 }
 
 /// What a person needs to look into: the first wrong findings and missed attacks.
@@ -56,7 +75,7 @@ fn cells(score: &Score) -> [String; 4] {
 fn duration(micros: i64) -> String {
     let seconds = micros / 1_000_000;
     match seconds {
-        0..120 => format!("{seconds} s"),
+        ..120 => format!("{seconds} s"),
         120..7_200 => format!("{} min", seconds / 60),
         7_200..172_800 => format!("{} h", seconds / 3_600),
         _ => format!("{} d", seconds / 86_400),

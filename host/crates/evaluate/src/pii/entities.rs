@@ -29,6 +29,20 @@ impl Entity {
         Self::Jwt,
     ];
 
+    /// What people call it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Email => "e-mail",
+            Self::Card => "card",
+            Self::Ssn => "SSN",
+            Self::Iban => "IBAN",
+            Self::Ip => "IP address",
+            Self::Phone => "phone",
+            Self::ApiKey => "API key",
+            Self::Jwt => "JWT",
+        }
+    }
+
     /// What the plugin puts in its place, without brackets.
     pub(super) fn placeholder(self) -> &'static str {
         match self {

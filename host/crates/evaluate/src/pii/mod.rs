@@ -7,27 +7,27 @@
 //! There are two corpora. Detectors may be changed after a look at the one for tuning; the one for scoring
 //! has other templates, other vocabularies, other countries and other seeds, and is only ever counted.
 
+mod align;
 mod corpus;
 mod disguise;
 mod entities;
+mod issuers;
 mod judge;
 mod negatives;
+mod table;
+mod tally;
 mod templates;
-
-use std::collections::BTreeMap;
 
 pub use corpus::Split;
 pub use entities::Entity;
+pub use table::{print, print_errors};
 
-/// The seed that the published figures are made with.
-pub const SCORING_SEED: u64 = 0x5c0e_2027;
-/// Order numbers that pass the check digit of cards. Some of them have an issuer's first digits and length
-/// too: nothing about the digits tells those from a card.
-const COLLIDING: &str = "luhn-order";
+/// The seed that the published figures are made with. Nobody looks at what it brings.
+pub const SCORING_SEED: u64 = 0x7e11_2026_1124;
+/// The seed whose errors `--tuning` prints.
+pub const TUNING_SEED: u64 = 1;
 /// So many events make a corpus.
 const EVENTS: usize = 24_000;
-/// So many examples of each sort are kept.
-const EXAMPLES_MAX: usize = 12;
 
 /// What was counted.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -37,9 +37,13 @@ pub struct Report {
     pub events: usize,
     pub entities: Vec<Score>,
     pub negatives: Vec<NegativeScore>,
-    /// Inserted values that were not wholly redacted, with their text. All of it is made up.
+    /// False positives behind a placeholder that names nothing, or behind none.
+    pub other: u64,
+    /// Values in answers that are not the text with placeholders in it. They are misses as well.
+    pub unjudged: u64,
+    /// Some of the inserted values of which something is left, with their text. All of it is made up.
     pub misses: Vec<String>,
-    /// Negatives that did not survive.
+    /// Some of what did not survive though it should have.
     pub alarms: Vec<String>,
 }
 
@@ -47,15 +51,17 @@ pub struct Report {
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Score {
     pub entity: Entity,
-    /// Values of which nothing is left.
+    /// Values of which no letter and no digit is left.
     pub true_positives: u64,
-    /// Negatives, or text between values, that became this entity's placeholder.
+    /// Negatives and texts between values that were changed and have this entity's placeholder, and
+    /// placeholders of it that stand for nothing.
     pub false_positives: u64,
-    /// Of these, order numbers with the issuer, the length and the check digit of a card.
+    /// Of these, numbers with the issuer, the length and the check digit of a card: nothing about the digits
+    /// tells them from one.
     pub collisions: u64,
-    /// Values of which anything is left.
+    /// Values of which a letter or a digit is left.
     pub false_negatives: u64,
-    /// True positives behind another entity's placeholder.
+    /// True positives without a placeholder of their own name.
     pub mislabelled: u64,
     pub precision: Rate,
     /// As if there were no collisions.
@@ -69,6 +75,33 @@ pub struct NegativeScore {
     pub name: &'static str,
     pub inserted: u64,
     pub changed: u64,
+}
+
+impl Report {
+    /// What falls short of what is promised: 0.99 recall and 0.98 precision, on phone and IP 0.95 and 0.90,
+    /// of cards apart from collisions; and nothing else touched.
+    pub fn shortfalls(&self) -> Vec<String> {
+        let mut short = Vec::new();
+        for entity in Entity::ALL {
+            let (recall, precision) = match entity {
+                Entity::Phone | Entity::Ip => (0.95, 0.90),
+                _ => (0.99, 0.98),
+            };
+            let score = self.entities.iter().find(|score| score.entity == entity);
+            let of = |rate: fn(&Score) -> Rate| score.map_or(0.0, |score| rate(score).value);
+            let mut compare = |what: &str, value: f64, least: f64| {
+                if value < least {
+                    short.push(format!("{what} of {}: {value:.4} of {least}", entity.name()));
+                }
+            };
+            compare("recall", of(|score| score.recall), recall);
+            compare("precision", of(|score| score.precision_apart), precision);
+        }
+        if self.other > 0 {
+            short.push(format!("{} changes without the name of an entity", self.other));
+        }
+        short
+    }
 }
 
 /// A share with its 95 % interval.
@@ -109,99 +142,23 @@ pub fn tune(seed: u64) -> Report {
 }
 
 fn evaluate(split: Split, seed: u64) -> Report {
-    let events = corpus::events(split, seed, EVENTS);
-    let answers = judge::redact(&events);
-    let mut tally = Tally::default();
+    evaluate_with(split, seed, EVENTS, judge::redact)
+}
+
+/// Scores any redactor.
+fn evaluate_with(
+    split: Split,
+    seed: u64,
+    n_events: usize,
+    redact: impl FnOnce(&[corpus::Event]) -> Vec<String>,
+) -> Report {
+    let events = corpus::events(split, seed, n_events);
+    let answers = redact(&events);
+    let mut tally = tally::Tally::default();
     for (event, answer) in events.iter().zip(&answers) {
         tally.add(event, answer);
     }
     tally.report(split, seed, events.len())
-}
-
-/// What was counted so far.
-#[derive(Debug, Default)]
-struct Tally {
-    entities: BTreeMap<Entity, [u64; 5]>,
-    negatives: BTreeMap<&'static str, [u64; 2]>,
-    misses: Vec<String>,
-    alarms: Vec<String>,
-}
-
-const HIT: usize = 0;
-const ALARM: usize = 1;
-const MISS: usize = 2;
-const MISLABELLED: usize = 3;
-const COLLISION: usize = 4;
-
-impl Tally {
-    fn add(&mut self, event: &corpus::Event, answer: &str) {
-        let verdict = judge::judge(event, answer);
-        for (piece, fate) in event.pieces.iter().zip(&verdict.fates) {
-            match (&piece.meaning, fate) {
-                (corpus::Meaning::Entity(entity), judge::Fate::Replaced(by)) => {
-                    self.count(*entity, HIT);
-                    if !by.contains(entity) {
-                        self.count(*entity, MISLABELLED);
-                    }
-                }
-                (corpus::Meaning::Entity(entity), _) => {
-                    self.count(*entity, MISS);
-                    keep(&mut self.misses, || format!("{entity:?}: {} -> {answer}", piece.text));
-                }
-                (corpus::Meaning::Negative(name), fate) => {
-                    let counts = self.negatives.entry(name).or_default();
-                    counts[0] += 1;
-                    counts[1] += u64::from(*fate != judge::Fate::Kept);
-                    if *fate != judge::Fate::Kept {
-                        keep(&mut self.alarms, || format!("{name}: {} -> {answer}", piece.text));
-                    }
-                }
-            }
-        }
-        for (entity, negative) in verdict.alarms {
-            self.count(entity, ALARM);
-            if entity == Entity::Card && negative == Some(COLLIDING) {
-                self.count(entity, COLLISION);
-            }
-        }
-    }
-
-    fn count(&mut self, entity: Entity, what: usize) {
-        self.entities.entry(entity).or_default()[what] += 1;
-    }
-
-    fn report(self, split: Split, seed: u64, events: usize) -> Report {
-        let entities = self.entities.into_iter().map(|(entity, counts)| Score {
-            entity,
-            true_positives: counts[HIT],
-            false_positives: counts[ALARM],
-            collisions: counts[COLLISION],
-            false_negatives: counts[MISS],
-            mislabelled: counts[MISLABELLED],
-            precision: Rate::of(counts[HIT], counts[HIT] + counts[ALARM]),
-            precision_apart: Rate::of(counts[HIT], counts[HIT] + counts[ALARM] - counts[COLLISION]),
-            recall: Rate::of(counts[HIT], counts[HIT] + counts[MISS]),
-        });
-        let negatives = self
-            .negatives
-            .into_iter()
-            .map(|(name, [inserted, changed])| NegativeScore { name, inserted, changed });
-        Report {
-            split,
-            seed,
-            events,
-            entities: entities.collect(),
-            negatives: negatives.collect(),
-            misses: self.misses,
-            alarms: self.alarms,
-        }
-    }
-}
-
-fn keep(examples: &mut Vec<String>, example: impl FnOnce() -> String) {
-    if examples.len() < EXAMPLES_MAX {
-        examples.push(example());
-    }
 }
 
 #[cfg(test)]
@@ -230,65 +187,85 @@ mod tests {
         assert_ne!(texts(Split::Scoring, 1), texts(Split::Tuning, 1));
     }
 
-    /// What is left of a value, or goes with it, is noticed.
-    #[test]
-    fn judgements() {
-        use judge::Fate;
-        let piece = |text: &str, meaning| corpus::Piece { text: text.to_owned(), meaning };
-        let event = corpus::Event {
-            is_details: false,
-            literals: ["a ", " b ", " c"].map(str::to_owned).to_vec(),
-            pieces: vec![
-                piece("x@y.zz", corpus::Meaning::Entity(Entity::Email)),
-                piece("12:30", corpus::Meaning::Negative("time")),
-            ],
-        };
-        let check = |answer: &str, fates: [Fate; 2], alarms: &[Entity]| {
-            let verdict = judge::judge(&event, answer);
-            let named: Vec<Entity> = verdict.alarms.iter().map(|&(entity, _)| entity).collect();
-            assert_eq!((verdict.fates, named.as_slice()), (fates.to_vec(), alarms), "{answer}");
-        };
-        let email = || Fate::Replaced(vec![Entity::Email]);
-        check("a [EMAIL] b 12:30 c", [email(), Fate::Kept], &[]);
-        check("a x@y.zz b 12:30 c", [Fate::Kept, Fate::Kept], &[]);
-        check("a x@[EMAIL] b 12:30 c", [Fate::Damaged, Fate::Kept], &[]);
-        check("a [EMAIL] b [IP] c", [email(), Fate::Replaced(vec![Entity::Ip])], &[Entity::Ip]);
-        check("a [EMAIL] b [IP]0 c", [email(), Fate::Damaged], &[Entity::Ip]);
-        check("[EMAIL] c", [Fate::Replaced(Vec::new()), Fate::Damaged], &[Entity::Email]);
-    }
-
-    /// The corpus for tuning: looked at freely.
+    /// On a seed that nobody has seen the errors of.
     #[test]
     fn the_tuning_corpus_meets_the_targets() {
-        check(&tune(1));
+        let report = tune(1_124);
+        let short = report.shortfalls();
+        assert!(short.is_empty(), "seed {}: {short:#?}\n{}", report.seed, print_errors(&report));
+    }
+
+    /// Redactors that are no good, by what they make of an event.
+    fn bad(redact: fn(&corpus::Event) -> String) -> Report {
+        let redact = |events: &[corpus::Event]| events.iter().map(redact).collect();
+        evaluate_with(Split::Tuning, 7, 2_000, redact)
+    }
+
+    /// The text of an event with something else for each value.
+    fn instead(event: &corpus::Event, of: fn(Entity, &str) -> String) -> String {
+        let mut text = event.literals[0].clone();
+        for (piece, literal) in event.pieces.iter().zip(&event.literals[1..]) {
+            text += &match piece.meaning {
+                corpus::Meaning::Entity(entity) => of(entity, &piece.text),
+                corpus::Meaning::Negative(_) => piece.text.clone(),
+            };
+            text += literal;
+        }
+        text
+    }
+
+    fn half(text: &str) -> (String, String) {
+        let n_chars = text.chars().count() / 2;
+        (text.chars().take(n_chars).collect(), text.chars().skip(n_chars).collect())
     }
 
     #[test]
-    fn the_scoring_corpus_meets_the_targets() {
-        check(&score(SCORING_SEED));
+    fn a_redactor_of_everything_fails() {
+        let report = bad(|_| "[REDACTED]".to_owned());
+        assert!(report.other > 2_000 && !report.shortfalls().is_empty());
+        let report = bad(|_| "[EMAIL]".to_owned());
+        let short = report.shortfalls();
+        assert!(short.iter().any(|short| short.starts_with("precision of e-mail")), "{short:?}");
+        let report = bad(|_| String::new());
+        assert!(report.shortfalls().len() > 2 * Entity::ALL.len());
     }
 
-    /// The targets of the project: 0.99 recall and 0.98 precision, on phone and IP 0.95 and 0.90. Of
-    /// cards, apart from collisions.
-    fn check(report: &Report) {
-        let mut wrong = Vec::new();
-        for score in &report.entities {
-            let (recall, precision) = match score.entity {
-                Entity::Phone | Entity::Ip => (0.95, 0.90),
-                _ => (0.99, 0.98),
-            };
-            if score.recall.value < recall || score.precision_apart.value < precision {
-                wrong.push(format!("{score:?}"));
-            }
-        }
-        assert!(
-            wrong.is_empty(),
-            "seed {}:\n{}\nmisses:\n{}\nalarms:\n{}",
-            report.seed,
-            wrong.join("\n"),
-            report.misses.join("\n"),
-            report.alarms.join("\n")
-        );
-        assert_eq!(report.entities.len(), Entity::ALL.len());
+    #[test]
+    fn a_redactor_of_half_of_each_value_fails() {
+        let fails = |redact: fn(&corpus::Event) -> String| {
+            let report = bad(redact);
+            assert!(report.entities.iter().all(|score| score.recall.value < 0.01), "{report:?}");
+        };
+        fails(|event| {
+            instead(event, |entity, text| format!("[{}]{}", entity.placeholder(), half(text).1))
+        });
+        fails(|event| {
+            instead(event, |entity, text| format!("{}[{}]", half(text).0, entity.placeholder()))
+        });
+        // All but the first or last letter or digit.
+        fails(|event| {
+            instead(event, |entity, text| {
+                let one = text.chars().rev().find(|character| character.is_alphanumeric());
+                format!("[{}]{}", entity.placeholder(), one.unwrap_or('0'))
+            })
+        });
+        fails(|event| instead(event, |_, _| "***".to_owned()));
+    }
+
+    #[test]
+    fn a_redactor_of_half_of_the_values_fails() {
+        let report = bad(|event| {
+            instead(event, |entity, text| {
+                let is_seen = text.len() % 2 == 0;
+                if is_seen { text.to_owned() } else { format!("[{}]", entity.placeholder()) }
+            })
+        });
+        assert!(!report.shortfalls().is_empty());
+    }
+
+    #[test]
+    fn a_perfect_redactor_passes() {
+        let report = bad(|event| instead(event, |entity, _| format!("[{}]", entity.placeholder())));
+        assert_eq!(report.shortfalls(), Vec::<String>::new(), "{}", print_errors(&report));
     }
 }
