@@ -85,7 +85,7 @@ const DETECTOR: &[Case] = &[
     ("columns-from-detector", "columns, not the 0 declared"),
     ("alert-time-max", "out of range"),
     ("alert-time-min", "out of range"),
-    ("too-many-alerts", "alerts for one batch"),
+    ("too-many-alerts", "more than 1000"),
     ("alert-empty-rule", "whose rule has no name"),
     ("alert-nasty-rule", "whose rule has no name"),
     ("alert-huge-rule", "whose rule has no name"),
