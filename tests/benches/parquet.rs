@@ -7,6 +7,8 @@
 #[path = "events.rs"]
 #[allow(dead_code, reason = "shared: every benchmark uses a part of it")]
 mod events;
+#[path = "files.rs"]
+mod files;
 #[path = "table.rs"]
 #[allow(dead_code, reason = "shared: every benchmark uses a part of it")]
 mod table;
@@ -22,10 +24,6 @@ use arrow::datatypes::TimestampMicrosecondType;
 use arrow::record_batch::RecordBatch;
 use audit_core::schema;
 use audit_core::stage::Writer;
-use audit_sink::{
-    AuditTable, CatalogSettings, EpochWriter, Payloads, Store, TableName, TableSettings,
-    WriterSettings,
-};
 use audit_tests::env;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
@@ -43,7 +41,6 @@ const BATCH_ROWS: usize = 4096;
 /// The program's default, and one that is enough for all partitions here.
 const OPEN_PARTITIONS_MAX: usize = 128;
 const OPEN_PARTITIONS_ENOUGH: usize = 512;
-const PAYLOAD_BYTES_MAX: usize = 1 << 20;
 const DAY_US: i64 = 86_400_000_000;
 const N_DAYS: usize = 30;
 
@@ -157,7 +154,7 @@ fn through_sink(
     open_partitions_max: usize,
     dir: &Path,
 ) -> Result<Duration> {
-    let mut writer = runtime.block_on(open(dir, open_partitions_max))?;
+    let mut writer = runtime.block_on(files::open(dir, open_partitions_max, &[]))?;
     let topic: Arc<str> = Arc::from(events::TOPIC);
     let mut n_rows = 0;
     let started = Instant::now();
@@ -172,28 +169,6 @@ fn through_sink(
     let given = subject.n_rows();
     ensure!(n_rows == given as u64, "{n_rows} rows were written of {given}");
     Ok(time)
-}
-
-async fn open(dir: &Path, open_partitions_max: usize) -> Result<EpochWriter> {
-    let catalog = CatalogSettings {
-        uri: format!("sqlite:{}", dir.join("catalog.db").display()),
-        warehouse: dir.join("warehouse").display().to_string(),
-        name: "audit_host".to_owned(),
-    };
-    let settings = TableSettings {
-        name: TableName::parse("demo.audit_trail")?,
-        group: "bench".to_owned(),
-        topics: vec![events::TOPIC.to_owned()],
-        added_columns: Vec::new(),
-        vault: None,
-        host_version: "bench".to_owned(),
-    };
-    let table = AuditTable::open(Store::open(&catalog).await?, settings).await?;
-    Ok(table.writer(WriterSettings {
-        payloads: Payloads::DigestOnly,
-        payload_bytes_max: PAYLOAD_BYTES_MAX,
-        open_partitions_max,
-    })?)
 }
 
 /// Number and bytes of the Parquet files below a folder.

@@ -10,6 +10,8 @@ mod copy_column;
 #[path = "../events.rs"]
 #[allow(dead_code, reason = "shared: every benchmark uses a part of it")]
 mod events;
+#[path = "../files.rs"]
+mod files;
 #[path = "../table.rs"]
 #[allow(dead_code, reason = "shared: every benchmark uses a part of it")]
 mod table;
@@ -17,7 +19,9 @@ mod table;
 mod chains;
 mod native;
 
+mod office;
 mod rates;
+mod whole;
 
 mod boundary;
 mod epochs;
@@ -25,6 +29,7 @@ mod lanes;
 mod languages;
 mod length;
 
+mod keys;
 mod poison;
 mod starts;
 mod states;
@@ -39,8 +44,10 @@ const RUNS: usize = 9;
 
 /// The parts in their order, by the names that `--part` takes.
 type Part = (&'static str, fn(&Bench) -> Result<Vec<Table>>);
-const PARTS: [Part; 10] = [
+const PARTS: [Part; 13] = [
     ("rates", rates::tables),
+    ("office", office::tables),
+    ("whole", whole::tables),
     ("starts", starts::tables),
     ("boundary", boundary::tables),
     ("deadlines", epochs::tables),
@@ -48,6 +55,7 @@ const PARTS: [Part; 10] = [
     ("lanes", lanes::tables),
     ("languages", languages::tables),
     ("poison", poison::tables),
+    ("keys", keys::tables),
     ("swaps", states::swaps),
     ("replay", states::replay),
 ];

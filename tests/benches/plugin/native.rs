@@ -12,17 +12,17 @@ use audit_plugin_sdk::export::Slot;
 use audit_plugin_sdk::{Context, Detector, Transform};
 
 /// All batches through a new transform. Making its columns does not count.
-pub(crate) fn transform<T: Transform>(batches: &[Batch]) -> Result<Duration> {
+pub(crate) fn transform<T: Transform>(config: &str, batches: &[Batch]) -> Result<Duration> {
     let slot = Slot::<T>::new();
-    let binding = slot.configure_transform("{}".to_owned());
+    let binding = slot.configure_transform(config.to_owned());
     let binding = binding.map_err(|refused| anyhow!("{}: {}", refused.key, refused.message))?;
     timed(batches, &binding.reads, |ctx, batch| slot.transform(ctx, batch))
 }
 
 /// All batches through a new detector. Making its columns does not count.
-pub(crate) fn detect<D: Detector>(batches: &[Batch]) -> Result<Duration> {
+pub(crate) fn detect<D: Detector>(config: &str, batches: &[Batch]) -> Result<Duration> {
     let slot = Slot::<D>::new();
-    let binding = slot.configure_detector("{}".to_owned());
+    let binding = slot.configure_detector(config.to_owned());
     let binding = binding.map_err(|refused| anyhow!("{}: {}", refused.key, refused.message))?;
     timed(batches, &binding.reads, |ctx, batch| slot.detect(ctx, batch))
 }

@@ -3,7 +3,7 @@
 //! A cached file is machine code that the host runs: whoever can write it runs code in the host. So
 //! the folder and every file must belong to the user of this process and to nobody else, a file is
 //! looked at through the handle that is then read, and its bytes must have the digest that stands in
-//! it. The name holds the digest of the component and everything that the code depends on: the version
+//! it, which is also of the component: a file under another's name is refused. The name holds the digest of the component and everything that the code depends on: the version
 //! of wasmtime, its settings and the processor.
 
 use std::fs::{self, File, OpenOptions};
@@ -18,10 +18,12 @@ use wasmtime::component::Component;
 use crate::error::Error;
 
 /// The first bytes of a file; changes with its layout.
-const MAGIC: &[u8; 8] = b"ahcwasm1";
+const MAGIC: &[u8; 8] = b"ahcwasm2";
 const DIGEST_BYTES: usize = 32;
 /// Bits of a mode that let others write.
 const OTHERS_WRITE: u32 = 0o022;
+/// What makes a folder safe that all may write, as /tmp: nobody renames what is another's.
+const STICKY: u32 = 0o1000;
 /// Files of the cache; the oldest go first. A reload leaves one behind each time.
 const FILES_MAX: usize = 64;
 
@@ -67,6 +69,10 @@ impl Cache {
                 metadata.mode() & 0o7777
             )));
         }
+        if let Some(parent) = unsafe_parent(folder) {
+            let parent = parent.display();
+            return Err(refuse(format!("others can write {parent}, and put another in its place")));
+        }
         let mut fingerprint = Fingerprint::default();
         engine.precompile_compatibility_hash().hash(&mut fingerprint);
         Ok(Self { folder: folder.to_owned(), uid, engine: fingerprint.finish() })
@@ -80,7 +86,7 @@ impl Cache {
     /// and put in its place.
     pub(crate) fn get(&self, engine: &wasmtime::Engine, digest: &str) -> Option<Component> {
         let path = self.path(digest);
-        match self.read(&path) {
+        match self.read(&path, digest) {
             Ok(code) => {
                 let component = code.and_then(|code| trusted(engine, &code));
                 if component.is_some() {
@@ -96,7 +102,7 @@ impl Cache {
     }
 
     /// `None` if there is no such file.
-    fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, String> {
+    fn read(&self, path: &Path, component: &str) -> Result<Option<Vec<u8>>, String> {
         let opened = OpenOptions::new().read(true).custom_flags(NO_FOLLOW).open(path);
         let mut file = match opened {
             Ok(file) => file,
@@ -117,7 +123,7 @@ impl Cache {
         ) else {
             return Err("it is too short".to_owned());
         };
-        if magic != MAGIC || digest != Sha256::digest(code).as_slice() {
+        if magic != MAGIC || digest != sealed(component, code) {
             return Err("it is damaged".to_owned());
         }
         bytes.drain(..MAGIC.len() + DIGEST_BYTES);
@@ -148,7 +154,7 @@ impl Cache {
             .custom_flags(NO_FOLLOW)
             .open(&partial)?;
         file.write_all(MAGIC)?;
-        file.write_all(&Sha256::digest(code))?;
+        file.write_all(&sealed(digest, code))?;
         file.write_all(code)?;
         file.sync_all()?;
         fs::rename(partial, path)
@@ -167,6 +173,23 @@ impl Cache {
             drop(fs::remove_file(path));
         }
     }
+}
+
+/// The digest of compiled code and of the component that it was compiled from.
+fn sealed(component: &str, code: &[u8]) -> [u8; DIGEST_BYTES] {
+    let digest = Sha256::new_with_prefix((component.len() as u64).to_be_bytes());
+    digest.chain_update(component).chain_update(code).finalize().into()
+}
+
+/// A folder above this one that others can write: they could put another in its place.
+fn unsafe_parent(folder: &Path) -> Option<PathBuf> {
+    let absolute = fs::canonicalize(folder).ok()?;
+    let is_unsafe = |parent: &&Path| {
+        fs::metadata(parent).is_ok_and(|metadata| {
+            metadata.mode() & OTHERS_WRITE != 0 && metadata.mode() & STICKY == 0
+        })
+    };
+    absolute.ancestors().skip(1).find(is_unsafe).map(Path::to_owned)
 }
 
 /// `O_NOFOLLOW` of Linux on x86-64 and most others, `O_CLOEXEC` is set by std.
@@ -215,7 +238,7 @@ mod tests {
         let path = cache.path("digest");
         let whole = fs::read(&path).unwrap();
         for broken in
-            [&whole[..whole.len() - 1], &whole[..7], b"", b"ahcwasm1 and more, but no code"]
+            [&whole[..whole.len() - 1], &whole[..7], b"", b"ahcwasm2 and more, but no code"]
         {
             fs::write(&path, broken).unwrap();
             assert!(cache.get(&engine, "digest").is_none());
@@ -224,6 +247,9 @@ mod tests {
         *flipped.last_mut().unwrap() ^= 1;
         fs::write(&path, flipped).unwrap();
         assert!(cache.get(&engine, "digest").is_none());
+
+        fs::write(cache.path("other"), &whole).unwrap();
+        assert!(cache.get(&engine, "other").is_none(), "it is another component's");
 
         fs::write(&path, &whole).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o622)).unwrap();
@@ -245,5 +271,10 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
         let refused = Cache::open(&path, &wasmtime::Engine::default()).unwrap_err().to_string();
         assert!(refused.contains("others can write it"), "{refused}");
+        let below = path.join("below");
+        let refused = Cache::open(&below, &wasmtime::Engine::default()).unwrap_err().to_string();
+        assert!(refused.contains("put another in its place"), "{refused}");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o1777)).unwrap();
+        assert!(Cache::open(&below, &wasmtime::Engine::default()).is_ok(), "as /tmp is");
     }
 }

@@ -15,7 +15,7 @@ use audit_lookup::Set;
 use crate::error::Error;
 use crate::memory::Memory;
 use crate::plugin::Plugin;
-use crate::shadow::{ShadowReport, SharedReport, lock};
+use crate::shadow::{ShadowReport, SharedReport};
 use crate::slot::{Lane, Slot};
 
 /// Requests that wait for the end of a batch: each comes of a thread that waits for its answer.
@@ -124,7 +124,8 @@ impl ChainControl {
 
     /// How the candidates compare, by plugin.
     pub fn shadow_reports(&self) -> Vec<ShadowReport> {
-        see(&self.view).shadows.values().map(|report| lock(report).clone()).collect()
+        let shared: Vec<SharedReport> = see(&self.view).shadows.values().map(Arc::clone).collect();
+        shared.iter().map(|report| report.read()).collect()
     }
 
     /// Puts plugins into new places. All of it happens between two batches, or nothing does. Waits until

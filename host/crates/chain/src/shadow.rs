@@ -4,8 +4,9 @@
 //! stream never waits for it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -140,7 +141,31 @@ pub(crate) struct Shadow {
     report: SharedReport,
 }
 
-pub(crate) type SharedReport = Arc<Mutex<ShadowReport>>;
+pub(crate) type SharedReport = Arc<Shared>;
+
+/// What both sides of a comparison write. The live side only counts: it never waits for the other.
+pub(crate) struct Shared {
+    report: Mutex<ShadowReport>,
+    batches_waiting: AtomicU64,
+    batches_skipped: AtomicU64,
+}
+
+impl Shared {
+    /// As it is now.
+    pub(crate) fn read(&self) -> ShadowReport {
+        let report = self.lock().clone();
+        ShadowReport {
+            batches_waiting: self.batches_waiting.load(Ordering::Relaxed),
+            batches_skipped: self.batches_skipped.load(Ordering::Relaxed),
+            ..report
+        }
+    }
+
+    /// A report is whole whatever became of a thread that wrote it.
+    fn lock(&self) -> MutexGuard<'_, ShadowReport> {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Shadow {
     /// Starts the candidate with the state that the live plugin has now.
@@ -151,7 +176,11 @@ impl Shadow {
         let mut report = ShadowReport::new(&live.blueprint.id, &blueprint.id);
         report.alerts_gained =
             slot.take_gained().iter().map(finding).take(ALERTS_APART_MAX).collect();
-        let report: SharedReport = Arc::new(Mutex::new(report));
+        let report = Arc::new(Shared {
+            report: Mutex::new(report),
+            batches_waiting: AtomicU64::new(0),
+            batches_skipped: AtomicU64::new(0),
+        });
         let (batches, waiting) = sync_channel(BATCHES_WAITING_MAX);
         let shared = Arc::clone(&report);
         thread::Builder::new()
@@ -183,18 +212,12 @@ impl Shadow {
             alerts: verdict.alerts.iter().map(finding).collect(),
             time,
         };
-        lock(&self.report).batches_waiting += 1;
+        self.report.batches_waiting.fetch_add(1, Ordering::Relaxed);
         if let Err(TrySendError::Full(_)) = self.batches.try_send(seen) {
-            let mut report = lock(&self.report);
-            report.batches_waiting -= 1;
-            report.batches_skipped += 1;
+            self.report.batches_waiting.fetch_sub(1, Ordering::Relaxed);
+            self.report.batches_skipped.fetch_add(1, Ordering::Relaxed);
         }
     }
-}
-
-/// A report is whole whatever became of the thread that wrote it.
-pub(crate) fn lock(report: &Mutex<ShadowReport>) -> std::sync::MutexGuard<'_, ShadowReport> {
-    report.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub(crate) fn finding(alert: &Alert) -> Finding {
@@ -202,14 +225,13 @@ pub(crate) fn finding(alert: &Alert) -> Finding {
     Finding { rule, key, window_start: alert.window_start }
 }
 
-fn compare_all(mut slot: Slot, batches: &Receiver<Seen>, report: &Mutex<ShadowReport>) {
+fn compare_all(mut slot: Slot, batches: &Receiver<Seen>, shared: &Shared) {
     while let Ok(seen) = batches.recv() {
         let began = Instant::now();
         let judged = slot.judge(&seen.moment, &seen.columns);
         let time = began.elapsed();
-        let mut report = lock(report);
+        let mut report = shared.lock();
         report.batches += 1;
-        report.batches_waiting = report.batches_waiting.saturating_sub(1);
         report.rows += seen.columns.num_rows() as u64;
         report.live_nanoseconds += seen.time.as_nanos() as u64;
         report.shadow_nanoseconds += time.as_nanos() as u64;
@@ -223,6 +245,8 @@ fn compare_all(mut slot: Slot, batches: &Receiver<Seen>, report: &Mutex<ShadowRe
             }
             Err(error) => report.failure = Some(error.to_string()),
         }
+        drop(report);
+        shared.batches_waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
