@@ -12,7 +12,7 @@ use audit_generate::{EventMeta, Generator, Settings};
 /// Where generated time begins.
 const START: &str = "2025-01-16T08:00:00Z";
 /// Kafka time of every record: some time after the events, or a detector would not believe them.
-const KAFKA_TIME_MS: i64 = 1_737_600_000_000;
+pub(crate) const KAFKA_TIME_MS: i64 = 1_737_600_000_000;
 const RECORD_BYTES_MAX: usize = 1 << 20;
 
 pub(crate) const TOPIC: &str = "audit_events";

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use arrow::array::{ArrayRef, StringArray};
+use arrow::array::{ArrayRef, StringArray, TimestampMicrosecondArray};
 use audit_chain::{Limits, PluginSource};
-use audit_core::Batch;
 use audit_core::stage::Chain;
+use audit_core::{Batch, schema};
 use serde_json::{Value, json};
 
 use crate::chains::{self, BATCH_ROWS, Bench};
@@ -27,7 +27,7 @@ const DETECTORS: [(&str, &str, &str); 6] = [
     ("detect_ip_spread", "data_read", "success"),
     ("detect_mass_export", "data_export", "success"),
     ("detect_off_hours", "data_read", "success"),
-    ("detect_privilege_change", "permission_change", "success"),
+    ("detect_privilege_change", "permission_grant", "success"),
     ("detect_unusual_volume", "data_read", "success"),
 ];
 
@@ -111,6 +111,12 @@ fn row(
     ])
 }
 
+/// The Kafka time of all events: nothing is late.
+fn now(n_rows: usize) -> TimestampMicrosecondArray {
+    let times = std::iter::repeat_n(events::KAFKA_TIME_MS * 1000, n_rows);
+    TimestampMicrosecondArray::from_iter_values(times).with_timezone(schema::UTC)
+}
+
 /// Each event by another user from another address.
 fn of_many(batches: &[Batch], action: &str, result: &str) -> Result<Vec<Batch>> {
     let mut first = 0;
@@ -123,15 +129,21 @@ fn of_many(batches: &[Batch], action: &str, result: &str) -> Result<Vec<Batch>> 
         let all =
             |value: &str| text(StringArray::from_iter_values(std::iter::repeat_n(value, n_rows)));
         let users = keys.clone().map(|key| format!("user_{key:07}"));
-        chains::with_columns(
+        let mut filled = chains::with_columns(
             batch,
             &[
                 ("user_id", text(StringArray::from_iter_values(users))),
                 ("ip_address", text(StringArray::from_iter_values(keys.map(address)))),
                 ("action_type", all(action)),
                 ("action_result", all(result)),
+                ("event_timestamp", Arc::new(now(n_rows))),
             ],
-        )
+        )?;
+        // The clock that a detector goes by is that of the records.
+        for record in &batch.raw.records {
+            filled.raw.push(record.partition, record.offset, record.timestamp_ms, b"");
+        }
+        Ok(filled)
     });
     filled.collect()
 }
