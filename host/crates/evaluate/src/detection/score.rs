@@ -91,7 +91,7 @@ impl Scores {
             score.n_found += usize::from(first.is_some());
             match first {
                 Some(first) => {
-                    score.delays.push(first.found - label.first_event);
+                    score.delays.push(first.found - began(label, labels));
                     let counts = score.severities.entry(label.severity.to_string()).or_default();
                     counts.0 += usize::from(first.severity.as_deref() == Some(&*label.severity));
                     counts.1 += 1;
@@ -142,6 +142,20 @@ impl Scores {
     }
 }
 
+/// The rule whose event is the end of an attack that other labels tell the beginning of.
+const AFTER_ATTACK: &str = "login-after-attack";
+
+/// When an attack began: for a login after an attack with the first failure, of which the labels of the
+/// same attacker tell.
+fn began(label: &Label, labels: &[Label]) -> i64 {
+    if label.rule != AFTER_ATTACK {
+        return label.first_event;
+    }
+    let of_attacker =
+        labels.iter().filter(|other| other.attack == label.attack && other.key == label.key);
+    of_attacker.map(|other| other.first_event).fold(label.first_event, i64::min)
+}
+
 /// The same rule and key, and spans of time that meet. A report about users alone is about whatever the
 /// user does.
 pub(super) fn is_about(finding: &Finding, label: &Label) -> bool {
@@ -160,8 +174,12 @@ mod tests {
     use super::*;
 
     fn labels() -> Vec<Label> {
+        labels_of(Attack::FailedLogins)
+    }
+
+    fn labels_of(attack: Attack) -> Vec<Label> {
         let start = "2025-01-16T08:00:00Z".parse().unwrap();
-        let attacks = vec![Attack::FailedLogins];
+        let attacks = vec![attack];
         let mut generator = Generator::new(Settings { attacks, ..Settings::office(20_000, start) });
         let mut out = Vec::new();
         while generator.next_event(&mut out).is_some() {
@@ -228,6 +246,22 @@ mod tests {
         let mut merged = scores.clone();
         merged.merge(&scores);
         assert_eq!(merged.of[&*attack.rule].severities["medium"], (0, 2));
+    }
+
+    /// The success is the last event of such an attack, so counting from it would always give nothing.
+    #[test]
+    fn a_login_after_an_attack_is_timed_from_the_first_failure() {
+        let labels = labels_of(Attack::LoginAfterAttack);
+        let is_success =
+            |label: &&Label| label.rule == AFTER_ATTACK && label.expect == Outcome::Alert;
+        let success = labels.iter().find(is_success).unwrap();
+        let is_before = |label: &&Label| label.key == success.key && label.attack == success.attack;
+        let first = labels.iter().filter(is_before).map(|label| label.first_event).min().unwrap();
+        assert!(first < success.first_event);
+        let found = Finding { found: success.first_event, ..finding(success) };
+        let mut scores = Scores::default();
+        scores.add(&labels, &[found]);
+        assert_eq!(scores.of[AFTER_ATTACK].delays, [success.first_event - first]);
     }
 
     #[test]

@@ -134,7 +134,7 @@ fn named(placeholder: Placeholder) -> Option<Entity> {
 }
 
 /// A value takes one placeholder, its own if there is one. Whatever else is gone is an alarm each, and so is
-/// each placeholder that is left over.
+/// each placeholder that is left over or names another entity.
 fn alarms_of(gap: &Gap, event: &Event, owners: &[Owner], is_absorbed: &mut [bool]) -> Vec<Alarm> {
     let mut covered = owners.get(gap.from..gap.until).unwrap_or_default().to_vec();
     covered.dedup();
@@ -159,11 +159,16 @@ fn alarms_of(gap: &Gap, event: &Event, owners: &[Owner], is_absorbed: &mut [bool
         }
         own.is_none()
     });
+    let mut alarms = Vec::new();
     for (at, _) in values {
-        is_absorbed[at] = left.pop().is_some();
+        let Some(taken) = left.pop() else { continue };
+        is_absorbed[at] = true;
+        // Nothing of that name stood there, or whoever calls everything an e-mail address would be perfect.
+        if let Some(class) = named(taken) {
+            alarms.push(Alarm { class: Some(class), over: Over::Nothing });
+        }
     }
     let mut left = left.into_iter();
-    let mut alarms = Vec::new();
     for over in others {
         let taken_for = left.next().or_else(|| gap.placeholders.first().copied());
         alarms.push(Alarm { class: taken_for.and_then(named), over });
@@ -256,6 +261,8 @@ mod tests {
         check("a [EMAIL] [IP]b 12:30 c", [email(), Fate::Kept], &[(of_ip, nothing)]);
         let both = || Fate::Replaced(vec![Entity::Email, Entity::Ip]);
         check("a [EMAIL][IP] b 12:30 c", [both(), Fate::Kept], &[(of_ip, nothing)]);
+        let as_ip = || Fate::Replaced(vec![Entity::Ip]);
+        check("a [IP] b 12:30 c", [as_ip(), Fate::Kept], &[(of_ip, nothing)]);
         check("a[EMAIL] b 12:30 c", [email(), Fate::Kept], &[(of_email, literal)]);
         let of_all = [(of_email, literal), (of_email, literal), (of_email, negative)];
         check("[EMAIL] c", [email(), email()], &of_all);

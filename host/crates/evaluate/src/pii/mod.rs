@@ -54,7 +54,7 @@ pub struct Score {
     /// Values of which no letter and no digit is left.
     pub true_positives: u64,
     /// Negatives and texts between values that were changed and have this entity's placeholder, and
-    /// placeholders of it that stand for nothing.
+    /// placeholders of it that stand for nothing of that name.
     pub false_positives: u64,
     /// Of these, numbers with the issuer, the length and the check digit of a card: nothing about the digits
     /// tells them from one.
@@ -228,6 +228,13 @@ mod tests {
         assert!(short.iter().any(|short| short.starts_with("precision of e-mail")), "{short:?}");
         let report = bad(|_| String::new());
         assert!(report.shortfalls().len() > 2 * Entity::ALL.len());
+    }
+
+    #[test]
+    fn a_redactor_with_one_name_for_everything_fails() {
+        let report = bad(|event| instead(event, |_, _| "[EMAIL]".to_owned()));
+        let short = report.shortfalls();
+        assert!(short.iter().any(|short| short.starts_with("precision of e-mail")), "{short:?}");
     }
 
     #[test]
