@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use audit_chain::{ChainControl, Engine, Place, Plugin, PluginSource, Running};
-use audit_core::{ChangeKind, PluginChange};
+use audit_core::{ChangeKind, KeyMark, PluginChange, PluginId};
 use audit_lookup::Lookups;
 use audit_sink::{ComponentStore, KnownKeys};
 use jiff::Timestamp;
@@ -44,6 +44,8 @@ pub(crate) struct Reloader {
     pub(crate) lookups: Lookups,
     /// Keys as the table knows them.
     pub(crate) keys: KnownKeys,
+    /// Whether something that is wanted could not be taken in this look.
+    pub(crate) is_held_back: bool,
     /// Plugins of which something more than their file was said, by origin.
     pub(crate) configured: BTreeSet<String>,
     /// What was refused already, by origin: not tried, and not told, again until it changes.
@@ -56,6 +58,16 @@ pub(crate) struct Reloader {
 struct Prepared {
     plugin: Plugin,
     fingerprint: String,
+    /// Of the secrets that it may use.
+    marks: Vec<KeyMark>,
+}
+
+/// One that was put into the chain, if the chain takes it.
+struct Taken {
+    entry: PluginEntry,
+    id: PluginId,
+    fingerprint: String,
+    marks: Vec<KeyMark>,
 }
 
 /// What is to stand at a place.
@@ -142,6 +154,7 @@ impl Reloader {
 
     /// Makes the chain what is wanted. With `only` every other plugin stays as it is.
     fn reconcile(&mut self, cause: Cause, only: Option<&str>) {
+        self.is_held_back = only.is_some();
         let running = self.control.running();
         let mut steps = Vec::new();
         for entry in self.wanted.plugins.clone() {
@@ -166,6 +179,7 @@ impl Reloader {
             == steps.iter().filter(|(_, s)| !matches!(s, Step::Skip)).count()
             && running.iter().map(|plugin| &plugin.id.name).eq(names.iter().copied());
         if is_as_it_was {
+            self.refused.remove(ARRANGEMENT);
             return;
         }
         self.arrange(steps, cause);
@@ -180,17 +194,26 @@ impl Reloader {
                 Step::Take(mut prepared) => {
                     // Others were prepared since. A failure comes again in the exchange, and is told there.
                     let _ = self.control.catch_up(&mut prepared.plugin);
-                    taken.push((entry, prepared.plugin.id().clone(), prepared.fingerprint));
+                    let id = prepared.plugin.id().clone();
+                    let (fingerprint, marks) = (prepared.fingerprint, prepared.marks);
+                    taken.push(Taken { entry, id, fingerprint, marks });
                     places.push(Place::New(Box::new(prepared.plugin)));
                 }
                 Step::Skip => {}
             }
         }
-        match self.control.arrange(places, cause.as_str().to_owned()) {
+        let reason = cause.as_str().to_owned();
+        let done = if self.is_held_back {
+            self.control.arrange_partly(places, reason)
+        } else {
+            self.control.arrange(places, reason)
+        };
+        match done {
             // The run has ended.
             None => {}
             Some(Ok(done)) => {
-                for (entry, id, fingerprint) in taken {
+                self.refused.remove(ARRANGEMENT);
+                for Taken { entry, id, fingerprint, marks } in taken {
                     let pause_us = done.pause.as_micros() as u64;
                     tracing::info!(
                         plugin = id.name,
@@ -200,6 +223,10 @@ impl Reloader {
                         pause_us,
                         "took a plugin into the chain"
                     );
+                    self.keys.learn(&marks);
+                    if !entry.is_bare() {
+                        self.configured.insert(entry.origin());
+                    }
                     self.active.insert(entry.origin(), fingerprint);
                 }
                 let running = self.control.running();
@@ -212,11 +239,11 @@ impl Reloader {
                     let text = format!("{error:#}");
                     self.refuse(ARRANGEMENT, CONFIGURATION, CONFIGURATION, &text, &error);
                 }
-                if let [(entry, id, fingerprint)] = &taken[..] {
+                if let [Taken { entry, id, fingerprint, .. }] = &taken[..] {
                     self.refuse(&entry.origin(), &id.name, &entry.path, fingerprint, &error);
                 } else {
                     // Together they do not fit. One that fits alone must not wait for the others.
-                    for (entry, ..) in taken {
+                    for Taken { entry, .. } in taken {
                         self.reconcile(cause, Some(&entry.origin()));
                     }
                 }
@@ -230,6 +257,8 @@ impl Reloader {
         let name = current.map(|plugin| plugin.id.name.clone());
         let shown = name.clone().unwrap_or_else(|| entry.path.clone());
         let stay = || name.clone().map_or(Step::Skip, Step::Keep);
+        // Until it turns out that it is, or can be, as it is wanted.
+        let was_held_back = std::mem::replace(&mut self.is_held_back, true);
         let source = match load::source(entry, &self.wanted.keys, &self.lookups) {
             Ok(source) => source,
             Err(error) => {
@@ -238,13 +267,20 @@ impl Reloader {
                 return stay();
             }
         };
+        let print = fingerprint(entry, &source);
+        if self.active.get(&origin) == Some(&print) {
+            self.refused.remove(&origin);
+            self.is_held_back = was_held_back;
+            return stay();
+        }
         // A file that was cut off, or deleted, must not have data stored as it came.
         if entry.is_bare() && self.configured.contains(&origin) {
             let error = anyhow!(
                 "nothing configures it any more (its configuration was emptied, cut off or deleted); the \
                  plugin goes on as it was configured: put that back, or restart to take it without"
             );
-            self.refuse(&origin, &shown, &entry.path, "no configuration", &error);
+            let print = format!("no configuration: {print}");
+            self.refuse(&origin, &shown, &entry.path, &print, &error);
             return stay();
         }
         if let Err(error) = self.keys.check(&source.marks()) {
@@ -252,21 +288,15 @@ impl Reloader {
             self.refuse(&origin, &shown, &entry.path, &format!("{error:#}"), &error);
             return stay();
         }
-        if !entry.is_bare() {
-            self.configured.insert(origin.clone());
-        }
-        let print = fingerprint(entry, &source);
-        if self.active.get(&origin) == Some(&print) {
-            self.refused.remove(&origin);
-            return stay();
-        }
         if self.refused.get(&origin) == Some(&print) {
             return stay();
         }
         match self.prepare(&source, current) {
             Ok(plugin) => {
-                let prepared = Prepared { plugin, fingerprint: print };
+                let marks = source.marks();
+                let prepared = Prepared { plugin, fingerprint: print, marks };
                 self.refused.remove(&origin);
+                self.is_held_back = was_held_back;
                 Step::Take(Box::new(prepared))
             }
             Err(error) => {

@@ -61,7 +61,7 @@ impl Done {
 }
 
 pub(crate) enum Wish {
-    Arrange { places: Vec<Place>, reason: String },
+    Arrange { places: Vec<Place>, reason: String, is_all: bool },
     Note(Box<PluginChange>),
     Lend { of: String, to: SyncSender<Vec<(Lane, Memory)>> },
     TakeLookups { set: Box<Set>, changes: Vec<PluginChange> },
@@ -131,7 +131,17 @@ impl ChainControl {
     /// Puts plugins into new places. All of it happens between two batches, or nothing does. Waits until
     /// it is done; `None` if the chain has ended.
     pub fn arrange(&self, places: Vec<Place>, reason: String) -> Option<Result<Done, Error>> {
-        self.ask(Wish::Arrange { places, reason })
+        self.ask(Wish::Arrange { places, reason, is_all: true })
+    }
+
+    /// The same where something that was to change with it could not: then every column that is replaced
+    /// must still be. Else what one plugin gives up, and another was to take over, would be stored as it came.
+    pub fn arrange_partly(
+        &self,
+        places: Vec<Place>,
+        reason: String,
+    ) -> Option<Result<Done, Error>> {
+        self.ask(Wish::Arrange { places, reason, is_all: false })
     }
 
     /// Has something recorded that did not change the chain: a candidate that was refused.

@@ -32,7 +32,7 @@ impl PluginChain {
     /// Does what was asked, or leaves the chain as it was.
     pub(crate) fn fulfil(&mut self, wish: Wish, began: Instant) -> Result<Done, Error> {
         let retired = match wish {
-            Wish::Arrange { places, reason } => self.arrange(places, &reason)?,
+            Wish::Arrange { places, reason, is_all } => self.arrange(places, &reason, is_all)?,
             Wish::Note(change) => {
                 self.note(*change);
                 Vec::new()
@@ -65,10 +65,15 @@ impl PluginChain {
         Ok(Done { pause: began.elapsed(), retired })
     }
 
-    fn arrange(&mut self, places: Vec<Place>, reason: &str) -> Result<Vec<Slot>, Error> {
+    fn arrange(
+        &mut self,
+        places: Vec<Place>,
+        reason: &str,
+        is_all: bool,
+    ) -> Result<Vec<Slot>, Error> {
         let mut next =
             places.into_iter().map(|place| self.next_of(place)).collect::<Result<Vec<_>, _>>()?;
-        self.check(&next)?;
+        self.check(&next, is_all)?;
         for place in &mut next {
             if let Next::New(slot) = place
                 && let Some(before) = self.slots.iter_mut().find(|old| old.name() == slot.name())
@@ -100,7 +105,7 @@ impl PluginChain {
     }
 
     /// The new chain must hold together by itself, and fit the table as it is.
-    fn check(&self, next: &[Next]) -> Result<(), Error> {
+    fn check(&self, next: &[Next], is_all: bool) -> Result<(), Error> {
         let mut blueprints: Vec<&Blueprint> = Vec::with_capacity(next.len());
         for place in next {
             blueprints.push(match place {
@@ -109,6 +114,10 @@ impl PluginChain {
             });
         }
         let added = plan::check(&blueprints)?;
+        if !is_all {
+            let now: Vec<_> = self.slots.iter().map(|slot| &*slot.blueprint).collect();
+            plan::check_replaced(&now, &blueprints)?;
+        }
         self.check_order(next)?;
         let new = added.iter().find(|field| !self.added.contains(field));
         let Some(field) = new else { return Ok(()) };

@@ -25,6 +25,25 @@ pub(crate) fn check(plugins: &[&Blueprint]) -> Result<Vec<Field>, Error> {
     Ok(columns.added)
 }
 
+/// Whether every column of events that is replaced now is replaced by the chain to be.
+pub(crate) fn check_replaced(now: &[&Blueprint], next: &[&Blueprint]) -> Result<(), Error> {
+    let event = schema::decoded();
+    for plugin in now {
+        for output in &plugin.writes {
+            let writes = |other: &&Blueprint| other.writes.iter().any(|o| o.name == output.name);
+            if event.index_of(&output.name).is_ok() && !next.iter().any(writes) {
+                let column = &output.name;
+                let problem = format!(
+                    "no plugin would replace the column {column:?} any more, as what was to change \
+                     with it was not taken: mend that first"
+                );
+                return Err(Error::Misfit { plugin: plugin.source.clone(), problem });
+            }
+        }
+    }
+    Ok(())
+}
+
 struct Columns {
     types: BTreeMap<String, DataType>,
     /// Columns whose values were replaced so that equal values may not be equal any more, and by whom.

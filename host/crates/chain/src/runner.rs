@@ -66,7 +66,8 @@ impl Runner {
 
     /// Takes over a state of an earlier run or version.
     pub(crate) fn restore(&mut self, version: u32, bytes: &[u8]) -> Result<(), Error> {
-        self.start_with(Some((version, bytes)))?;
+        let started = self.start_with(Some((version, bytes)));
+        started.map_err(|failure| self.refused_for(failure.with_words()))?;
         self.memory = Memory::beginning_with(version, bytes.into());
         Ok(())
     }
@@ -90,7 +91,9 @@ impl Runner {
     pub(crate) fn follow(&mut self, other: &Memory, until: Option<Instant>) -> Result<(), Error> {
         if self.memory.missing_of(other).is_none() {
             let snapshot = other.snapshot();
-            self.start_with(snapshot.map(|(version, bytes)| (version, &**bytes)))?;
+            let started = self.start_with(snapshot.map(|(version, bytes)| (version, &**bytes)));
+            // Without the guest's words: they are about events.
+            started.map_err(|failure| self.refused_for(failure.to_string()))?;
             self.memory = Memory::at_snapshot_of(other);
             self.gained.clear();
             self.lost = None;
@@ -99,7 +102,7 @@ impl Runner {
         if !other.is_read_by(&self.blueprint.reads) {
             let text =
                 "it reads other columns than the version that runs, whose state cannot be saved";
-            return Err(self.refused(&Failure::new(FailureKind::Answer, text)));
+            return Err(self.refused_for(text.to_owned()));
         }
         let missing = self.memory.missing_of(other).unwrap_or_default();
         for (n_judged, past) in missing.iter().enumerate() {
@@ -109,10 +112,11 @@ impl Runner {
                      the {n_judged}th when its time was over (twice batch-time)",
                     missing.len()
                 );
-                return Err(self.refused(&Failure::new(FailureKind::Deadline, text)));
+                return Err(self.refused_for(text));
             }
             let limit = self.blueprint.limits.batch_time;
-            let answer = self.judge(&past.part, limit).map_err(|failure| self.refused(&failure))?;
+            let answer = self.judge(&past.part, limit);
+            let answer = answer.map_err(|failure| self.refused_for(failure.to_string()))?;
             self.gained.extend(answer.alerts);
         }
         // Two versions may find the same a batch apart.
@@ -123,7 +127,7 @@ impl Runner {
             return Ok(());
         }
         let why = self.lost.take().unwrap_or_else(|| "its state was lost".to_owned());
-        Err(self.refused(&Failure::new(FailureKind::Answer, why)))
+        Err(self.refused_for(why))
     }
 
     pub(crate) fn memory(&self) -> &Memory {
@@ -135,23 +139,23 @@ impl Runner {
     }
 
     /// An instance with that state and nothing else.
-    fn start_with(&mut self, state: Option<(u32, &[u8])>) -> Result<(), Error> {
+    fn start_with(&mut self, state: Option<(u32, &[u8])>) -> Result<(), Failure> {
         if !self.memory.is_untouched() {
             self.instance = None;
         }
         let mut instance = match self.instance.take() {
             Some(instance) => instance,
-            None => self.blueprint.start().map_err(|failure| self.refused(&failure))?,
+            None => self.blueprint.start()?,
         };
         if let Some((version, bytes)) = state {
-            restore(&mut instance, version, bytes).map_err(|failure| self.refused(&failure))?;
+            restore(&mut instance, version, bytes)?;
         }
         self.instance = Some(instance);
         Ok(())
     }
 
-    fn refused(&self, failure: &Failure) -> Error {
-        Error::Restore { plugin: self.blueprint.source.clone(), problem: failure.with_words() }
+    fn refused_for(&self, problem: String) -> Error {
+        Error::Restore { plugin: self.blueprint.source.clone(), problem }
     }
 
     pub(crate) fn note_lost(&mut self, why: String) {
@@ -270,16 +274,14 @@ fn restore(instance: &mut Instance, version: u32, bytes: &[u8]) -> Result<(), Fa
     let answer = instance.set_up("restore", |bindings, store| {
         bindings.audit_host_plugin_state().call_restore(store, version, bytes)
     })?;
-    answer.map_err(|refused| {
-        let text = match refused {
-            state::RestoreError::UnsupportedVersion => {
-                format!("it does not know version {version} of the state")
-            }
-            state::RestoreError::Corrupt(text) => {
-                format!("it calls the state corrupt: {}", clipped(&text, MESSAGE_BYTES_MAX))
-            }
-        };
-        Failure::new(FailureKind::Answer, text)
+    answer.map_err(|refused| match refused {
+        state::RestoreError::UnsupportedVersion => {
+            let text = format!("it does not know version {version} of the state");
+            Failure::new(FailureKind::Answer, text)
+        }
+        state::RestoreError::Corrupt(text) => {
+            Failure::told(FailureKind::Answer, "it calls the state corrupt", &text)
+        }
     })
 }
 

@@ -29,22 +29,54 @@ pub(crate) fn without_values(text: &str, columns: &RecordBatch, row: usize) -> S
             text = text.replace(value, HIDDEN);
         }
     }
-    let values: Vec<String> = values.iter().map(|value| value.to_lowercase()).collect();
+    let values: Vec<String> = values
+        .iter()
+        .flat_map(|value| [value.to_lowercase(), unescaped(&value.to_lowercase())])
+        .collect();
     let mut kept = String::with_capacity(text.len());
     for word in text.split_inclusive(|c| !is_of_word(c)) {
         let end = word.trim_end_matches(|c| !is_of_word(c)).len();
         let (word, behind) = word.split_at(end);
-        let is_long = word.chars().nth(WORD_CHARS_MIN - 1).is_some();
-        let lower = word.to_lowercase();
-        let is_value = is_long && values.iter().any(|value| value.contains(&lower));
+        let is_value = is_of_value(&word.to_lowercase(), &values);
         // Writing to a string does not fail.
         let _ = write!(kept, "{}{behind}", if is_value { HIDDEN } else { word });
     }
     kept
 }
 
+/// Whether the word, or what stands between signs in it, is part of a value.
+fn is_of_value(word: &str, values: &[String]) -> bool {
+    let is_known = |part: &str| {
+        part.chars().nth(WORD_CHARS_MIN - 1).is_some()
+            && values.iter().any(|value| value.contains(part))
+    };
+    is_known(word) || word.split(is_sign).any(is_known)
+}
+
 fn is_of_word(c: char) -> bool {
-    c.is_alphanumeric() || matches!(c, '@' | '.' | '_' | '-' | '+')
+    c.is_alphanumeric() || is_sign(c)
+}
+
+/// What stands within words, and behind them as well.
+fn is_sign(c: char) -> bool {
+    matches!(c, '@' | '.' | '_' | '-' | '+')
+}
+
+/// The text with JSON's `\u` escapes as the characters that they stand for.
+fn unescaped(text: &str) -> String {
+    let mut parts = text.split("\\u");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let digits = part.get(..4).and_then(|digits| u32::from_str_radix(digits, 16).ok());
+        match (digits.and_then(char::from_u32), part.get(4..)) {
+            (Some(character), Some(rest)) => {
+                plain.push(character);
+                plain.push_str(rest);
+            }
+            _ => plain.push_str(part),
+        }
+    }
+    plain
 }
 
 #[cfg(test)]
@@ -60,7 +92,11 @@ mod tests {
         let columns = RecordBatch::try_from_iter_with_nullable([
             ("user", text_of(vec![Some("someone.else"), Some("alice@example.com")]), true),
             ("name", text_of(vec![None, Some("Bo B")]), true),
-            ("details", text_of(vec![None, Some(r#"{"card":"4111111111111111"}"#)]), true),
+            (
+                "details",
+                text_of(vec![None, Some(r#"{"card":"4111111111111111","n":"M\u00fcller"}"#)]),
+                true,
+            ),
             ("null", text_of(vec![Some("literal"), None]), true),
             ("n", Arc::new(Int64Array::from(vec![1, 2])), true),
         ]);
@@ -79,6 +115,10 @@ mod tests {
             ("4111111111111111 is no date", "… is no date"),
             ("the last four are 1111", "the last four are …"),
             ("panicked (src/lib.rs:57:41)", "panicked (src/lib.rs:57:41)"),
+            ("bad card 4111111111111111.", "bad card …"),
+            ("no mailbox for alice@example.com.", "no mailbox for …."),
+            ("card_4111111111111111, -4111111111111111", "…, -…"),
+            ("cannot parse 'Müller'", "cannot parse '…'"),
             ("index 5 of 2", "index 5 of 2"),
             ("…: ü, someone.else", "…: ü, someone.else"),
             ("", ""),

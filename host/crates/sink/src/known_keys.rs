@@ -19,6 +19,13 @@ impl KnownKeys {
         Self(properties.iter().filter(is_key).map(own).collect())
     }
 
+    /// Knows these from now on; the next start writes them down.
+    pub fn learn(&mut self, marks: &[KeyMark]) {
+        for mark in marks {
+            self.0.entry(names::key_property(mark)).or_insert_with(|| mark.fingerprint.clone());
+        }
+    }
+
     /// An error where a secret is another than the one that was used under its id.
     pub fn check(&self, marks: &[KeyMark]) -> Result<(), Error> {
         let other = marks.iter().find(|mark| {
@@ -51,6 +58,9 @@ mod tests {
         for good in [&known, &mark("pii", "2026-12", "bb"), &mark("ips", "2026-11", "cc")] {
             assert!(keys.check(std::slice::from_ref(good)).is_ok(), "{good:?}");
         }
+        let mut later = keys.clone();
+        later.learn(&[mark("pii", "2026-12", "bb")]);
+        assert!(later.check(&[mark("pii", "2026-12", "cc")]).is_err());
         let error = keys.check(&[known, mark("pii", "2026-11", "bb")]).unwrap_err().to_string();
         assert!(error.starts_with("keys.pii: ") && error.contains("2026-11"), "{error}");
         assert!(!error.contains("bb") && !error.contains("aa"), "{error}");

@@ -115,7 +115,10 @@ fn is_placeholder(value: &[u8]) -> bool {
 fn is_made_here(value: &[u8]) -> bool {
     const HASH_CHARS: usize = 32;
     const TOKEN_CHARS: usize = 26;
-    let is_id = |id: &[u8]| !id.is_empty() && id.iter().all(u8::is_ascii_hexdigit);
+    const ID_CHARS_MAX: usize = 32;
+    // A key's id as the host allows it; hashes had the key's name there once.
+    let is_of_id = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let is_id = |id: &[u8]| (1..=ID_CHARS_MAX).contains(&id.len()) && id.iter().all(is_of_id);
     let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     // The id of the key, the sign behind it and the rest.
     let parts = |prefix: &[u8], sign: u8| {
