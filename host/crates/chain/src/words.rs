@@ -116,7 +116,7 @@ mod tests {
             ("the last four are 1111", "the last four are …"),
             ("panicked (src/lib.rs:57:41)", "panicked (src/lib.rs:57:41)"),
             ("bad pan 4111111111111111.", "bad pan …"),
-            ("no mailbox for alice@example.com.", "no mailbox for …"),
+            ("no mailbox for alice@example.com.", "no mailbox for …."),
             ("card_4111111111111111, -4111111111111111", "…, …"),
             ("cannot parse 'Müller'", "cannot parse '…'"),
             ("index 5 of 2", "index 5 of 2"),
