@@ -74,7 +74,6 @@ pub(crate) async fn wire(settings: &Settings, counters: &Arc<Counters>) -> Resul
         wanted: settings.wanted.clone(),
         lookups,
         keys: table.keys(),
-        is_held_back: false,
         configured: configured(&settings.wanted),
         refused: BTreeMap::new(),
         shadows: BTreeMap::new(),

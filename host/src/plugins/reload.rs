@@ -44,8 +44,6 @@ pub(crate) struct Reloader {
     pub(crate) lookups: Lookups,
     /// Keys as the table knows them.
     pub(crate) keys: KnownKeys,
-    /// Whether something that is wanted could not be taken in this look.
-    pub(crate) is_held_back: bool,
     /// Plugins of which something more than their file was said, by origin.
     pub(crate) configured: BTreeSet<String>,
     /// What was refused already, by origin: not tried, and not told, again until it changes.
@@ -70,12 +68,27 @@ struct Taken {
     marks: Vec<KeyMark>,
 }
 
+/// Why a plugin that is wanted cannot be taken.
+struct Unfit {
+    /// Not told again while it is the same.
+    fingerprint: String,
+    error: anyhow::Error,
+}
+
+impl Unfit {
+    /// Where nothing is known of the plugin but what is wrong with it.
+    fn by_its_text(error: anyhow::Error) -> Self {
+        Self { fingerprint: format!("{error:#}"), error }
+    }
+}
+
 /// What is to stand at a place.
 enum Step {
+    /// The plugin that runs: it is as it is wanted, or nobody wants another one.
     Keep(String),
     Take(Box<Prepared>),
-    /// Nothing: the plugin is new and cannot be taken.
-    Skip,
+    /// What is wanted cannot be taken: the plugin that runs goes on, if there is one.
+    Held(Option<String>),
 }
 
 impl Reloader {
@@ -154,31 +167,25 @@ impl Reloader {
 
     /// Makes the chain what is wanted. With `only` every other plugin stays as it is.
     fn reconcile(&mut self, cause: Cause, only: Option<&str>) {
-        self.is_held_back = only.is_some();
         let running = self.control.running();
         let mut steps = Vec::new();
         for entry in self.wanted.plugins.clone() {
             let current = running.iter().find(|plugin| plugin.origin == entry.origin());
-            let step = match (only, current) {
-                (Some(only), _) if only == entry.origin() => self.step(&entry, current),
-                (Some(_), Some(current)) => Step::Keep(current.id.name.clone()),
-                (Some(_), None) => Step::Skip,
-                (None, _) => self.step(&entry, current),
+            let step = if only.is_none_or(|only| only == entry.origin()) {
+                self.step(&entry, current)
+            } else {
+                Step::Held(current.map(|plugin| plugin.id.name.clone()))
             };
             steps.push((entry, step));
         }
         self.keep_unwanted(&running, &mut steps);
-        let names: Vec<&String> = steps
-            .iter()
-            .filter_map(|(_, step)| match step {
-                Step::Keep(name) => Some(name),
-                _ => None,
-            })
-            .collect();
-        let is_as_it_was = names.len()
-            == steps.iter().filter(|(_, s)| !matches!(s, Step::Skip)).count()
-            && running.iter().map(|plugin| &plugin.id.name).eq(names.iter().copied());
-        if is_as_it_was {
+        let stays = |(_, step): &(PluginEntry, Step)| match step {
+            Step::Keep(name) | Step::Held(Some(name)) => Some(name.clone()),
+            Step::Take(_) | Step::Held(None) => None,
+        };
+        let takes = steps.iter().any(|(_, step)| matches!(step, Step::Take(_)));
+        let in_order = running.iter().map(|plugin| plugin.id.name.clone());
+        if !takes && in_order.eq(steps.iter().filter_map(stays)) {
             self.refused.remove(ARRANGEMENT);
             return;
         }
@@ -186,11 +193,12 @@ impl Reloader {
     }
 
     fn arrange(&mut self, steps: Vec<(PluginEntry, Step)>, cause: Cause) {
+        let is_all = !steps.iter().any(|(_, step)| matches!(step, Step::Held(_)));
         let mut taken = Vec::new();
         let mut places = Vec::new();
         for (entry, step) in steps {
             match step {
-                Step::Keep(name) => places.push(Place::Keep(name)),
+                Step::Keep(name) | Step::Held(Some(name)) => places.push(Place::Keep(name)),
                 Step::Take(mut prepared) => {
                     // Others were prepared since. A failure comes again in the exchange, and is told there.
                     let _ = self.control.catch_up(&mut prepared.plugin);
@@ -199,14 +207,14 @@ impl Reloader {
                     taken.push(Taken { entry, id, fingerprint, marks });
                     places.push(Place::New(Box::new(prepared.plugin)));
                 }
-                Step::Skip => {}
+                Step::Held(None) => {}
             }
         }
         let reason = cause.as_str().to_owned();
-        let done = if self.is_held_back {
-            self.control.arrange_partly(places, reason)
-        } else {
+        let done = if is_all {
             self.control.arrange(places, reason)
+        } else {
+            self.control.arrange_partly(places, reason)
         };
         match done {
             // The run has ended.
@@ -255,54 +263,53 @@ impl Reloader {
     fn step(&mut self, entry: &PluginEntry, current: Option<&Running>) -> Step {
         let origin = entry.origin();
         let name = current.map(|plugin| plugin.id.name.clone());
-        let shown = name.clone().unwrap_or_else(|| entry.path.clone());
-        let stay = || name.clone().map_or(Step::Skip, Step::Keep);
-        // Until it turns out that it is, or can be, as it is wanted.
-        let was_held_back = std::mem::replace(&mut self.is_held_back, true);
-        let source = match load::source(entry, &self.wanted.keys, &self.lookups) {
-            Ok(source) => source,
-            Err(error) => {
-                let error = anyhow!(error);
-                self.refuse(&origin, &shown, &entry.path, &format!("{error:#}"), &error);
-                return stay();
+        match self.found(entry, current) {
+            Ok(found) => {
+                self.refused.remove(&origin);
+                match found {
+                    Some(prepared) => Step::Take(Box::new(prepared)),
+                    None => name.map_or(Step::Held(None), Step::Keep),
+                }
             }
-        };
-        let print = fingerprint(entry, &source);
-        if self.active.get(&origin) == Some(&print) {
-            self.refused.remove(&origin);
-            self.is_held_back = was_held_back;
-            return stay();
+            Err(Unfit { fingerprint, error }) => {
+                let shown = name.as_deref().unwrap_or(&entry.path);
+                self.refuse(&origin, shown, &entry.path, &fingerprint, &error);
+                Step::Held(name)
+            }
+        }
+    }
+
+    /// The candidate at a plugin's place; `None` if it is what runs.
+    fn found(
+        &self,
+        entry: &PluginEntry,
+        current: Option<&Running>,
+    ) -> Result<Option<Prepared>, Unfit> {
+        let origin = entry.origin();
+        let source = load::source(entry, &self.wanted.keys, &self.lookups);
+        let source = source.map_err(|error| Unfit::by_its_text(anyhow!(error)))?;
+        let fingerprint = fingerprint(entry, &source);
+        if self.active.get(&origin) == Some(&fingerprint) {
+            return Ok(None);
         }
         // A file that was cut off, or deleted, must not have data stored as it came.
         if entry.is_bare() && self.configured.contains(&origin) {
+            let fingerprint = format!("no configuration: {fingerprint}");
             let error = anyhow!(
                 "nothing configures it any more (its configuration was emptied, cut off or deleted); the \
                  plugin goes on as it was configured: put that back, or restart to take it without"
             );
-            let print = format!("no configuration: {print}");
-            self.refuse(&origin, &shown, &entry.path, &print, &error);
-            return stay();
+            return Err(Unfit { fingerprint, error });
         }
-        if let Err(error) = self.keys.check(&source.marks()) {
-            let error = anyhow!(audit_core::Error::from(error));
-            self.refuse(&origin, &shown, &entry.path, &format!("{error:#}"), &error);
-            return stay();
-        }
-        if self.refused.get(&origin) == Some(&print) {
-            return stay();
+        let marks = source.marks();
+        let known = self.keys.check(&marks).map_err(audit_core::Error::from);
+        known.map_err(|error| Unfit::by_its_text(anyhow!(error)))?;
+        if self.refused.get(&origin) == Some(&fingerprint) {
+            return Err(Unfit { fingerprint, error: anyhow!("refused before") });
         }
         match self.prepare(&source, current) {
-            Ok(plugin) => {
-                let marks = source.marks();
-                let prepared = Prepared { plugin, fingerprint: print, marks };
-                self.refused.remove(&origin);
-                self.is_held_back = was_held_back;
-                Step::Take(Box::new(prepared))
-            }
-            Err(error) => {
-                self.refuse(&origin, &shown, &entry.path, &print, &error);
-                stay()
-            }
+            Ok(plugin) => Ok(Some(Prepared { plugin, fingerprint, marks })),
+            Err(error) => Err(Unfit { fingerprint, error }),
         }
     }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use audit_lookup::{Found, Interval, Lookups, Set, Table};
 
 use crate::abi::audit_host::plugin::{crypto, log, lookup, types};
+use crate::answer::clipped;
 use crate::keys::{HASH_BYTES, Key, Keys, SEALED_BYTES_MIN, TOKEN_BYTES_MIN, Texts};
 use crate::limits::{Limits, Meter};
 use crate::wasi::Virtual;
@@ -81,7 +82,7 @@ impl Guest {
             return;
         }
         let plugin = self.plugin.as_str();
-        let line = clip(message);
+        let line = clipped(message, LOG_LINE_BYTES_MAX);
         match level {
             log::Level::Debug => tracing::debug!(plugin, line, "plugin"),
             log::Level::Info => tracing::info!(plugin, line, "plugin"),
@@ -100,18 +101,6 @@ impl log::Host for Guest {
     fn write(&mut self, level: log::Level, message: String) {
         self.log_line(level, &message);
     }
-}
-
-/// The line without control characters, which could forge lines of their own, cut to its limit.
-fn clip(message: &str) -> String {
-    let mut line = String::new();
-    for character in message.chars() {
-        if line.len() + character.len_utf8() > LOG_LINE_BYTES_MAX {
-            break;
-        }
-        line.push(if character.is_control() { ' ' } else { character });
-    }
-    line
 }
 
 impl Guest {
@@ -314,6 +303,7 @@ mod tests {
 
     #[test]
     fn lines_are_clipped() {
+        let clip = |message: &str| clipped(message, LOG_LINE_BYTES_MAX);
         assert_eq!(clip("a\nb\u{1b}[31m"), "a b [31m");
         assert_eq!(clip(&"é".repeat(2000)).len(), 1024);
     }

@@ -32,7 +32,7 @@ pub(crate) struct Runner {
     lost: Option<String>,
     /// What it found in the past of another version that this one had not; taken at the exchange.
     gained: Vec<Alert>,
-    /// Whether its last snapshot failed: no other is asked for but at the end of an epoch.
+    /// Whether its last snapshot failed: it is not asked for one for the sake of another instance.
     cannot_be_saved: bool,
     peak_bytes: usize,
 }
