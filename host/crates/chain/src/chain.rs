@@ -350,10 +350,10 @@ impl Chain for PluginChain {
             // Who asked may have gone; what was done stays done.
             drop(answer.send(done));
         }
-        self.take_news()
+        self.drain_events()
     }
 
-    fn take_news(&mut self) -> Changes {
+    fn drain_events(&mut self) -> Changes {
         std::mem::take(&mut self.news)
     }
 

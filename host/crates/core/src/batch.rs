@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
-use serde::{Deserialize, Serialize};
 
 use crate::alert::Alert;
 use crate::dead_letter::{DeadLetter, ReasonClass};
-use crate::offset::{Offsets, TopicPartition};
+use crate::offset::Offsets;
 use crate::raw::RawBatch;
 
 /// A record that could not be decoded.
@@ -30,27 +29,6 @@ pub struct Batch {
     /// For each row its place in [`RawBatch::records`].
     pub record_of_row: Vec<u32>,
     pub rejected: Vec<Rejected>,
-}
-
-/// A plugin as it ran: enough to fetch the same bytes and the same configuration again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PluginId {
-    pub name: String,
-    pub version: String,
-    /// SHA-256 of the component, in hex.
-    pub sha256: String,
-    /// SHA-256 of the configuration's JSON, in hex.
-    pub config_sha256: String,
-}
-
-/// What a detector remembers, at the end of an epoch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PluginState {
-    pub plugin: PluginId,
-    /// The one partition that fed it; `None` where all partitions feed one state.
-    pub partition: Option<TopicPartition>,
-    pub state_version: u32,
-    pub bytes: Vec<u8>,
 }
 
 /// A batch after the chain.

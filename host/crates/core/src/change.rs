@@ -6,8 +6,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::alert::Alert;
-use crate::batch::PluginId;
 use crate::offset::TopicPartition;
+use crate::plugin::PluginId;
 
 /// What became of a plugin. A closed set, so that a person can filter the table by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

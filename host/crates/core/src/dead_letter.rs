@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::batch::PluginId;
+use crate::plugin::PluginId;
 use crate::raw::RawBatch;
 
 /// Why a record is a dead letter. A closed set, so that a person can count and filter by it.

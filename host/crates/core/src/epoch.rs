@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::alert::Alert;
-use crate::batch::{PluginId, PluginState};
 use crate::change::PluginChange;
 use crate::offset::Offsets;
+use crate::plugin::{PluginId, PluginState};
 
 /// When an epoch ends, whichever comes first.
 #[derive(Debug, Clone, Copy)]

@@ -16,6 +16,7 @@ pub mod change;
 pub mod dead_letter;
 pub mod epoch;
 pub mod key_mark;
+pub mod plugin;
 
 pub mod counters;
 pub mod error;
@@ -23,7 +24,7 @@ pub mod pipeline;
 pub mod stage;
 
 pub use alert::{Alert, Position, Severity};
-pub use batch::{Batch, Judged, PluginId, PluginState, Rejected};
+pub use batch::{Batch, Judged, Rejected};
 pub use change::{ChangeKind, Changes, PluginChange};
 pub use counters::Counters;
 pub use dead_letter::{DeadLetter, ReasonClass};
@@ -31,4 +32,5 @@ pub use epoch::{Budget, Epoch, Outbox, Staged};
 pub use error::{Error, Kind};
 pub use key_mark::KeyMark;
 pub use offset::{Offsets, Span, TopicPartition};
+pub use plugin::{PluginId, PluginState};
 pub use raw::{RawBatch, RawRecord};

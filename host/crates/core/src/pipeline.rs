@@ -20,12 +20,13 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::batch::{Batch, Judged, PluginId, PluginState};
+use crate::batch::{Batch, Judged};
 use crate::change::Changes;
 use crate::counters::Counters;
 use crate::epoch::{Budget, Epoch};
 use crate::error::{Error, Kind};
 use crate::offset::Offsets;
+use crate::plugin::{PluginId, PluginState};
 use crate::stage::{Acknowledge, AlertSink, Chain, Decoder, Polled, Source, Table, Writer};
 
 /// Batches between two stages: enough that neither waits for the other's jitter, few enough that a
@@ -190,7 +191,7 @@ fn judge(
         if let Some(open) = epoch.take_if(|open| due || open.is_due(&budget)) {
             let states = chain.snapshot()?;
             // What the last batch and the snapshot brought up is of this epoch: there may be no other.
-            let news = chain.take_news();
+            let news = chain.drain_events();
             if !news.is_empty() && steps.send(Step::Changed(news)).is_err() {
                 return Ok(());
             }

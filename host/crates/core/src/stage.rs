@@ -9,12 +9,13 @@ use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 
 use crate::alert::Alert;
-use crate::batch::{Batch, Judged, PluginId, PluginState};
+use crate::batch::{Batch, Judged};
 use crate::change::{Changes, PluginChange};
 use crate::dead_letter::DeadLetter;
 use crate::epoch::{Epoch, Outbox, Staged};
 use crate::error::Error;
 use crate::offset::Offsets;
+use crate::plugin::{PluginId, PluginState};
 use crate::raw::RawBatch;
 
 /// What a source has to say.
@@ -49,7 +50,7 @@ pub trait Chain: Send {
 
     /// What came of the chain by itself since the last call, as a plugin that failed: nothing that was asked
     /// is carried out.
-    fn take_news(&mut self) -> Changes {
+    fn drain_events(&mut self) -> Changes {
         Changes::default()
     }
 

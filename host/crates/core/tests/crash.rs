@@ -165,10 +165,10 @@ impl Chain for Part {
     }
 
     fn take_changes(&mut self) -> Changes {
-        self.take_news()
+        self.drain_events()
     }
 
-    fn take_news(&mut self) -> Changes {
+    fn drain_events(&mut self) -> Changes {
         Changes { alerts: std::mem::take(&mut self.news), ..Changes::default() }
     }
 
