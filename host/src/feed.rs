@@ -55,7 +55,7 @@ impl Feed {
         }
         let span = Span { start: first, next, records: payloads.len() as u64 };
         raw.covered.cover(TopicPartition::new(&self.topic, PARTITION), span).map_err(|cause| {
-            audit_core::Error::caused_by(Kind::Failed, "numbering the records", cause)
+            audit_core::Error::caused_by(Kind::Failed, "AH-0801", "numbering the records", cause)
         })?;
         self.next = next;
         let batch = self.decoder.decode(raw)?;

@@ -123,7 +123,7 @@ fn load_chain(settings: &Settings, lookups: &Lookups, counters: &Arc<Counters>) 
         // What a running host would refuse is not taken by a restart either.
         golden::prove(&engine, &source).map_err(|cause| {
             let attempted = format!("running the golden cases of {}", entry.path);
-            audit_core::Error::caused_by(audit_core::Kind::Config, attempted, cause)
+            audit_core::Error::caused_by(audit_core::Kind::Config, "AH-0802", attempted, cause)
         })?;
         components.push((plugin.id().sha256.clone(), component));
         ready.push(plugin);

@@ -30,6 +30,6 @@ impl From<Error> for audit_core::Error {
             Error::Target | Error::Open { .. } => Kind::Config,
             Error::Deliver { .. } | Error::Json(_) => Kind::Failed,
         };
-        Self::caused_by(kind, "telling of alerts", error)
+        Self::caused_by(kind, "AH-0600", "delivering alerts", error)
     }
 }

@@ -69,6 +69,6 @@ impl From<Error> for audit_core::Error {
             Error::Engine(_) | Error::Arrow(_) => (Kind::Failed, "running plugins"),
             _ => (Kind::Config, "loading plugins"),
         };
-        Self::caused_by(kind, attempted, error)
+        Self::caused_by(kind, "AH-0400", attempted, error)
     }
 }

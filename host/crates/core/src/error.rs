@@ -19,6 +19,7 @@ pub enum Kind {
 #[error("{attempted}")]
 pub struct Error {
     kind: Kind,
+    code: &'static str,
     attempted: String,
     #[source]
     source: Option<Box<dyn StdError + Send + Sync>>,
@@ -26,20 +27,26 @@ pub struct Error {
 
 impl Error {
     /// An error that explains itself: `attempted` says what was tried, with names, and what to do.
-    pub fn new(kind: Kind, attempted: impl Into<String>) -> Self {
-        Self { kind, attempted: attempted.into(), source: None }
+    pub fn new(kind: Kind, code: &'static str, attempted: impl Into<String>) -> Self {
+        Self { kind, code, attempted: attempted.into(), source: None }
     }
 
     /// An error with its cause.
     pub fn caused_by(
         kind: Kind,
+        code: &'static str,
         attempted: impl Into<String>,
         cause: impl Into<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
-        Self { kind, attempted: attempted.into(), source: Some(cause.into()) }
+        Self { kind, code, attempted: attempted.into(), source: Some(cause.into()) }
     }
 
     pub fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// The stable code: `docs/errors.md` has cause and remedy of each.
+    pub fn code(&self) -> &'static str {
+        self.code
     }
 }

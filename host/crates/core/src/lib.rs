@@ -9,6 +9,7 @@
 pub mod offset;
 pub mod raw;
 pub mod schema;
+pub mod text;
 
 pub mod alert;
 pub mod batch;

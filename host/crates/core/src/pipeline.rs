@@ -111,7 +111,12 @@ fn spawn(
 
 async fn joined(thread: JoinHandle<Result<(), Error>>) -> Result<(), Error> {
     thread.await.map_err(|panic| {
-        Error::caused_by(Kind::Failed, "a stage of the pipeline panicked: please report it", panic)
+        Error::caused_by(
+            Kind::Failed,
+            "AH-0051",
+            "a stage of the pipeline panicked: please report it",
+            panic,
+        )
     })?
 }
 
@@ -254,7 +259,7 @@ fn write(
         match step {
             Step::Write(judged) => {
                 covered.extend(&judged.covered).map_err(|gap| {
-                    Error::caused_by(Kind::Failed, "adding a batch to its epoch", gap)
+                    Error::caused_by(Kind::Failed, "AH-0052", "adding a batch to its epoch", gap)
                 })?;
                 alerts.extend(judged.alerts);
                 writer.write_dead_letters(judged.dead_letters)?;

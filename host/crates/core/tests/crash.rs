@@ -64,7 +64,7 @@ impl World {
     fn survive(&self, what: &str) -> Result<(), Error> {
         let n = self.operations.fetch_add(1, Ordering::Relaxed);
         if n == self.fails_at.load(Ordering::Relaxed) {
-            return Err(Error::new(Kind::Failed, format!("injected at {what}")));
+            return Err(Error::new(Kind::Failed, "AH-0000", format!("injected at {what}")));
         }
         Ok(())
     }

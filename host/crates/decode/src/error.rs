@@ -15,6 +15,6 @@ pub(crate) enum Error {
 
 impl From<Error> for audit_core::Error {
     fn from(error: Error) -> Self {
-        Self::caused_by(Kind::Failed, "could not decode a batch of records", error)
+        Self::caused_by(Kind::Failed, "AH-0300", "could not decode a batch of records", error)
     }
 }

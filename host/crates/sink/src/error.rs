@@ -101,6 +101,6 @@ impl From<Error> for audit_core::Error {
             (_, Kind::Fenced) => "committing to the table",
             (_, Kind::Failed) => "writing to the table",
         };
-        Self::caused_by(error.kind(), attempted, error)
+        Self::caused_by(error.kind(), "AH-0500", attempted, error)
     }
 }

@@ -113,6 +113,6 @@ impl From<Error> for audit_core::Error {
             }
             _ => "reading from Kafka",
         };
-        Self::caused_by(kind, attempted, error)
+        Self::caused_by(kind, "AH-0200", attempted, error)
     }
 }

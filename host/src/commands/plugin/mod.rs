@@ -89,13 +89,13 @@ impl Opened {
         let bytes = self.store.components().get(&id.sha256).await;
         Ok(bytes.map_err(|cause| {
             let attempted = format!("fetching the plugin {} with SHA-256 {}", id.name, id.sha256);
-            audit_core::Error::caused_by(cause.kind(), attempted, cause)
+            audit_core::Error::caused_by(cause.kind(), "AH-0800", attempted, cause)
         })?)
     }
 }
 
 fn reading(cause: audit_sink::Error) -> audit_core::Error {
-    audit_core::Error::caused_by(cause.kind(), "reading the table", cause)
+    audit_core::Error::caused_by(cause.kind(), "AH-0800", "reading the table", cause)
 }
 
 /// An error with its causes on one line, whatever a library has to say.
