@@ -8,32 +8,52 @@
 
 mod error;
 mod limits;
+#[path = "runner/replay.rs"]
 mod memory;
 
 mod chain;
+#[path = "chain/control.rs"]
 mod control;
+#[path = "chain/reload.rs"]
 mod exchange;
+#[path = "chain/plan.rs"]
 mod plan;
 
+#[path = "runner/bisect.rs"]
 mod bisect;
+#[path = "runner/breaker.rs"]
 mod breaker;
 mod runner;
+#[path = "chain/shadow.rs"]
 mod shadow;
+#[path = "runner/slot.rs"]
 mod slot;
 
+#[path = "plugin/spec.rs"]
 mod plugin;
 
+#[path = "wasm/cache.rs"]
 mod cache;
+#[path = "wasm/component.rs"]
 mod component;
+#[path = "wasm/engine.rs"]
 mod engine;
+#[path = "wasm/instance.rs"]
 mod instance;
 
+#[path = "wasm/abi.rs"]
 mod abi;
+#[path = "plugin/output.rs"]
 mod answer;
+#[path = "wasm/failure.rs"]
 mod failure;
+#[path = "wasm/host/imports.rs"]
 mod imports;
+#[path = "wasm/keys.rs"]
 mod keys;
+#[path = "wasm/host/wasi.rs"]
 mod wasi;
+#[path = "wasm/scrub.rs"]
 mod words;
 
 #[cfg(any(test, fuzzing))]
