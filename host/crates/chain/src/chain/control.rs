@@ -1,8 +1,8 @@
-//! How another thread asks the chain for a change while it runs.
+//! How another thread changes the chain while it runs.
 //!
-//! What is slow (compiling, starting, trying a candidate out) is done by who asks. The chain looks
-//! between two batches whether something was asked, and then only checks that everything fits, moves
-//! the states over and exchanges instances.
+//! The other thread does what is slow (compiling, starting, trying out a candidate) and then sends a
+//! command. Between two batches the chain applies it: it only checks that the plugins fit together, moves
+//! the states and swaps the instances.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -12,27 +12,25 @@ use std::time::{Duration, Instant};
 use audit_core::{PluginChange, PluginId};
 use audit_lookup::Set;
 
+use crate::chain::shadow::{ShadowReport, SharedReport};
 use crate::error::Error;
-use crate::memory::Memory;
-use crate::plugin::Plugin;
-use crate::shadow::{ShadowReport, SharedReport};
-use crate::slot::{Lane, Slot};
+use crate::plugin::candidate::Plugin;
+use crate::runner::replay::{Lane, ReplayLog};
+use crate::runner::slot::Slot;
 
-/// Requests that wait for the end of a batch: each comes of a thread that waits for its answer.
+/// Requests that wait for the end of a batch: each comes from a thread that waits for the reply.
 const REQUESTS_WAITING_MAX: usize = 16;
 
-/// A candidate judges faster than the stream comes, or it may never be where the stream is.
+/// Rounds in which a candidate catches up: one that is slower than the stream would never end.
 const CATCH_UP_ROUNDS_MAX: usize = 8;
-/// So far the stream may be ahead of it at the exchange.
+/// How far the stream may be ahead of the candidate at the swap.
 const BEHIND_MAX: Duration = Duration::from_millis(5);
-/// How long the running version keeps its past for a candidate.
-pub(crate) const LENT_FOR: Duration = Duration::from_secs(1);
 
-/// A place in the new chain.
+/// A position in the new chain.
 pub enum Place {
-    /// The plugin of that name goes on as it is.
+    /// The plugin of that name stays as it is.
     Keep(String),
-    /// A plugin takes the place; if one of its name is there, it takes over what that one remembers.
+    /// A new plugin; if one of its name runs, it takes over that one's state.
     New(Box<Plugin>),
 }
 
@@ -44,44 +42,43 @@ pub struct Running {
     pub id: PluginId,
 }
 
-/// What was done.
+/// The result of a command that was applied.
 pub struct Done {
-    /// For how long no batch was judged because of it.
+    /// How long no batch was judged because of it.
     pub pause: Duration,
-    /// Instances that are not needed any more: giving their memory back takes time, which the chain
-    /// does not spend.
+    /// Slots that are no longer needed. Freeing their memory takes time, so the caller does it, not the chain.
     pub(crate) retired: Vec<Slot>,
 }
 
 impl Done {
-    /// How many plugins left the chain or were exchanged.
+    /// How many plugins were removed or replaced.
     pub fn n_retired(&self) -> usize {
         self.retired.len()
     }
 }
 
-pub(crate) enum Wish {
+pub(crate) enum Command {
     Arrange { places: Vec<Place>, reason: String, is_all: bool },
     Note(Box<PluginChange>),
-    Lend { of: String, to: SyncSender<Vec<(Lane, Memory)>> },
+    ShareLogs { of: String, to: SyncSender<Vec<(Lane, ReplayLog)>> },
     TakeLookups { set: Box<Set>, changes: Vec<PluginChange> },
     StartShadow { of: String, candidate: Box<Plugin>, reason: String },
     EndShadow { of: String, reason: String },
 }
 
 pub(crate) struct Request {
-    pub(crate) wish: Wish,
-    pub(crate) answer: SyncSender<Result<Done, Error>>,
+    pub(crate) command: Command,
+    pub(crate) reply: SyncSender<Result<Done, Error>>,
 }
 
-/// What others may see of the chain.
+/// What other threads can see of the chain.
 #[derive(Default)]
 pub(crate) struct View {
     pub(crate) running: Vec<Running>,
     pub(crate) shadows: BTreeMap<String, SharedReport>,
 }
 
-/// The other end of a chain. Cheap to clone.
+/// A handle by which other threads control a chain. Cheap to clone.
 #[derive(Clone)]
 pub struct ChainControl {
     requests: SyncSender<Request>,
@@ -97,24 +94,24 @@ impl ChainControl {
 
     /// The plugins as they run now, in their order.
     pub fn running(&self) -> Vec<Running> {
-        see(&self.view).running.clone()
+        lock_view(&self.view).running.clone()
     }
 
-    /// Brings a candidate to where the plugin of its name is, beside the stream: so the exchange has little
-    /// left to move. Fails if it does not take the state or cannot judge what was judged since.
+    /// Lets a candidate catch up with the running plugin of its name, beside the stream, so that the swap has
+    /// little left to replay. Fails if it does not accept the state or fails on what was judged since.
     pub fn catch_up(&self, candidate: &mut Plugin) -> Result<(), Error> {
         if !candidate.blueprint.has_state() {
             return Ok(());
         }
         for _ in 0..CATCH_UP_ROUNDS_MAX {
-            let (lent, answer) = sync_channel(1);
+            let (to, logs) = sync_channel(1);
             let of = candidate.id().name.clone();
-            let Some(asked) = self.ask(Wish::Lend { of, to: lent }) else { return Ok(()) };
-            asked?;
-            let Ok(lent) = answer.recv() else { return Ok(()) };
+            let Some(shared) = self.send(Command::ShareLogs { of, to }) else { return Ok(()) };
+            shared?;
+            let Ok(logs) = logs.recv() else { return Ok(()) };
             let began = Instant::now();
-            candidate.follow(&lent)?;
-            // As much has come meanwhile as the exchange itself has still to judge again.
+            candidate.catch_up_with(&logs)?;
+            // What came meanwhile is what the swap must still replay.
             if began.elapsed() < BEHIND_MAX {
                 break;
             }
@@ -122,43 +119,45 @@ impl ChainControl {
         Ok(())
     }
 
-    /// How the candidates compare, by plugin.
+    /// The reports of the shadows, by plugin.
     pub fn shadow_reports(&self) -> Vec<ShadowReport> {
-        let shared: Vec<SharedReport> = see(&self.view).shadows.values().map(Arc::clone).collect();
+        let shared: Vec<SharedReport> =
+            lock_view(&self.view).shadows.values().map(Arc::clone).collect();
         shared.iter().map(|report| report.read()).collect()
     }
 
-    /// Puts plugins into new places. All of it happens between two batches, or nothing does. Waits until
-    /// it is done; `None` if the chain has ended.
+    /// Arranges plugins anew. All of it happens between two batches, or nothing does. Waits until it is done;
+    /// `None` if the chain has ended.
     pub fn arrange(&self, places: Vec<Place>, reason: String) -> Option<Result<Done, Error>> {
-        self.ask(Wish::Arrange { places, reason, is_all: true })
+        self.send(Command::Arrange { places, reason, is_all: true })
     }
 
-    /// The same where something that was to change with it could not: then every column that is replaced
-    /// must still be. Else what one plugin gives up, and another was to take over, would be stored as it came.
+    /// The same if a change that belongs to it was rejected: then every column that is replaced now must still
+    /// be replaced. Otherwise a column that one plugin no longer replaces, and a rejected one should, would be
+    /// stored as it came.
     pub fn arrange_partly(
         &self,
         places: Vec<Place>,
         reason: String,
     ) -> Option<Result<Done, Error>> {
-        self.ask(Wish::Arrange { places, reason, is_all: false })
+        self.send(Command::Arrange { places, reason, is_all: false })
     }
 
-    /// Has something recorded that did not change the chain: a candidate that was refused.
+    /// Records what did not change the chain: a rejected reload.
     pub fn note(&self, change: PluginChange) -> Option<Result<Done, Error>> {
-        self.ask(Wish::Note(Box::new(change)))
+        self.send(Command::Note(Box::new(change)))
     }
 
-    /// Has plugins look things up in another set from the next batch on, and each change recorded.
+    /// Replaces the tables and calendars from the next batch on, and records each change.
     pub fn take_lookups(
         &self,
         set: Set,
         changes: Vec<PluginChange>,
     ) -> Option<Result<Done, Error>> {
-        self.ask(Wish::TakeLookups { set: Box::new(set), changes })
+        self.send(Command::TakeLookups { set: Box::new(set), changes })
     }
 
-    /// Lets a candidate run beside the plugin of that name.
+    /// Starts a candidate as the shadow of the plugin of that name.
     pub fn start_shadow(
         &self,
         of: &str,
@@ -166,22 +165,22 @@ impl ChainControl {
         reason: String,
     ) -> Option<Result<Done, Error>> {
         let candidate = Box::new(candidate);
-        self.ask(Wish::StartShadow { of: of.to_owned(), candidate, reason })
+        self.send(Command::StartShadow { of: of.to_owned(), candidate, reason })
     }
 
-    /// Ends the candidate beside the plugin of that name.
+    /// Ends the shadow of the plugin of that name.
     pub fn end_shadow(&self, of: &str, reason: String) -> Option<Result<Done, Error>> {
-        self.ask(Wish::EndShadow { of: of.to_owned(), reason })
+        self.send(Command::EndShadow { of: of.to_owned(), reason })
     }
 
-    fn ask(&self, wish: Wish) -> Option<Result<Done, Error>> {
-        let (answer, answered) = sync_channel(1);
-        self.requests.send(Request { wish, answer }).ok()?;
-        answered.recv().ok()
+    fn send(&self, command: Command) -> Option<Result<Done, Error>> {
+        let (reply, replied) = sync_channel(1);
+        self.requests.send(Request { command, reply }).ok()?;
+        replied.recv().ok()
     }
 }
 
-/// A view is whole whatever became of a thread that changed it.
-pub(crate) fn see(view: &Mutex<View>) -> MutexGuard<'_, View> {
+/// A view stays consistent even if a thread that changed it panicked.
+pub(crate) fn lock_view(view: &Mutex<View>) -> MutexGuard<'_, View> {
     view.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,54 +1,54 @@
-//! Keeps a plugin that fails on everything from taking all the time of the stream.
+//! A circuit breaker: keeps a plugin that fails on everything from using up the time of the stream.
 
 use std::time::{Duration, Instant};
 
-/// Whether a plugin is asked.
 #[derive(Debug, Default)]
 pub(crate) struct Breaker {
-    /// Since when the plugin is not asked.
+    /// Since when the breaker is open.
     opened: Option<Instant>,
 }
 
-/// What to do with a batch.
+/// How the next batch is handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Way {
-    /// Ask, and look for the rows that it fails on.
+pub(crate) enum State {
+    /// The plugin is called, and poison rows are searched for.
     Closed,
-    /// Ask, and look for a short time only: the plugin may have come back.
-    Probe,
-    /// Do not ask.
+    /// The plugin is called to see whether it has recovered; the search takes less time.
+    HalfOpen,
+    /// The plugin is not called.
     Open,
 }
 
-/// What a batch did to the breaker.
+/// How a batch changed the breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Turn {
-    Stayed,
+pub(crate) enum Transition {
+    None,
     Opened,
     Closed,
 }
 
 impl Breaker {
-    pub(crate) fn way(&self, pause: Duration) -> Way {
+    pub(crate) fn state(&self, pause: Duration) -> State {
         match self.opened {
-            None => Way::Closed,
-            Some(since) if since.elapsed() >= pause => Way::Probe,
-            Some(_) => Way::Open,
+            None => State::Closed,
+            Some(since) if since.elapsed() >= pause => State::HalfOpen,
+            Some(_) => State::Open,
         }
     }
 
+    /// Whether the breaker is open or half open.
     pub(crate) fn is_open(&self) -> bool {
         self.opened.is_some()
     }
 
-    /// Takes in how a batch went that the plugin was asked about.
-    pub(crate) fn note(&mut self, tripped: bool) -> Turn {
+    /// Records the outcome of a batch for which the plugin was called.
+    pub(crate) fn record(&mut self, tripped: bool) -> Transition {
         let was_open = self.opened.is_some();
         self.opened = tripped.then(Instant::now);
         match (was_open, tripped) {
-            (false, true) => Turn::Opened,
-            (true, false) => Turn::Closed,
-            _ => Turn::Stayed,
+            (false, true) => Transition::Opened,
+            (true, false) => Transition::Closed,
+            _ => Transition::None,
         }
     }
 }
@@ -58,15 +58,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_opens_probes_and_closes() {
+    fn it_opens_goes_half_open_and_closes() {
         let mut breaker = Breaker::default();
-        assert_eq!(breaker.way(Duration::ZERO), Way::Closed);
-        assert_eq!(breaker.note(false), Turn::Stayed);
-        assert_eq!(breaker.note(true), Turn::Opened);
-        assert_eq!(breaker.way(Duration::from_hours(1)), Way::Open);
-        assert_eq!(breaker.way(Duration::ZERO), Way::Probe);
-        assert_eq!(breaker.note(true), Turn::Stayed);
-        assert_eq!(breaker.note(false), Turn::Closed);
-        assert_eq!(breaker.way(Duration::ZERO), Way::Closed);
+        assert_eq!(breaker.state(Duration::ZERO), State::Closed);
+        assert_eq!(breaker.record(false), Transition::None);
+        assert_eq!(breaker.record(true), Transition::Opened);
+        assert_eq!(breaker.state(Duration::from_hours(1)), State::Open);
+        assert_eq!(breaker.state(Duration::ZERO), State::HalfOpen);
+        assert_eq!(breaker.record(true), Transition::None);
+        assert_eq!(breaker.record(false), Transition::Closed);
+        assert_eq!(breaker.state(Duration::ZERO), State::Closed);
     }
 }
