@@ -4,6 +4,7 @@
 //! returns is checked before it becomes an Arrow array. Where a plugin fails, the failing rows are found
 //! and dead-lettered, and the other rows go on. All of wasmtime stays in this crate.
 
+// Expected at one place, in `wasm/cache.rs`: loading machine code that wasmtime compiled and we cached.
 #![deny(unsafe_code)]
 
 mod error;

@@ -3,7 +3,7 @@
 use audit_core::text::clipped;
 
 /// Bytes of a message, a reason or the text of a failure.
-pub(crate) const MESSAGE_BYTES_MAX: usize = 1024;
+const MESSAGE_BYTES_MAX: usize = 1024;
 
 /// A message on one line, within its bound.
 pub(crate) fn message(text: &str) -> String {

@@ -130,7 +130,7 @@ impl PluginChain {
             (Transition::Closed, _) => {
                 tracing::info!(plugin = name, "plugin breaker closed");
                 let id = Some(blueprint.id.clone());
-                self.record(ChangeKind::BreakerClosed, blueprint, id, "it judged a whole batch");
+                self.record(ChangeKind::BreakerClosed, blueprint, id, "a batch did not trip the breaker");
             }
             _ => {}
         }

@@ -1,4 +1,5 @@
-//! The plugins in their order.
+//! The chain: the plugins in their order, and the record of what happens to them. `judge` passes batches
+//! through it, `reload` changes it between two batches.
 
 pub(crate) mod plan;
 

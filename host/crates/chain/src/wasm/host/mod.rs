@@ -1,4 +1,4 @@
-//! The host's side of an instance: what a guest may call, and what the answers follow from.
+//! The host's side of an instance: what a guest may call, and the data behind it.
 
 pub(crate) mod state;
 

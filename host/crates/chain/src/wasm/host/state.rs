@@ -28,7 +28,7 @@ pub(crate) struct Grants {
 #[derive(Debug, Clone, Default)]
 pub struct Granted {
     pub names: BTreeSet<String>,
-    /// All tables and calendars; it may hold others as well.
+    /// Holds them; it may also hold others, which the plugin cannot see.
     pub lookups: Lookups,
 }
 
