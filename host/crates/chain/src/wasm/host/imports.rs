@@ -196,7 +196,7 @@ impl lookup::Host for Guest {
         let calendar = self.lookups.calendar(&name).filter(|_| granted);
         let calendar = calendar.ok_or(lookup::LookupError::UnknownTable(name))?;
         let intervals = calendar.intervals(from, until).ok_or_else(|| {
-            lookup::LookupError::BadInput("more than 400 days are requested".to_owned())
+            lookup::LookupError::BadInput("more than 400 days are asked for".to_owned())
         })?;
         let interval = |interval: Interval| {
             let Interval { start, end, is_open, reason } = interval;
