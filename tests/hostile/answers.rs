@@ -43,7 +43,7 @@ const TRANSFORM: &[Case] = &[
     ("first-offset-not-zero", "the first offset is not 0"),
     ("bytes-after-last-offset", "offset"),
     ("bad-utf8", "UTF-8"),
-    ("split-character", "answered wrongly"),
+    ("split-character", "invalid output"),
     ("validity-short", "bytes of validity"),
     ("validity-long", "bytes of validity"),
     ("duplicate-columns", "columns, not the"),
@@ -89,7 +89,7 @@ const DETECTOR: &[Case] = &[
     ("alert-empty-rule", "whose rule has no name"),
     ("alert-nasty-rule", "whose rule has no name"),
     ("alert-huge-rule", "whose rule has no name"),
-    ("alert-undeclared-key", "which is no key column"),
+    ("alert-undeclared-key", "that is not a key column"),
     ("alert-many-labels", "fields, more than"),
 ];
 

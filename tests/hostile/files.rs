@@ -34,9 +34,9 @@ fn files_that_are_no_plugins_are_refused_by_what_they_are() -> Result<()> {
         refused(&engine, "truncated", cut, &["truncated.wasm"])?;
     }
     let newer = hostile::with_abi(&whole, "0.9.0")?;
-    refused(&engine, "newer", newer, &["built for audit-host:plugin@0.9.0", "speaks 0.1.1"])?;
+    refused(&engine, "newer", newer, &["built for audit-host:plugin@0.9.0", "implements 0.1.1"])?;
     let older = hostile::with_abi(&whole, "0.0.1")?;
-    refused(&engine, "older", older, &["built for audit-host:plugin@0.0.1", "speaks 0.1.1"])?;
+    refused(&engine, "older", older, &["built for audit-host:plugin@0.0.1", "implements 0.1.1"])?;
     let stateless = hostile::without_state(&whole)?;
     refused(&engine, "stateless", stateless, &["does not export audit-host:plugin/state@0.1.1"])?;
     let http = fs::read(env::guest("http")?)?;
@@ -77,8 +77,8 @@ fn configurations_that_break_the_contract_are_refused() -> Result<()> {
         ("configure-error-empty", "configuring hostile transform"),
         ("configure-error-nasty", "configuring hostile transform"),
         ("configure-error-huge", "hostile transform"),
-        ("configure-reads-unknown-column", "which is not there at its place"),
-        ("configure-reads-nasty-column", "describes itself wrongly"),
+        ("configure-reads-unknown-column", "which does not exist at its position"),
+        ("configure-reads-nasty-column", "has an invalid description"),
         ("configure-reads-twice", "twice"),
         ("configure-writes-host-column", "which no plugin may change"),
         ("configure-writes-required-column", "which no plugin may change"),

@@ -62,7 +62,7 @@ fn a_state_that_is_refused_stops_the_start_by_name() -> Result<()> {
     for (how, word) in [
         ("restore-trap", "trapped"),
         ("restore-spin", "took longer than"),
-        ("restore-refuse-version", "does not know version 1"),
+        ("restore-refuse-version", "does not support state version 1"),
         ("restore-corrupt", "corrupt"),
         ("restore-corrupt-nasty", "corrupt"),
     ] {
@@ -84,7 +84,7 @@ fn an_exchange_moves_the_state_or_does_not_happen() -> Result<()> {
 
     let refused = exchange(&mut chain, Plugin::load(&engine, counting("state-version-9")?)?);
     let error = format!("{:#}", refused.err().context("version 9 took a state of version 1")?);
-    ensure!(error.contains("does not know version 1"), "{error}");
+    ensure!(error.contains("does not support state version 1"), "{error}");
     ensure!(chain.plugins() == before, "the old plugin is gone");
     ensure!(seen(&judge(&mut chain, 100, ROWS)?)?.0 == 200, "the old plugin forgot");
 

@@ -5,7 +5,7 @@ use std::fs;
 
 use anyhow::{Context, Result, ensure};
 use arrow::array::AsArray;
-use audit_chain::{Answer, Engine, Plugin, PluginChain, PluginSource};
+use audit_chain::{Engine, ImportPolicy, Plugin, PluginChain, PluginSource};
 use audit_core::stage::Chain;
 use audit_tests::{env, hostile};
 use serde_json::json;
@@ -86,9 +86,9 @@ fn what_an_import_gets_is_told_before_it_runs() -> Result<()> {
     let source = PluginSource::new("wasi.wasm", fs::read(env::guest("files_and_sockets")?)?);
     let plugin = Plugin::load(&engine, source)?;
     let imports = &plugin.interfaces().imports;
-    let answer = |name: &str| imports.iter().find(|(known, _)| known == name).map(|(_, a)| *a);
-    ensure!(answer("wasi:sockets/tcp@0.2.0") == Some(Answer::Denied), "{imports:?}");
-    ensure!(answer("wasi:filesystem/preopens@0.2.0") == Some(Answer::Virtual), "{imports:?}");
-    ensure!(answer("audit-host:plugin/types@0.1.0") == Some(Answer::Host), "{imports:?}");
+    let policy = |name: &str| imports.iter().find(|(known, _)| known == name).map(|(_, p)| *p);
+    ensure!(policy("wasi:sockets/tcp@0.2.0") == Some(ImportPolicy::Denied), "{imports:?}");
+    ensure!(policy("wasi:filesystem/preopens@0.2.0") == Some(ImportPolicy::Virtual), "{imports:?}");
+    ensure!(policy("audit-host:plugin/types@0.1.0") == Some(ImportPolicy::Host), "{imports:?}");
     Ok(())
 }

@@ -120,7 +120,7 @@ mod tests {
         let said =
             |args: &DecryptArgs, lines: &str| format!("{:#}", opened(args, lines).unwrap_err());
         let refused = said(&args, &format!("{SEALED}\nada@example.com"));
-        assert!(refused.starts_with("opening line 2: it is no encrypted value"), "{refused}");
+        assert!(refused.starts_with("opening line 2: it is not an encrypted value"), "{refused}");
         assert!(!refused.contains("ada@"), "{refused}");
         args.subject = "bob".to_owned();
         assert!(said(&args, SEALED).contains("another subject or context"));

@@ -1,10 +1,11 @@
-//! What a plugin may take, and what becomes of rows that it cannot judge.
+//! Resource limits of a plugin, and how rows that it fails on are handled.
 
 use std::time::Duration;
 
+use serde::Deserialize;
 use wasmtime::ResourceLimiter;
 
-/// What one plugin may take. Memory, tables and instances count for each instance of it.
+/// Resource limits of one plugin. Memory, tables and instances count for each instance of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Time for one batch.
@@ -15,16 +16,16 @@ pub struct Limits {
     pub memory_bytes: usize,
     /// Elements of all tables together: functions whose address is taken.
     pub table_elements: usize,
-    /// Core instances that the component is made of, and as many memories and tables: a component of
-    /// Python has 33.
+    /// Core instances that the component is made of, and as many memories and tables: a component made by
+    /// Python's tool chain has 33.
     pub instances: usize,
-    /// Bytes that one answer, or one call of an import, may carry to the host.
+    /// Bytes that one result, or one call of an import, may carry to the host.
     pub output_bytes: usize,
     /// Bytes of the component's file.
     pub file_bytes: u64,
     /// Rows of one batch that a plugin may fail on before its breaker opens.
     pub poison_rows: usize,
-    /// How long a plugin is not asked once its breaker is open.
+    /// How long a plugin is not called once its breaker is open.
     pub breaker_pause: Duration,
 }
 
@@ -45,56 +46,58 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The time for a part of a batch. A part gets its share, and never less than a tenth: one row may
-    /// be the one that takes long.
+    /// The time for a part of a batch: its share, but at least a tenth of the whole, as a single row may be
+    /// the slow one.
     pub(crate) fn part_time(&self, rows: usize, of: usize) -> Duration {
         let share = self.batch_time.mul_f64(rows as f64 / of.max(1) as f64);
         share.max(self.batch_time / 10)
     }
 
-    /// The time that looking for poison rows may take in one batch.
+    /// The time that the search for poison rows may take in one batch.
     pub(crate) fn bisect_time(&self) -> Duration {
         self.batch_time * 10
     }
 
-    /// The same while the breaker is open and the plugin is only tried.
+    /// The same while the breaker is half open.
     pub(crate) fn probe_time(&self) -> Duration {
         self.batch_time * 2
     }
 }
 
-/// What becomes of a row that a plugin cannot judge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// How a row that a plugin fails on is handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum OnError {
     /// The row becomes a dead letter.
     #[default]
     Quarantine,
     /// The run ends before anything of the batch is committed.
     Halt,
-    /// The row is stored as it was before the plugin. Refused for a plugin that replaces a column:
-    /// what it should have redacted would be stored.
+    /// The row is stored as it was before the plugin. Not allowed for a plugin that replaces a column: what
+    /// it should have redacted would be stored.
     Pass,
 }
 
-/// What feeds one state of a detector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Which rows feed one state of a detector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Scope {
     /// All partitions in one stream, one instance.
     #[default]
     Merged,
-    /// Each partition by itself, one instance each: right where the topic is keyed by what the detector
+    /// Each partition by itself, one instance each. Correct only if the topic is keyed by what the detector
     /// counts by.
     Partition,
 }
 
-/// Counts what one store takes, and refuses what is over the limit.
+/// Counts what one store allocates, and refuses what is over the limit.
 pub(crate) struct Meter {
     limits: Limits,
     memory_bytes: usize,
     table_elements: usize,
-    /// The most memory that was taken at a time.
+    /// The highest memory use so far.
     pub(crate) peak_bytes: usize,
-    /// The first thing that was refused since the last call began.
+    /// The first refusal since the last call began.
     pub(crate) refused: Option<String>,
 }
 
@@ -103,7 +106,7 @@ impl Meter {
         Self { limits, memory_bytes: 0, table_elements: 0, peak_bytes: 0, refused: None }
     }
 
-    /// Bytes that may pass between host and guest at a time.
+    /// Bytes that may pass between host and guest in one call.
     pub(crate) fn output_bytes(&self) -> usize {
         self.limits.output_bytes
     }
@@ -124,7 +127,9 @@ impl ResourceLimiter for Meter {
         let total = self.memory_bytes.saturating_sub(current).saturating_add(desired);
         if total > self.limits.memory_bytes {
             let limit = self.limits.memory_bytes;
-            return Ok(self.refuse(format!("it wanted {total} bytes of memory, more than {limit}")));
+            return Ok(
+                self.refuse(format!("it requested {total} bytes of memory, more than {limit}"))
+            );
         }
         self.memory_bytes = total;
         self.peak_bytes = self.peak_bytes.max(total);
@@ -140,7 +145,9 @@ impl ResourceLimiter for Meter {
         let total = self.table_elements.saturating_sub(current).saturating_add(desired);
         if total > self.limits.table_elements {
             let limit = self.limits.table_elements;
-            return Ok(self.refuse(format!("it wanted {total} table elements, more than {limit}")));
+            return Ok(
+                self.refuse(format!("it requested {total} table elements, more than {limit}"))
+            );
         }
         self.table_elements = total;
         Ok(true)
@@ -171,13 +178,28 @@ mod tests {
         assert!(meter.memory_growing(60, 100, None).unwrap());
         assert_eq!(meter.peak_bytes, 100);
         let refused = meter.refused.unwrap();
-        assert_eq!(refused, "it wanted 120 bytes of memory, more than 100");
+        assert_eq!(refused, "it requested 120 bytes of memory, more than 100");
     }
 
     #[test]
-    fn a_part_gets_its_share_of_the_time_and_never_nothing() {
+    fn a_part_gets_its_share_of_the_time_but_at_least_a_tenth() {
         let limits = Limits::default();
         assert_eq!(limits.part_time(4096, 8192), Duration::from_millis(500));
         assert_eq!(limits.part_time(1, 8192), Duration::from_millis(100));
+    }
+    #[test]
+    fn on_error_and_scope_are_read_in_kebab_case() {
+        use serde::de::IntoDeserializer;
+        use serde::de::value::{Error, StrDeserializer};
+
+        let text =
+            |text: &'static str| -> StrDeserializer<'static, Error> { text.into_deserializer() };
+        let on_error = |name| OnError::deserialize(text(name)).ok();
+        assert_eq!(on_error("quarantine"), Some(OnError::Quarantine));
+        assert_eq!(on_error("halt"), Some(OnError::Halt));
+        assert_eq!(on_error("pass"), Some(OnError::Pass));
+        assert_eq!(on_error("Halt"), None);
+        assert_eq!(Scope::deserialize(text("merged")), Ok(Scope::Merged));
+        assert_eq!(Scope::deserialize(text("partition")), Ok(Scope::Partition));
     }
 }

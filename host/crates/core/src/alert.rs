@@ -52,6 +52,32 @@ pub struct Alert {
     pub plugin: PluginId,
 }
 
+impl Alert {
+    /// What the alert is about.
+    pub fn finding(&self) -> Finding {
+        let (rule, key) = (self.rule.clone(), self.key.clone());
+        Finding { rule, key, window_start: self.window_start }
+    }
+}
+
+/// What an alert is about, without the version of the plugin that its id holds: two versions of a rule
+/// agree on a finding.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Finding {
+    pub rule: String,
+    pub key: BTreeMap<String, String>,
+    /// Microseconds since 1970.
+    pub window_start: i64,
+}
+
+impl Finding {
+    /// The bytes of memory that it takes, approximately.
+    pub fn size(&self) -> usize {
+        let key: usize = self.key.iter().map(|(name, value)| name.len() + value.len()).sum();
+        size_of::<Self>() + self.rule.len() + key
+    }
+}
+
 /// Microseconds since 1970 as RFC 3339 text.
 mod rfc3339 {
     use jiff::Timestamp;

@@ -24,7 +24,7 @@ pub mod error;
 pub mod pipeline;
 pub mod stage;
 
-pub use alert::{Alert, Position, Severity};
+pub use alert::{Alert, Finding, Position, Severity};
 pub use batch::{Batch, Judged, Rejected};
 pub use change::{ChangeKind, Changes, PluginChange};
 pub use counters::Counters;

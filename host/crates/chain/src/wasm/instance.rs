@@ -6,13 +6,13 @@ use std::time::Duration;
 use audit_lookup::Set;
 use wasmtime::Store;
 
-use crate::abi::{Plugin as Bindings, PluginPre};
-use crate::engine::ticks;
-use crate::failure::Failure;
-use crate::imports::{Grants, Guest};
 use crate::limits::Limits;
+use crate::wasm::abi::{Plugin as Bindings, PluginPre};
+use crate::wasm::engine::ticks;
+use crate::wasm::failure::Failure;
+use crate::wasm::host::state::{Grants, Guest};
 
-/// Memory for host data that handles of the guest stand for: ours are numbers.
+/// Handles that a guest may hold. Ours are plain numbers, so few are needed.
 const HANDLES_MAX: usize = 1024;
 
 pub(crate) struct Instance {
@@ -39,12 +39,12 @@ impl Instance {
             Ok(bindings) => Ok(Self { store, bindings, limits }),
             Err(error) => {
                 let guest = store.data();
-                Err(Failure::of_call("its start", limits.setup_time, &error, guest))
+                Err(Failure::of_call("instantiate", limits.setup_time, &error, guest))
             }
         }
     }
 
-    /// Says which batch the next calls are about: all that the guest learns of time.
+    /// Sets the batch that the next calls are about: its clock is all that the guest learns of time.
     pub(crate) fn set_batch(&mut self, topic: &str, clock: i64, lookups: &Arc<Set>) {
         self.store.data_mut().begin_batch(topic, clock, lookups);
     }
@@ -71,7 +71,7 @@ impl Instance {
         self.call(function, self.limits.setup_time, call)
     }
 
-    /// The most linear memory that the instance had.
+    /// The highest use of linear memory so far.
     pub(crate) fn peak_bytes(&self) -> usize {
         self.store.data().meter.peak_bytes
     }

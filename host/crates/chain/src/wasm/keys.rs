@@ -1,4 +1,5 @@
-//! Secrets, and what is made with them. They stay here: a guest names a key and gets what came out.
+//! Secrets, and the cryptography with them. Secrets never leave this file: a guest names a key and gets
+//! the result.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,21 +15,21 @@ use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-/// Tells our derivations from others that may use the same secret.
+/// Separates our derivations from others that may use the same secret.
 const SALT: &[u8] = b"audit-host key";
 const FINGERPRINT: &[u8] = b"fingerprint v1";
 const TOKEN: &[u8] = b"token v1";
 const ENCRYPT: &[u8] = b"encrypt v1";
 /// What ciphertexts begin with.
 const SEALED: &str = "enc_v1.";
-/// Bytes of a token's hash: two different values with one token are out of reach.
+/// Bytes of a token's hash: enough that no two values get the same token.
 const TOKEN_BYTES: usize = 16;
 const ID_BYTES_MAX: usize = 32;
 /// Bytes of a keyed hash.
 pub(crate) const HASH_BYTES: usize = 32;
-/// What a token has at least: `tok_`, an id, `_` and its hash.
+/// The shortest token: `tok_`, an id, `_` and the hash.
 pub(crate) const TOKEN_BYTES_MIN: usize = 4 + 1 + 1 + 26;
-/// What an encrypted value has at least: its beginning, an id, a dot and the tag.
+/// The shortest encrypted value: its prefix, an id, a dot and the tag.
 pub(crate) const SEALED_BYTES_MIN: usize = SEALED.len() + 1 + 1 + 22;
 /// RFC 4648 in lower case.
 const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
@@ -36,7 +37,7 @@ const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 /// The keys that a plugin may use, by name.
 pub type Keys = BTreeMap<String, Key>;
 
-/// A secret, and those that it took the place of: what was made under them can still be opened. Has
+/// A secret and the previous ones that it replaced: values encrypted under those can still be opened. Has
 /// neither `Display` nor `Serialize`, and `Debug` shows nothing of it.
 #[derive(Clone)]
 pub struct Key {
@@ -54,19 +55,19 @@ struct Secret {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyIdError {
     #[error(
-        "the id {0:?} must be 1 to {ID_BYTES_MAX} letters, digits or -, as it stands in tokens between _"
+        "the id {0:?} must be 1 to {ID_BYTES_MAX} letters, digits or -: in tokens it is delimited by _"
     )]
     Form(String),
-    #[error("the id {0:?} is that of another of its secrets: each needs an id of its own")]
+    #[error("two of its secrets have the id {0:?}: each needs an id of its own")]
     Twice(String),
 }
 
 /// Why a text cannot be opened. Says nothing of the text but its key's id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
-    #[error("it is no encrypted value: those begin with {SEALED}")]
+    #[error("it is not an encrypted value: those begin with {SEALED}")]
     NotSealed,
-    #[error("it is damaged: behind {SEALED} stand a key's id, a dot and base64url")]
+    #[error("it is damaged: {SEALED} must be followed by a key's id, a dot and base64url")]
     Damaged,
     #[error("its key has the id {id:?}; this key has: {known}")]
     OtherKey { id: String, known: String },
@@ -77,12 +78,12 @@ pub enum OpenError {
 }
 
 impl Key {
-    /// A key whose id follows from the secret.
+    /// A key whose id is derived from the secret.
     pub fn new(secret: &[u8]) -> Self {
         Self { current: Secret::new(secret), previous: Vec::new() }
     }
 
-    /// The same secret under an id that somebody chose.
+    /// The same secret under a chosen id.
     pub fn with_id(mut self, id: &str) -> Result<Self, KeyIdError> {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
         if id.is_empty() || id.len() > ID_BYTES_MAX || !id.chars().all(is_plain) {
@@ -92,7 +93,7 @@ impl Key {
         self.check_ids()
     }
 
-    /// With a key whose place this one took, under the id that it had.
+    /// Adds a key that this one replaced, under the id that it had.
     pub fn after(mut self, earlier: Self) -> Result<Self, KeyIdError> {
         self.previous.push(earlier.current);
         self.previous.extend(earlier.previous);
@@ -112,12 +113,12 @@ impl Key {
         [&self.current].into_iter().chain(&self.previous)
     }
 
-    /// Of the secret that tokens and ciphertexts are made under.
+    /// The id of the secret that tokens and ciphertexts are made with.
     pub fn id(&self) -> &str {
         &self.current.id
     }
 
-    /// By which its secrets are known again, under the name that the key has.
+    /// Marks by which its secrets are recognized later, under the name of the key.
     pub fn marks(&self, name: &str) -> Vec<KeyMark> {
         let mark = |secret: &Secret| KeyMark {
             name: name.to_owned(),
@@ -127,7 +128,7 @@ impl Key {
         self.secrets().map(mark).collect()
     }
 
-    /// HMAC-SHA-256 of each value under the secret as it is.
+    /// HMAC-SHA-256 of each value under the current secret.
     pub(crate) fn hash(&self, values: &[&[u8]], hashes: &mut Vec<u8>) {
         let mac = mac(&self.current.bytes);
         for value in values {
@@ -149,8 +150,8 @@ impl Key {
         }
     }
 
-    /// Each value encrypted for its subject: `enc_v1.<key id>.<base64url>`. The nonce is always 0: it is
-    /// the data key that differs, and AES-GCM-SIV tells no more than equality where a nonce repeats.
+    /// Each value encrypted for its subject: `enc_v1.<key id>.<base64url>`. The nonce is always 0, as each
+    /// subject and context has its own data key; where a nonce repeats, AES-GCM-SIV reveals only equality.
     pub(crate) fn seal(
         &self,
         context: &str,
@@ -158,7 +159,7 @@ impl Key {
         values: &[&[u8]],
         texts: &mut Texts,
     ) {
-        // Values of one subject often stand together.
+        // Values of one subject are often adjacent.
         let mut known: Option<(&[u8], Aes256GcmSiv)> = None;
         for (subject, value) in subjects.iter().zip(values) {
             let cipher = match known.take() {
@@ -166,7 +167,7 @@ impl Key {
                 _ => self.current.cipher(context, subject),
             };
             let payload = Payload { msg: value, aad: self.current.id.as_bytes() };
-            // Fails for 64 GiB only, and a column has at most 2 GiB.
+            // Fails only above 64 GiB, and a column has at most 2 GiB.
             let sealed = cipher.encrypt(&Nonce::default(), payload).unwrap_or_default();
             texts.push(|text| {
                 text.extend_from_slice(SEALED.as_bytes());
@@ -201,8 +202,8 @@ impl Secret {
         Self { id, bytes: Arc::new(Zeroizing::new(bytes.to_vec())) }
     }
 
-    /// HKDF-SHA-256 (RFC 5869), whose first step takes the secret as a message: `keyed-hash`, which hashes
-    /// any message under the secret, cannot tell what is derived from it.
+    /// HKDF-SHA-256 (RFC 5869). Its first step uses the secret as the message, so `keyed-hash`, which hashes
+    /// any message under the secret, cannot compute what is derived from it.
     fn derived(&self, info: &[&[u8]]) -> Zeroizing<[u8; 32]> {
         let mut key = Zeroizing::new([0; 32]);
         let hkdf = Hkdf::<Sha256>::new(Some(SALT), &self.bytes);
@@ -236,7 +237,7 @@ fn base32(bytes: &[u8], text: &mut Vec<u8>) {
     }
 }
 
-/// Text values in Arrow layout while they are made.
+/// Text values in Arrow layout while they are built.
 pub(crate) struct Texts {
     pub(crate) offsets: Vec<i32>,
     pub(crate) values: Vec<u8>,
@@ -251,7 +252,7 @@ impl Default for Texts {
 impl Texts {
     fn push(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         write(&mut self.values);
-        // What is too large for an offset is refused by whoever asks how large it became.
+        // The caller checks the size and refuses what is too large for an offset.
         self.offsets.push(i32::try_from(self.values.len()).unwrap_or(i32::MAX));
     }
 }

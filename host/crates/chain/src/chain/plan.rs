@@ -1,4 +1,4 @@
-//! Whether the plugins fit together in the order given.
+//! Checks whether plugins work together in their order.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,9 +7,9 @@ use audit_core::schema;
 
 use crate::error::Error;
 use crate::limits::OnError;
-use crate::plugin::{Blueprint, PluginKind, check_names};
+use crate::plugin::spec::{Blueprint, PluginKind};
 
-/// Checks every plugin against the columns as they stand at its place, and returns the columns that
+/// Checks every plugin against the columns that exist at its position, and returns the columns that
 /// transforms add to the table.
 pub(crate) fn check(plugins: &[&Blueprint]) -> Result<Vec<Field>, Error> {
     check_names(plugins)?;
@@ -25,20 +25,30 @@ pub(crate) fn check(plugins: &[&Blueprint]) -> Result<Vec<Field>, Error> {
     Ok(columns.added)
 }
 
-/// Whether every column of events that is replaced now is replaced by the chain to be.
+/// Checks that every column of events that is replaced now will also be replaced by the next chain.
 pub(crate) fn check_replaced(now: &[&Blueprint], next: &[&Blueprint]) -> Result<(), Error> {
     let event = schema::decoded();
     for plugin in now {
         for output in &plugin.writes {
             let writes = |other: &&Blueprint| other.writes.iter().any(|o| o.name == output.name);
             if event.index_of(&output.name).is_ok() && !next.iter().any(writes) {
-                let column = &output.name;
-                let problem = format!(
-                    "no plugin would replace the column {column:?} any more, as what was to change \
-                     with it was not taken: mend that first"
-                );
-                return Err(Error::Misfit { plugin: plugin.source.clone(), problem });
+                let (plugin, column) = (plugin.source.clone(), output.name.clone());
+                return Err(Error::Exposed { plugin, column });
             }
+        }
+    }
+    Ok(())
+}
+
+/// Checks that no plugin is given twice.
+fn check_names(plugins: &[&Blueprint]) -> Result<(), Error> {
+    let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
+    for plugin in plugins {
+        if let Some(first) = seen.insert(&plugin.id.name, &plugin.source) {
+            return Err(Error::Misfit {
+                plugin: plugin.source.clone(),
+                problem: format!("{first} is the plugin {:?} already", plugin.id.name),
+            });
         }
     }
     Ok(())
@@ -46,10 +56,10 @@ pub(crate) fn check_replaced(now: &[&Blueprint], next: &[&Blueprint]) -> Result<
 
 struct Columns {
     types: BTreeMap<String, DataType>,
-    /// Columns whose values were replaced so that equal values may not be equal any more, and by whom.
+    /// Columns whose equal values may differ after a plugin replaced them, and that plugin.
     scrambled: BTreeMap<String, String>,
     added: Vec<Field>,
-    /// By which plugin each of these.
+    /// The plugin that adds each of these.
     added_by: BTreeMap<String, String>,
 }
 
@@ -70,7 +80,7 @@ impl Columns {
             if !self.types.contains_key(name) {
                 let known: Vec<_> = self.types.keys().map(String::as_str).collect();
                 return Err(format!(
-                    "it reads the column {name:?}, which is not there at its place; there are: {}",
+                    "it reads the column {name:?}, which does not exist at its position; available: {}",
                     known.join(", ")
                 ));
             }
@@ -93,7 +103,7 @@ impl Columns {
             }
             if let Some(first) = self.added_by.get(name) {
                 return Err(format!(
-                    "it writes the column {name:?}, which {first} before it adds: name it otherwise"
+                    "it writes the column {name:?}, which {first} before it adds: give it another name"
                 ));
             }
             match self.types.get(name) {
@@ -106,7 +116,7 @@ impl Columns {
                 Some(_) if plugin.on_error == OnError::Pass => {
                     return Err(format!(
                         "it replaces the column {name:?} and has on-error = \"pass\": a row that it \
-                         cannot judge would be stored as it came; use \"quarantine\" or \"halt\""
+                         fails on would be stored as it came; use \"quarantine\" or \"halt\""
                     ));
                 }
                 Some(_) if output.preserves_equality => {}
@@ -131,7 +141,7 @@ impl Columns {
         for key in &plugin.key_columns {
             if !plugin.reads.contains(key) {
                 return Err(format!(
-                    "it counts by {key:?}, which is none of the columns that it reads: {}",
+                    "it counts by {key:?}, which it does not read; it reads: {}",
                     plugin.reads.join(", ")
                 ));
             }

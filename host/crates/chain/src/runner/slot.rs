@@ -1,5 +1,4 @@
-//! A plugin at its place in the chain: one instance, or one for each partition; its breaker, and a
-//! candidate beside it.
+//! A plugin at its position in the chain: one instance, or one for each partition, and the breaker.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,32 +10,27 @@ use arrow::datatypes::Int32Type;
 use arrow::record_batch::RecordBatch;
 use audit_core::{Alert, PluginState, TopicPartition, schema};
 
-use crate::bisect::{self, Bounds, Verdict};
-use crate::breaker::{Breaker, Turn, Way};
-use crate::control::LENT_FOR;
 use crate::error::Error;
 use crate::limits::Scope;
-use crate::memory::{Memory, Moment, Part};
-use crate::plugin::{Blueprint, Plugin};
+use crate::plugin::candidate::Plugin;
+use crate::plugin::spec::Blueprint;
 use crate::runner::Runner;
-use crate::shadow::Shadow;
-
-/// What feeds one instance: a partition, or everything.
-pub(crate) type Lane = Option<TopicPartition>;
+use crate::runner::bisect::{self, Bounds, Verdict};
+use crate::runner::breaker::{Breaker, State, Transition};
+use crate::runner::replay::{BatchContext, Lane, Part, ReplayLog};
 
 pub(crate) struct Slot {
     pub(crate) blueprint: Arc<Blueprint>,
     runners: BTreeMap<Lane, Runner>,
     breaker: Breaker,
-    pub(crate) shadow: Option<Shadow>,
 }
 
-/// What a slot did with a batch.
+/// The outcome of a batch.
 pub(crate) struct Judged {
     pub(crate) verdict: Verdict,
-    pub(crate) turn: Turn,
-    /// Whether the plugin was asked at all.
-    pub(crate) asked: bool,
+    pub(crate) transition: Transition,
+    /// Whether the plugin was called at all.
+    pub(crate) called: bool,
     /// States that were lost, with why.
     pub(crate) lost: Vec<String>,
 }
@@ -48,41 +42,43 @@ impl Slot {
             lanes.entry(None).or_insert(runner);
         }
         let runners = lanes;
-        Self { blueprint, runners, breaker: Breaker::default(), shadow: None }
+        Self { blueprint, runners, breaker: Breaker::default() }
     }
 
-    /// What the next batch is judged in.
-    pub(crate) fn moment(&self, topic: &Arc<str>, clock: i64) -> Moment {
+    /// The context of the next batch.
+    pub(crate) fn context(&self, topic: &Arc<str>, clock: i64) -> BatchContext {
         let lookups = self.blueprint.grants.lookups.lookups.current();
-        Moment { topic: Arc::clone(topic), clock, lookups }
+        BatchContext { topic: Arc::clone(topic), clock, lookups }
     }
 
-    /// Judges rows of one topic; `columns` as they stand at this place.
+    /// Judges rows of one topic; `columns` are those at this position.
     pub(crate) fn judge(
         &mut self,
-        moment: &Moment,
+        context: &BatchContext,
         columns: &RecordBatch,
     ) -> Result<Judged, Error> {
-        let way = self.breaker.way(self.blueprint.limits.breaker_pause);
-        if way == Way::Open {
-            let why = "not asked: the plugin failed on too many rows before (its breaker is open)";
-            let verdict = Verdict::unasked(&self.blueprint, columns.num_rows(), why);
-            return Ok(Judged { verdict, turn: Turn::Stayed, asked: false, lost: Vec::new() });
+        let state = self.breaker.state(self.blueprint.limits.breaker_pause);
+        if state == State::Open {
+            let why = "not called: the plugin's breaker is open, as it failed on too many rows";
+            let verdict = Verdict::not_called(&self.blueprint, columns.num_rows(), why);
+            let transition = Transition::None;
+            return Ok(Judged { verdict, transition, called: false, lost: Vec::new() });
         }
         let limits = &self.blueprint.limits;
-        let time = if way == Way::Probe { limits.probe_time() } else { limits.bisect_time() };
-        let part = Part { moment: moment.clone(), columns: self.blueprint.project(columns)? };
+        let time =
+            if state == State::HalfOpen { limits.probe_time() } else { limits.bisect_time() };
+        let part = Part { context: context.clone(), columns: self.blueprint.project(columns)? };
         let bounds = Bounds::new(part.rows(), time);
         let verdict = match self.blueprint.scope {
             Scope::Merged => bisect::judge(self.runner(None), &part, bounds)?,
             Scope::Partition => self.judge_lanes(&part, columns, bounds)?,
         };
-        let turn = self.breaker.note(verdict.tripped.is_some());
+        let transition = self.breaker.record(verdict.tripped.is_some());
         let lost = self.runners.values_mut().filter_map(Runner::take_lost).collect();
-        Ok(Judged { verdict, turn, asked: true, lost })
+        Ok(Judged { verdict, transition, called: true, lost })
     }
 
-    /// The most linear memory that one of its instances had so far, in bytes.
+    /// The highest use of linear memory of any of its instances so far, in bytes.
     pub(crate) fn peak_bytes(&self) -> usize {
         self.runners.values().map(Runner::peak_bytes).max().unwrap_or_default()
     }
@@ -92,7 +88,7 @@ impl Slot {
         self.runners.entry(lane).or_insert_with(|| Runner::idle(Arc::clone(blueprint)))
     }
 
-    /// Each partition's rows to its own instance, partitions in their order.
+    /// Passes each partition's rows to its own instance, in the order of the partitions.
     fn judge_lanes(
         &mut self,
         part: &Part,
@@ -105,9 +101,9 @@ impl Slot {
                 merged.poison.extend(rows.into_iter().map(|row| (row, why.clone())));
                 continue;
             }
-            let lane = Some(TopicPartition::new(&part.moment.topic, partition));
+            let lane = Some(TopicPartition::new(&part.context.topic, partition));
             let of_lane = Part {
-                moment: part.moment.clone(),
+                context: part.context.clone(),
                 columns: take_record_batch(&part.columns, &UInt32Array::from(rows.clone()))?,
             };
             let verdict =
@@ -122,7 +118,7 @@ impl Slot {
         Ok(merged)
     }
 
-    /// What the instances remember. A snapshot that fails costs the state, and says so.
+    /// The states of the instances, and why states were lost: a failed snapshot loses the state.
     pub(crate) fn snapshot(&mut self) -> (Vec<PluginState>, Vec<String>) {
         let (mut states, mut lost) = (Vec::new(), Vec::new());
         if !self.blueprint.has_state() {
@@ -130,7 +126,7 @@ impl Slot {
         }
         for (lane, runner) in &mut self.runners {
             let saved = runner.snapshot();
-            // It may have been lost on the way, and what was saved is that of an empty one.
+            // The state may have been lost on the way, so that the snapshot is that of a fresh instance.
             if let Some(why) = runner.take_lost() {
                 lost.push(why);
                 continue;
@@ -148,8 +144,8 @@ impl Slot {
         (states, lost)
     }
 
-    /// Takes over a state of an earlier run. A state of the other scope is refused: it was fed by other
-    /// rows than those that will follow.
+    /// Restores a state of an earlier run. A state of the other scope is refused: it is of other rows than
+    /// those that will follow.
     pub(crate) fn restore(&mut self, state: &PluginState) -> Result<(), Error> {
         let is_partition = self.blueprint.scope == Scope::Partition;
         if is_partition != state.partition.is_some() {
@@ -162,8 +158,8 @@ impl Slot {
         self.runner(state.partition.clone()).restore(state.state_version, &state.bytes)
     }
 
-    /// Takes over what another version of the same plugin remembers, while the stream waits: within the time
-    /// that a batch may take twice. After an error the other one is as it was.
+    /// Takes over the state of another version of the same plugin, while the stream waits: within twice the
+    /// time limit of a batch. After an error the other version is unchanged.
     pub(crate) fn take_over(&mut self, old: &mut Slot) -> Result<(), Error> {
         if !old.blueprint.has_state() {
             return Ok(());
@@ -171,29 +167,27 @@ impl Slot {
         if !self.blueprint.has_state() {
             return Err(Error::Restore {
                 plugin: self.blueprint.source.clone(),
-                problem: "it keeps no state, and the version that runs has one".to_owned(),
+                problem: "it has no state, but the running version has one".to_owned(),
             });
         }
         if old.blueprint.scope != self.blueprint.scope {
             return Err(Error::Restore {
                 plugin: self.blueprint.source.clone(),
-                problem:
-                    "its scope is another than before; that needs a restart with another --group"
-                        .to_owned(),
+                problem: "a change of its scope needs a restart with another --group".to_owned(),
             });
         }
         let until = Instant::now() + self.blueprint.limits.probe_time();
         for (lane, runner) in &mut old.runners {
-            if !runner.memory().is_read_by(&self.blueprint.reads) {
-                // With a snapshot nothing is left to be judged again. One that fails is told by `follow`.
-                runner.save_if_it_can();
+            if !runner.log().has_columns(&self.blueprint.reads) {
+                // After a snapshot nothing is left to replay. If it fails, `catch_up_with` reports it.
+                runner.snapshot_if_possible();
             }
-            self.runner(lane.clone()).follow(&runner.lend(LENT_FOR), Some(until))?;
+            self.runner(lane.clone()).catch_up_with(&runner.share_log(), Some(until))?;
         }
         Ok(())
     }
 
-    /// Losses of the version before that nobody has been told of are not forgotten with it.
+    /// Takes over losses of the previous version that were not reported yet.
     pub(crate) fn inherit_losses(&mut self, old: &mut Slot) {
         for (lane, runner) in &mut old.runners {
             if let Some(why) = runner.take_lost() {
@@ -202,21 +196,21 @@ impl Slot {
         }
     }
 
-    /// What other instances can be brought to the places of these by.
-    pub(crate) fn lend(&mut self) -> Vec<(Lane, Memory)> {
+    /// The logs by which other instances can reach the states of these.
+    pub(crate) fn share_logs(&mut self) -> Vec<(Lane, ReplayLog)> {
         if !self.blueprint.has_state() {
             return Vec::new();
         }
-        let lent = |(lane, runner): (&Lane, &mut Runner)| (lane.clone(), runner.lend(LENT_FOR));
-        self.runners.iter_mut().map(lent).collect()
+        let shared = |(lane, runner): (&Lane, &mut Runner)| (lane.clone(), runner.share_log());
+        self.runners.iter_mut().map(shared).collect()
     }
 
-    /// Whether the plugin is not asked, or only tried.
-    pub(crate) fn is_given_up(&self) -> bool {
+    /// Whether the breaker is open or half open.
+    pub(crate) fn is_breaker_open(&self) -> bool {
         self.breaker.is_open()
     }
 
-    /// What it found that the version before it had not.
+    /// Alerts that it raised while it caught up and the previous version had not.
     pub(crate) fn take_gained(&mut self) -> Vec<Alert> {
         self.runners.values_mut().flat_map(Runner::take_gained).collect()
     }

@@ -1,17 +1,18 @@
-//! What a guest says of a failure, without the values that it failed on. The contract forbids it to repeat
-//! them, and nothing else keeps a traceback from doing so; dead letters, alerts and the table are read by
-//! people who may not see the values.
+//! Removes the values of a row from what a guest says about it.
+//!
+//! The contract forbids guests to repeat values, but a traceback may do so all the same, and people who
+//! read dead letters, alerts and the table may not be allowed to see them.
 
 use std::fmt::Write as _;
 
 use arrow::array::{Array as _, AsArray as _};
 use arrow::record_batch::RecordBatch;
 
-/// What stands for a value.
+/// What replaces a value.
 const HIDDEN: &str = "…";
-/// Characters of a word that is looked for within values: shorter ones stand in any text.
+/// Characters of a word that is looked up within values: shorter ones occur in any text.
 const WORD_CHARS_MIN: usize = 4;
-/// Characters of a value that is looked for as a whole.
+/// Characters of a value that is replaced as a whole.
 const VALUE_CHARS_MIN: usize = 3;
 
 /// The text without the row's values and without words that are part of one.
@@ -44,25 +45,25 @@ pub(crate) fn without_values(text: &str, columns: &RecordBatch, row: usize) -> S
     kept
 }
 
-/// Whether the word, or what stands between signs in it, is part of a value.
+/// Whether the word, or a part of it between separators, is part of a value.
 fn is_of_value(word: &str, values: &[String]) -> bool {
     let is_known = |part: &str| {
         part.chars().nth(WORD_CHARS_MIN - 1).is_some()
             && values.iter().any(|value| value.contains(part))
     };
-    is_known(word) || word.split(is_sign).any(is_known)
+    is_known(word) || word.split(is_separator).any(is_known)
 }
 
 fn is_of_word(c: char) -> bool {
-    c.is_alphanumeric() || is_sign(c)
+    c.is_alphanumeric() || is_separator(c)
 }
 
-/// What stands within words, and behind them as well.
-fn is_sign(c: char) -> bool {
+/// Characters that occur within words and after them.
+fn is_separator(c: char) -> bool {
     matches!(c, '@' | '.' | '_' | '-' | '+')
 }
 
-/// The text with JSON's `\u` escapes as the characters that they stand for.
+/// The text with JSON's `\u` escapes decoded.
 fn unescaped(text: &str) -> String {
     let mut parts = text.split("\\u");
     let mut plain = parts.next().unwrap_or_default().to_owned();
@@ -87,7 +88,7 @@ mod tests {
 
     use super::*;
 
-    fn said(text: &str) -> String {
+    fn scrubbed(text: &str) -> String {
         let text_of = |values: Vec<Option<&str>>| Arc::new(StringArray::from(values)) as ArrayRef;
         let columns = RecordBatch::try_from_iter_with_nullable([
             ("user", text_of(vec![Some("someone.else"), Some("alice@example.com")]), true),
@@ -123,7 +124,7 @@ mod tests {
             ("…: ü, someone.else", "…: ü, someone.else"),
             ("", ""),
         ] {
-            assert_eq!(said(text), expect);
+            assert_eq!(scrubbed(text), expect);
         }
     }
 }

@@ -1,7 +1,7 @@
-//! The generated bindings, and Arrow columns as the WIT's columns and back.
+//! The generated bindings, and the conversion between Arrow columns and the WIT's columns.
 //!
-//! Going in nothing is copied on our side: the guest's memory is filled from Arrow's buffers. Coming
-//! back nothing is believed: see [`lift`].
+//! On the way in nothing is copied on the host's side: the guest's memory is filled from Arrow's buffers.
+//! On the way back nothing is trusted: see [`lift`].
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ pub(crate) fn arrow_type(of: types::ColumnType) -> DataType {
     }
 }
 
-/// An Arrow column whose buffers can be handed to a guest: starting at row 0, byte-aligned.
+/// An Arrow column whose buffers can be passed to a guest: starting at row 0, byte-aligned.
 pub(crate) struct Lowered<'a> {
     name: &'a str,
     validity: Option<Vec<u8>>,
@@ -54,7 +54,7 @@ enum LoweredValues<'a> {
 }
 
 impl<'a> Lowered<'a> {
-    /// `None` for a type that the WIT does not have.
+    /// `None` for a type that the WIT lacks.
     pub(crate) fn of(name: &'a str, column: &'a dyn Array) -> Option<Self> {
         let values = match column.data_type() {
             DataType::Utf8 => lower_utf8(column.as_string::<i32>()),
@@ -106,7 +106,7 @@ fn lower_utf8(column: &StringArray) -> LoweredValues<'_> {
     LoweredValues::Utf8 { offsets, values }
 }
 
-/// Makes an Arrow array of what a guest returned, or says what is wrong with it.
+/// Converts a column of a guest to an Arrow array, or says what is wrong with it.
 pub(crate) fn lift(column: types::ColumnResult, n_rows: usize) -> Result<ArrayRef, String> {
     let validity = lift_validity(column.validity, n_rows)?;
     let check = |n: usize| {
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lowered_column_comes_back_as_it_was() {
+    fn a_lowered_column_is_lifted_unchanged() {
         let column = StringArray::from(vec![Some("x"), Some("é"), None, Some("yz")]);
         let sliced = column.slice(1, 3);
         let lowered = Lowered::of("c", &sliced).unwrap();

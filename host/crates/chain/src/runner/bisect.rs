@@ -1,9 +1,9 @@
-//! Judging a batch whatever the plugin does: where a call fails, the batch is halved until the rows are
-//! found that it fails on.
+//! Judges a batch whatever the plugin does: when a call fails, the batch is halved until the rows are found
+//! that the plugin fails on.
 //!
 //! One poison row in `n` costs about `2 log2 n` further calls, over `3 n` rows together. A detector is
-//! put back to where it was before the failed call each time ([`Runner::judge`]), and then gets each
-//! half once: no row reaches its state twice.
+//! restored to its state before the failed call each time ([`Runner::judge`]), and then gets each half
+//! once: no row reaches its state twice.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -12,32 +12,32 @@ use arrow::array::{Array, ArrayRef, new_null_array};
 use arrow::compute::concat;
 use audit_core::Alert;
 
-use crate::answer::{self, Answer};
 use crate::error::Error;
-use crate::failure::{Failure, FailureKind};
-use crate::memory::Part;
-use crate::plugin::Blueprint;
+use crate::plugin::output::{self, GuestOutput};
+use crate::plugin::spec::Blueprint;
 use crate::runner::Runner;
+use crate::runner::replay::Part;
+use crate::wasm::failure::{Failure, FailureKind};
 
-/// What became of the rows of a batch.
+/// The outcome for the rows of a batch.
 #[derive(Default)]
 pub(crate) struct Verdict {
     /// The plugin's columns for all rows; null where it did not judge.
     pub(crate) columns: Vec<ArrayRef>,
-    /// Rows that it took out, and why.
+    /// Rows that it quarantined, and why.
     pub(crate) quarantined: BTreeMap<u32, String>,
-    /// Rows that it could not judge, and why.
+    /// Rows that it failed on, and why.
     pub(crate) poison: BTreeMap<u32, String>,
     pub(crate) alerts: Vec<Alert>,
     /// Calls that failed.
     pub(crate) n_failures: u64,
-    /// Why the search for poison rows was given up, if it was.
+    /// Why the search for poison rows was abandoned, if it was.
     pub(crate) tripped: Option<String>,
 }
 
 impl Verdict {
-    /// The verdict on rows that nobody asked the plugin about.
-    pub(crate) fn unasked(blueprint: &Blueprint, rows: usize, why: &str) -> Self {
+    /// The verdict on rows for which the plugin was not called.
+    pub(crate) fn not_called(blueprint: &Blueprint, rows: usize, why: &str) -> Self {
         Self {
             columns: null_columns(blueprint, rows),
             poison: (0..rows as u32).map(|row| (row, why.to_owned())).collect(),
@@ -52,7 +52,7 @@ pub(crate) struct Bounds {
     /// Rows of the whole batch: a part's time is its share.
     batch_rows: usize,
     deadline: Instant,
-    /// Rows of the batch that were found already.
+    /// Poison rows of the batch found so far.
     n_poison: usize,
 }
 
@@ -61,25 +61,25 @@ impl Bounds {
         Self { batch_rows, deadline: Instant::now() + time, n_poison: 0 }
     }
 
-    /// For what is left of the batch, behind so many poison rows.
+    /// For the rest of the batch, after so many poison rows.
     pub(crate) fn after(self, n_poison: usize) -> Self {
         Self { n_poison, ..self }
     }
 }
 
-/// Judges a batch, or the rows of one lane of it, row by row if it must be. What the parts answer together is
-/// bounded as one answer is.
+/// Judges a batch, or the rows of one lane of it, row by row if necessary. The output of all parts together
+/// has the limits of one output.
 pub(crate) fn judge(runner: &mut Runner, batch: &Part, bounds: Bounds) -> Result<Verdict, Error> {
     let (pieces, verdict) = (Vec::new(), Verdict::default());
-    let mut search = Search { bounds, pieces, answered_bytes: 0, verdict };
+    let mut search = Search { bounds, pieces, n_output_bytes: 0, verdict };
     search.judge(runner, batch, 0);
     search.assemble(&runner.blueprint.clone())
 }
 
 struct Search {
     bounds: Bounds,
-    /// Bytes of all columns that are kept.
-    answered_bytes: usize,
+    /// Bytes of all columns so far.
+    n_output_bytes: usize,
     /// The plugin's columns, part by part; `None` for so many rows that it did not judge.
     pieces: Vec<(usize, Option<Vec<ArrayRef>>)>,
     verdict: Verdict,
@@ -93,7 +93,7 @@ impl Search {
         }
         let limit = runner.blueprint.limits.part_time(part.rows(), self.bounds.batch_rows);
         let failure = match self.attempt(runner, part, limit) {
-            Ok(answer) => return self.take(runner, answer, part.rows(), first_row),
+            Ok(output) => return self.take(runner, output, part.rows(), first_row),
             Err(failure) => failure,
         };
         if part.rows() <= 1 {
@@ -106,21 +106,21 @@ impl Search {
         self.judge(runner, &part.slice(half, part.rows() - half), first_row + half);
     }
 
-    /// A call; a second one where the guest says that it may pass.
+    /// A call, and a second one after a transient fault.
     fn attempt(
         &mut self,
         runner: &mut Runner,
         part: &Part,
         limit: Duration,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<GuestOutput, Failure> {
         let mut failure = match runner.judge(part, limit) {
-            Ok(answer) => return Ok(answer),
+            Ok(output) => return Ok(output),
             Err(failure) => failure,
         };
         self.verdict.n_failures += 1;
         if failure.kind == FailureKind::Transient {
             failure = match runner.judge(part, limit) {
-                Ok(answer) => return Ok(answer),
+                Ok(output) => return Ok(output),
                 Err(failure) => failure,
             };
             self.verdict.n_failures += 1;
@@ -141,21 +141,21 @@ impl Search {
         self.verdict.tripped = Some(format!("the plugin failed on {why}; at last: {failure}"));
     }
 
-    fn take(&mut self, runner: &Runner, answer: Answer, rows: usize, first_row: usize) {
+    fn take(&mut self, runner: &Runner, output: GuestOutput, rows: usize, first_row: usize) {
         let first = first_row as u32;
-        let bytes: usize = answer.columns.iter().map(Array::get_array_memory_size).sum();
-        self.answered_bytes += bytes;
+        let bytes: usize = output.columns.iter().map(Array::get_array_memory_size).sum();
+        self.n_output_bytes += bytes;
         self.verdict
             .quarantined
-            .extend(answer.quarantined.into_iter().map(|(r, w)| (first + r, w)));
-        self.verdict.alerts.extend(answer.alerts);
-        self.pieces.push((rows, Some(answer.columns)));
-        // A detector has counted these rows: what it said of them stands, and only the others are given up.
-        let is_too_much = self.answered_bytes > runner.blueprint.limits.output_bytes
-            || self.verdict.alerts.len() > answer::alerts_max(self.bounds.batch_rows);
+            .extend(output.quarantined.into_iter().map(|(r, w)| (first + r, w)));
+        self.verdict.alerts.extend(output.alerts);
+        self.pieces.push((rows, Some(output.columns)));
+        // A detector has counted these rows, so its output for them stays; only the others are given up.
+        let is_too_much = self.n_output_bytes > runner.blueprint.limits.output_bytes
+            || self.verdict.alerts.len() > output::alerts_max(self.bounds.batch_rows);
         if self.pieces.len() > 1 && is_too_much {
             let why =
-                "the plugin failed on rows of one batch, and answered too much about the others";
+                "the plugin failed on rows of one batch, and returned too much for the others";
             self.verdict.tripped = Some(why.to_owned());
         }
     }

@@ -1,4 +1,4 @@
-//! Exchanging plugins between two batches.
+//! Applies a command between two batches: swaps plugins, starts and ends shadows, replaces lookups.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -6,14 +6,15 @@ use std::time::Instant;
 use audit_core::{ChangeKind, Counters, PluginChange, PluginId, Severity};
 
 use crate::chain::PluginChain;
-use crate::control::{Done, Place, Wish};
+use crate::chain::control::{Command, Done, Place};
+use crate::chain::plan;
+use crate::chain::shadow::Shadow;
 use crate::error::Error;
-use crate::plan;
-use crate::plugin::{Blueprint, Plugin};
-use crate::shadow::Shadow;
-use crate::slot::Slot;
+use crate::plugin::candidate::Plugin;
+use crate::plugin::spec::Blueprint;
+use crate::runner::slot::Slot;
 
-/// A place in the chain to be.
+/// A position in the next chain.
 enum Next {
     Keep(String),
     New(Box<Slot>),
@@ -29,39 +30,39 @@ impl Next {
 }
 
 impl PluginChain {
-    /// Does what was asked, or leaves the chain as it was.
-    pub(crate) fn fulfil(&mut self, wish: Wish, began: Instant) -> Result<Done, Error> {
-        let retired = match wish {
-            Wish::Arrange { places, reason, is_all } => self.arrange(places, &reason, is_all)?,
-            Wish::Note(change) => {
+    /// Applies a command, or leaves the chain unchanged.
+    pub(super) fn apply(&mut self, command: Command, began: Instant) -> Result<Done, Error> {
+        let retired = match command {
+            Command::Arrange { places, reason, is_all } => self.arrange(places, &reason, is_all)?,
+            Command::Note(change) => {
                 self.note(*change);
                 Vec::new()
             }
-            Wish::Lend { of, to } => {
+            Command::ShareLogs { of, to } => {
                 let slot = self.slots.iter_mut().find(|slot| slot.name() == of);
-                // A plugin that is not here yet has no past, and who asked may have gone.
-                let _ = to.send(slot.map_or_else(Vec::new, Slot::lend));
+                // A plugin that does not run yet has no log, and the requester may be gone.
+                let _ = to.send(slot.map_or_else(Vec::new, Slot::share_logs));
                 return Ok(Done { pause: began.elapsed(), retired: Vec::new() });
             }
-            Wish::TakeLookups { set, changes } => {
+            Command::TakeLookups { set, changes } => {
                 self.lookups.replace(*set);
                 Counters::add(&self.counters.lookup_changes, changes.len() as u64);
                 let from = &self.position;
                 let changes = changes.into_iter();
                 let changes = changes.map(|change| PluginChange { from: from.clone(), ..change });
-                self.news.changes.extend(changes);
+                self.events.changes.extend(changes);
                 Vec::new()
             }
-            Wish::StartShadow { of, candidate, reason } => {
+            Command::StartShadow { of, candidate, reason } => {
                 self.start_shadow(&of, *candidate, &reason)?;
                 Vec::new()
             }
-            Wish::EndShadow { of, reason } => {
+            Command::EndShadow { of, reason } => {
                 self.end_shadow(&of, &reason)?;
                 Vec::new()
             }
         };
-        self.show_plugins();
+        self.publish_view();
         Ok(Done { pause: began.elapsed(), retired })
     }
 
@@ -82,7 +83,7 @@ impl PluginChain {
             }
         }
         // From here on nothing fails.
-        Ok(self.put_in_place(next, reason))
+        Ok(self.swap(next, reason))
     }
 
     fn next_of(&self, place: Place) -> Result<Next, Error> {
@@ -104,7 +105,7 @@ impl PluginChain {
         Error::Unknown { name: name.to_owned(), known: known.join(", ") }
     }
 
-    /// The new chain must hold together by itself, and fit the table as it is.
+    /// The next chain must work together by itself, and fit the columns of the table.
     fn check(&self, next: &[Next], is_all: bool) -> Result<(), Error> {
         let mut blueprints: Vec<&Blueprint> = Vec::with_capacity(next.len());
         for place in next {
@@ -131,7 +132,7 @@ impl PluginChain {
         })
     }
 
-    /// The table records what judged a row and not in which order: an order lasts for a run.
+    /// The table records which plugins judged a row but not their order, so the order is fixed for a run.
     fn check_order(&self, next: &[Next]) -> Result<(), Error> {
         let now: Vec<&str> = self.slots.iter().map(Slot::name).collect();
         let stays = |name: &&str| next.iter().any(|place| place.name() == *name);
@@ -143,8 +144,8 @@ impl PluginChain {
         Err(Error::Order { now: now.join(", "), wanted: order.join(", ") })
     }
 
-    /// Puts kept and new slots in their order; returns what is not needed any more.
-    fn put_in_place(&mut self, next: Vec<Next>, reason: &str) -> Vec<Slot> {
+    /// Puts kept and new slots in their order; returns those that are no longer needed.
+    fn swap(&mut self, next: Vec<Next>, reason: &str) -> Vec<Slot> {
         let mut old = std::mem::take(&mut self.slots);
         let mut retired = Vec::new();
         for place in next {
@@ -158,43 +159,43 @@ impl PluginChain {
             let kind = if before.is_some() { ChangeKind::Replaced } else { ChangeKind::Added };
             let id = before.as_ref().map(|before| before.blueprint.id.clone());
             self.record(kind, &blueprint, id, reason);
-            self.news.alerts.extend(slot.take_gained());
+            self.events.alerts.extend(slot.take_gained());
             Counters::add(&self.counters.plugin_changes, 1);
             if let Some(mut before) = before {
-                if before.is_given_up() {
+                if before.is_breaker_open() {
                     let id = Some(before.blueprint.id.clone());
-                    let reason = "another version or configuration took its place";
+                    let reason = "another version or configuration replaced it";
                     self.record(ChangeKind::BreakerClosed, &blueprint, id, reason);
                 }
                 slot.inherit_losses(&mut before);
-                self.move_shadow(&mut before, &mut slot);
+                self.end_promoted_shadow(&blueprint);
                 retired.push(before);
             }
             self.slots.push(*slot);
         }
         for gone in old {
+            self.shadows.remove(gone.name());
             let mut change = self.change(ChangeKind::Removed, gone.name(), &gone.blueprint.origin);
             change.before = Some(gone.blueprint.id.clone());
             reason.clone_into(&mut change.reason);
-            self.news.changes.push(change);
+            self.events.changes.push(change);
             Counters::add(&self.counters.plugin_changes, 1);
             retired.push(gone);
         }
         retired
     }
 
-    /// A candidate that became the plugin has nothing left to be compared with; any other goes on.
-    fn move_shadow(&mut self, before: &mut Slot, after: &mut Slot) {
-        let Some(shadow) = before.shadow.take() else { return };
-        if shadow.blueprint.id == after.blueprint.id {
-            let id = shadow.blueprint.id.clone();
-            self.record_shadow(ChangeKind::ShadowEnded, &after.blueprint, id, "it was promoted");
-        } else {
-            after.shadow = Some(shadow);
+    /// A candidate that became the plugin has nothing left to be compared with; any other shadow stays.
+    fn end_promoted_shadow(&mut self, live: &Blueprint) {
+        let is_promoted = |shadow: &Shadow| shadow.blueprint.id == live.id;
+        if self.shadows.get(&live.id.name).is_some_and(is_promoted) {
+            self.shadows.remove(&live.id.name);
+            let id = live.id.clone();
+            self.record_shadow(ChangeKind::ShadowEnded, live, id, "it was promoted");
         }
     }
 
-    /// Records a candidate that was not taken, and tells whoever is told of alerts.
+    /// Records a rejected reload and raises an alert.
     fn note(&mut self, change: PluginChange) {
         let change = PluginChange { from: self.position.clone(), ..change };
         if change.kind == ChangeKind::LookupRefused {
@@ -205,26 +206,26 @@ impl PluginChain {
         let running = self.slots.iter().find(|slot| slot.name() == change.plugin);
         let id = running.map(|slot| slot.blueprint.id.clone());
         let message = format!(
-            "A change of the plugin {} ({}) was not taken, the chain is as it was: {}",
+            "A reload of the plugin {} ({}) was rejected, the running version is kept: {}",
             change.plugin, change.source, change.reason
         );
         self.alert(&id.unwrap_or_else(host_id), "plugin-refused", Severity::High, &message);
-        self.news.changes.push(change);
+        self.events.changes.push(change);
     }
 
     fn note_lookup(&mut self, change: PluginChange) {
         Counters::add(&self.counters.lookup_refusals, 1);
         let message = format!(
-            "A change of the lookup {} ({}) was not taken, plugins go on with what it was: {}",
+            "A reload of the lookup {} ({}) was rejected, plugins keep using the previous version: {}",
             change.plugin, change.source, change.reason
         );
         self.alert(&host_id(), "lookup-refused", Severity::High, &message);
-        self.news.changes.push(change);
+        self.events.changes.push(change);
     }
 
     fn start_shadow(&mut self, of: &str, candidate: Plugin, reason: &str) -> Result<(), Error> {
         self.slot(of)?;
-        // In the live plugin's place the candidate must fit as well: else it could never be promoted.
+        // The candidate must also fit in place of the live plugin, or it could never be promoted.
         let blueprints: Vec<&Blueprint> = self
             .slots
             .iter()
@@ -236,38 +237,39 @@ impl PluginChain {
         };
         let shadow = Shadow::start(candidate, slot)?;
         let (live, id) = (Arc::clone(&slot.blueprint), shadow.blueprint.id.clone());
-        if let Some(before) = slot.shadow.replace(shadow) {
+        if let Some(before) = self.shadows.insert(of.to_owned(), shadow) {
             let before = before.blueprint.id.clone();
-            self.record_shadow(ChangeKind::ShadowEnded, &live, before, "another candidate came");
+            self.record_shadow(
+                ChangeKind::ShadowEnded,
+                &live,
+                before,
+                "another candidate replaced it",
+            );
         }
         self.record_shadow(ChangeKind::ShadowStarted, &live, id, reason);
         Ok(())
     }
 
     fn end_shadow(&mut self, of: &str, reason: &str) -> Result<(), Error> {
-        let Some(slot) = self.slots.iter_mut().find(|slot| slot.name() == of) else {
-            return Err(self.unknown(of));
+        let live = Arc::clone(&self.slot(of)?.blueprint);
+        let Some(shadow) = self.shadows.remove(of) else {
+            return Err(Error::NoShadow { name: of.to_owned() });
         };
-        let Some(shadow) = slot.shadow.take() else {
-            let known = "none runs beside it".to_owned();
-            return Err(Error::Unknown { name: format!("a shadow of {of}"), known });
-        };
-        let live = Arc::clone(&slot.blueprint);
         self.record_shadow(ChangeKind::ShadowEnded, &live, shadow.blueprint.id.clone(), reason);
         Ok(())
     }
 
-    /// Records a change of the candidate `after` beside the plugin `live`.
+    /// Records a change of the shadow `after` of the plugin `live`.
     fn record_shadow(&mut self, kind: ChangeKind, live: &Blueprint, after: PluginId, reason: &str) {
         let mut change = self.change(kind, &live.id.name, &live.origin);
         change.before = Some(live.id.clone());
         change.after = Some(after);
         reason.clone_into(&mut change.reason);
-        self.news.changes.push(change);
+        self.events.changes.push(change);
     }
 }
 
-/// Stands for a plugin where the chain has none.
+/// Names the host where the chain has no such plugin.
 fn host_id() -> PluginId {
     PluginId {
         name: "audit-host".to_owned(),

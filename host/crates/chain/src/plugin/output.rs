@@ -1,23 +1,21 @@
-//! A judgement, checked. Everything in it comes from a guest and may be wrong on purpose.
+//! The output of a guest, checked. Everything in it may be wrong on purpose.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray};
-use arrow::buffer::BooleanBuffer;
-use arrow::compute::filter_record_batch;
-use arrow::datatypes::{Field, Schema};
-use arrow::record_batch::RecordBatch;
+use arrow::array::ArrayRef;
+use audit_core::text::clipped;
 use audit_core::{Alert, PluginId, Position, Severity, schema};
 use sha2::{Digest, Sha256};
 
-use crate::abi::audit_host::plugin::types;
-use crate::abi::lift;
-use crate::plugin::{Blueprint, PluginKind};
+use crate::plugin::spec::{Blueprint, PluginKind};
+use crate::text;
+use crate::wasm::abi::audit_host::plugin::types;
+use crate::wasm::abi::lift;
 
-/// Alerts of a small batch.
+/// Alerts that a small batch may raise.
 const ALERTS_MIN: usize = 1000;
-/// And of a large one, for each row: a rule whose hour strikes may have a word for everybody at once.
+/// And for each row of a large one: a rule with a time window may raise alerts for everybody at once.
 const ALERTS_PER_ROW: usize = 2;
 /// Events that an alert may cite.
 const EVENTS_MAX: usize = 100;
@@ -25,16 +23,14 @@ const EVENTS_MAX: usize = 100;
 const FIELDS_MAX: usize = 16;
 /// Bytes of a rule's name, a key, a label.
 const TEXT_BYTES_MAX: usize = 256;
-/// Bytes of a message or reason.
-pub(crate) const MESSAGE_BYTES_MAX: usize = 1024;
 
-/// Alerts that may come of so many rows: more is a broken rule.
+/// Alerts that so many rows may raise: more means that the rule is broken.
 pub(crate) fn alerts_max(n_rows: usize) -> usize {
     ALERTS_MIN.max(n_rows.saturating_mul(ALERTS_PER_ROW))
 }
 
-/// A judgement that holds.
-pub(crate) struct Answer {
+/// A judgement that passed every check.
+pub(crate) struct GuestOutput {
     pub(crate) columns: Vec<ArrayRef>,
     /// Rows to take out, each once, and why.
     pub(crate) quarantined: BTreeMap<u32, String>,
@@ -47,8 +43,8 @@ pub(crate) fn check(
     topic: &Arc<str>,
     n_rows: usize,
     judgement: types::Judgement,
-) -> Result<Answer, String> {
-    Ok(Answer {
+) -> Result<GuestOutput, String> {
+    Ok(GuestOutput {
         columns: check_columns(plugin, n_rows, judgement.columns)?,
         quarantined: check_quarantined(n_rows, judgement.quarantined)?,
         alerts: check_alerts(plugin, topic, n_rows, judgement.alerts)?,
@@ -66,8 +62,8 @@ fn check_columns(
     let mut lifted = Vec::with_capacity(columns.len());
     for (column, declared) in columns.into_iter().zip(&plugin.writes) {
         if column.name != declared.name {
-            // Its name is the guest's, and may be anything.
-            return Err(format!("another column stands where {:?} was declared", declared.name));
+            // The message leaves the guest's name out: it may be anything.
+            return Err(format!("another column where {:?} was declared", declared.name));
         }
         let array = lift(column, n_rows)
             .map_err(|problem| format!("column {:?}: {problem}", declared.name))?;
@@ -93,7 +89,7 @@ fn check_quarantined(
         if row as usize >= n_rows {
             return Err(format!("row {row} quarantined of {n_rows} rows"));
         }
-        let reason = clipped(&reason, MESSAGE_BYTES_MAX);
+        let reason = text::message(&reason);
         if checked.insert(row, reason).is_some() {
             return Err(format!("row {row} quarantined twice"));
         }
@@ -128,12 +124,12 @@ fn check_alert(plugin: &Blueprint, topic: &Arc<str>, alert: types::Alert) -> Res
             return Err(format!("an alert with the time {time}, which is out of range"));
         }
     }
-    // The id is that of the key as it is: keys that are cut alike are still different findings.
+    // The id is made from the whole key: keys that are equal once cut are still different findings.
     let whole_key =
         alert.key.iter().map(|field| (field.name.clone(), field.value.clone())).collect();
     let key = check_fields(alert.key)?;
     if key.keys().any(|name| !plugin.key_columns.contains(name)) {
-        return Err("an alert with a key which is no key column of the plugin".to_owned());
+        return Err("an alert with a key that is not a key column of the plugin".to_owned());
     }
     let events = alert.events.iter().take(EVENTS_MAX).map(|at| Position {
         topic: Arc::clone(topic),
@@ -143,7 +139,7 @@ fn check_alert(plugin: &Blueprint, topic: &Arc<str>, alert: types::Alert) -> Res
     Ok(Alert {
         id: alert_id(&plugin.id, &alert.rule, &whole_key, alert.window_start),
         severity: severity(alert.severity),
-        message: clipped(&alert.message, MESSAGE_BYTES_MAX),
+        message: text::message(&alert.message),
         key,
         window_start: alert.window_start,
         first_event: alert.first_event,
@@ -176,34 +172,9 @@ fn severity(of: types::Severity) -> Severity {
     }
 }
 
-/// An alert of the host itself about a plugin.
-pub(crate) fn host_alert(
-    plugin: &PluginId,
-    rule: &str,
-    severity: Severity,
-    message: String,
-    at: i64,
-) -> Alert {
-    let key = BTreeMap::from([("plugin".to_owned(), plugin.name.clone())]);
-    Alert {
-        id: alert_id(plugin, rule, &key, at),
-        rule: rule.to_owned(),
-        severity,
-        message,
-        key,
-        window_start: at,
-        first_event: at,
-        last_event: at,
-        count: 1,
-        events: Vec::new(),
-        labels: BTreeMap::new(),
-        plugin: plugin.clone(),
-    }
-}
-
-/// The first 16 bytes of a SHA-256, in hex. Every part is preceded by its length, so that no two
-/// findings can be spelled alike.
-fn alert_id(
+/// The first 16 bytes of a SHA-256, in hex. Every part is preceded by its length, so that no two findings
+/// hash the same bytes.
+pub(crate) fn alert_id(
     plugin: &PluginId,
     rule: &str,
     key: &BTreeMap<String, String>,
@@ -223,49 +194,4 @@ fn alert_id(
     }
     add(&window_start.to_le_bytes());
     hex::encode(hash.finalize().get(..16).unwrap_or_default())
-}
-
-/// The text cut at a character, without control characters and without those that turn the direction of
-/// writing, which could make a line read as another one.
-pub(crate) fn clipped(text: &str, bytes_max: usize) -> String {
-    let end = text.floor_char_boundary(bytes_max);
-    let (kept, _) = text.split_at(end);
-    let is_odd = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    kept.chars().map(|c| if is_odd(c) { ' ' } else { c }).collect()
-}
-
-/// The batch with the plugin's columns in their places.
-pub(crate) fn replace_columns(
-    plugin: &Blueprint,
-    batch: &RecordBatch,
-    columns: Vec<ArrayRef>,
-) -> Result<RecordBatch, arrow::error::ArrowError> {
-    if columns.is_empty() {
-        return Ok(batch.clone());
-    }
-    let mut fields: Vec<_> = batch.schema().fields().iter().map(Arc::clone).collect();
-    let mut arrays = batch.columns().to_vec();
-    for (output, column) in plugin.writes.iter().zip(columns) {
-        let place = batch.schema().index_of(&output.name).ok();
-        if let Some(place) = place.and_then(|idx| arrays.get_mut(idx)) {
-            *place = column;
-        } else {
-            fields.push(Arc::new(Field::new(&output.name, output.data_type.clone(), true)));
-            arrays.push(column);
-        }
-    }
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
-}
-
-/// The batch without the rows given.
-pub(crate) fn without<T>(
-    batch: &RecordBatch,
-    rows: &BTreeMap<u32, T>,
-) -> Result<RecordBatch, arrow::error::ArrowError> {
-    let gone: HashSet<usize> = rows.keys().map(|row| *row as usize).collect();
-    let keep = BooleanBuffer::collect_bool(batch.num_rows(), |row| !gone.contains(&row));
-    filter_record_batch(batch, &BooleanArray::new(keep, None))
 }

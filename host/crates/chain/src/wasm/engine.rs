@@ -1,4 +1,4 @@
-//! One wasmtime engine for all plugins, and the clock that ends calls which take too long.
+//! One wasmtime engine for all plugins, and the ticker that ends calls which exceed their deadline.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,14 +9,14 @@ use std::time::Duration;
 use wasmtime::WasmBacktraceDetails;
 use wasmtime::component::{Component, HasSelf, Linker};
 
-use crate::abi::{self, PluginPre};
-use crate::cache::Cache;
-use crate::component::Interfaces;
 use crate::error::Error;
-use crate::imports::Guest;
-use crate::wasi;
+use crate::wasm::abi::{self, PluginPre};
+use crate::wasm::cache::Cache;
+use crate::wasm::component::Interfaces;
+use crate::wasm::host::state::Guest;
+use crate::wasm::host::wasi;
 
-/// How exact deadlines are. A tick costs one atomic increment.
+/// The resolution of deadlines. A tick costs one atomic increment.
 const TICK: Duration = Duration::from_millis(10);
 
 /// Compiles components and links the imports that plugins get. Cheap to clone.
@@ -29,8 +29,8 @@ pub struct Engine {
     _ticker: Arc<Ticker>,
 }
 
-/// What was compiled last, by its digest: one file is looked at, loaded and tried out with several
-/// configurations, and compiled once. One, so that exchanged plugins do not stay in memory.
+/// The component compiled last, by its digest: one file is inspected, loaded and tried with several
+/// configurations, but compiled once. Only one, so that replaced plugins do not stay in memory.
 type Latest = Arc<Mutex<Option<(String, Component)>>>;
 
 /// A component that is ready to be instantiated.
@@ -41,7 +41,7 @@ pub(crate) struct Compiled {
 }
 
 impl Engine {
-    /// An engine that keeps no compiled code but that of the component it saw last.
+    /// An engine without a cache on disk. It keeps the compiled code of the last component in memory.
     pub fn new() -> Result<Self, Error> {
         let mut config = wasmtime::Config::new();
         config
@@ -59,14 +59,14 @@ impl Engine {
         Ok(Self { engine, linker: Arc::new(linker), cache: None, latest, _ticker: ticker })
     }
 
-    /// An engine that keeps compiled code in a folder. Refuses a folder that others can write.
+    /// An engine that caches compiled code in a folder. Fails if other users can write to the folder.
     pub fn with_cache(folder: &Path) -> Result<Self, Error> {
         let mut engine = Self::new()?;
         engine.cache = Some(Cache::open(folder, &engine.engine)?);
         Ok(engine)
     }
 
-    /// What a component asks for and offers, whether or not it is a plugin of ours.
+    /// The imports and exports of a component, which need not be a plugin.
     pub fn interfaces(
         &self,
         plugin: &str,
@@ -76,7 +76,7 @@ impl Engine {
         Ok(Interfaces::of(&self.component(plugin, bytes, sha256)?))
     }
 
-    /// Compiles a component, or takes it from the cache, and links it; `plugin` is its name for errors.
+    /// Compiles a component, or reads it from the cache, and links it; `plugin` is its name for errors.
     pub(crate) fn compile(
         &self,
         plugin: &str,
@@ -91,7 +91,7 @@ impl Engine {
             return Err(other_world(interfaces.problems.join("; ")));
         }
         let mut linker = Linker::clone(&self.linker);
-        let ready = wasi::deny_the_rest(&mut linker, &component)
+        let ready = wasi::trap_missing(&mut linker, &component)
             .and_then(|()| linker.instantiate_pre(&component))
             .and_then(PluginPre::new);
         let pre = ready.map_err(|error| other_world(format!("{error:#}")))?;
@@ -115,21 +115,21 @@ impl Engine {
         let cached = self.cache.as_ref().and_then(|cache| cache.get(&self.engine, sha256));
         let component = match cached {
             Some(component) => component,
-            None => self.compile_anew(plugin, bytes, sha256)?,
+            None => self.compile_now(plugin, bytes, sha256)?,
         };
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         *latest = Some((sha256.to_owned(), component.clone()));
         Ok(component)
     }
 
-    /// The component seen last, if it is this one. Any other is let go: compiling takes memory.
+    /// The last component, if it is this one. Any other is dropped first, as compiling needs memory.
     fn latest(&self, sha256: &str) -> Option<Component> {
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         latest.take_if(|(digest, _)| digest != sha256);
         latest.as_ref().map(|(_, component)| component.clone())
     }
 
-    fn compile_anew(&self, plugin: &str, bytes: &[u8], sha256: &str) -> Result<Component, Error> {
+    fn compile_now(&self, plugin: &str, bytes: &[u8], sha256: &str) -> Result<Component, Error> {
         let component = Component::new(&self.engine, bytes)
             .map_err(|cause| Error::Compile { plugin: plugin.to_owned(), cause })?;
         if let Some(cache) = &self.cache {
@@ -141,7 +141,7 @@ impl Engine {
 
 /// The number of ticks that a call of this length may take.
 pub(crate) fn ticks(limit: Duration) -> u64 {
-    // One more, as the first tick may come at once.
+    // One more, as the first tick may come immediately.
     u64::try_from(limit.as_millis() / TICK.as_millis()).unwrap_or(u64::MAX).saturating_add(1)
 }
 

@@ -1,99 +1,13 @@
-//! What the host does for a plugin: log lines, cryptography with keys that it never sees, and lookups.
+//! What a guest may call: log lines, cryptography with keys that it never sees, and lookups.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use audit_lookup::{Found, Interval, Set, Table};
 
-use audit_lookup::{Found, Interval, Lookups, Set, Table};
+use crate::wasm::abi::audit_host::plugin::{crypto, log, lookup, types};
+use crate::wasm::host::state::Guest;
+use crate::wasm::keys::{HASH_BYTES, Key, SEALED_BYTES_MIN, TOKEN_BYTES_MIN, Texts};
 
-use crate::abi::audit_host::plugin::{crypto, log, lookup, types};
-use crate::answer::clipped;
-use crate::keys::{HASH_BYTES, Key, Keys, SEALED_BYTES_MIN, TOKEN_BYTES_MIN, Texts};
-use crate::limits::{Limits, Meter};
-use crate::wasi::Virtual;
-
-/// Bytes of a log line that are kept.
-const LOG_LINE_BYTES_MAX: usize = 1024;
-/// Log lines of one call that are kept: a plugin that logs a line a row must not bury the others.
-const LOG_LINES_MAX: u32 = 100;
-/// Values that are hashed or encrypted between two looks at the time.
+/// Values that are hashed or encrypted between two checks of the deadline.
 const VALUES_AT_A_TIME: usize = 1024;
-
-/// What a plugin may use besides the batch.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Grants {
-    pub(crate) keys: Keys,
-    pub(crate) lookups: Granted,
-}
-
-/// The tables and calendars that a plugin may ask for, by name.
-#[derive(Debug, Clone, Default)]
-pub struct Granted {
-    pub names: BTreeSet<String>,
-    /// Where they are; it may hold others as well.
-    pub lookups: Lookups,
-}
-
-/// The host's side of one plugin instance.
-pub(crate) struct Guest {
-    pub(crate) plugin: String,
-    grants: Grants,
-    /// Tables and calendars as they are for the batch that is judged.
-    lookups: Arc<Set>,
-    pub(crate) meter: Meter,
-    pub(crate) wasi: Virtual,
-    /// The last error that it logged in this call: a panic says there what a trap does not.
-    pub(crate) last_words: Option<String>,
-    log_lines: u32,
-    /// When the call of the guest must be over.
-    deadline: Instant,
-}
-
-impl Guest {
-    pub(crate) fn new(plugin: String, grants: Grants, limits: Limits) -> Self {
-        let (meter, wasi) = (Meter::new(limits), Virtual::default());
-        let lookups = grants.lookups.lookups.current();
-        let deadline = Instant::now() + limits.setup_time;
-        Self { plugin, grants, lookups, meter, wasi, last_words: None, log_lines: 0, deadline }
-    }
-
-    /// Says which batch the next calls are about.
-    pub(crate) fn begin_batch(&mut self, topic: &str, clock: i64, lookups: &Arc<Set>) {
-        self.wasi.begin_call(&self.plugin, topic, clock);
-        self.lookups = Arc::clone(lookups);
-    }
-
-    /// To be called before every call into the guest, which has so much time.
-    pub(crate) fn begin_call(&mut self, limit: Duration) {
-        self.deadline = Instant::now() + limit;
-        if self.log_lines > LOG_LINES_MAX {
-            let dropped = self.log_lines - LOG_LINES_MAX;
-            tracing::warn!(plugin = self.plugin, dropped, "log lines of a plugin were dropped");
-        }
-        self.log_lines = 0;
-        self.last_words = None;
-        self.meter.refused = None;
-    }
-
-    /// Takes a line of the guest into the host's log, unless there were too many of them.
-    pub(crate) fn log_line(&mut self, level: log::Level, message: &str) {
-        self.log_lines = self.log_lines.saturating_add(1);
-        if self.log_lines > LOG_LINES_MAX {
-            return;
-        }
-        let plugin = self.plugin.as_str();
-        let line = clipped(message, LOG_LINE_BYTES_MAX);
-        match level {
-            log::Level::Debug => tracing::debug!(plugin, line, "plugin"),
-            log::Level::Info => tracing::info!(plugin, line, "plugin"),
-            log::Level::Warn => tracing::warn!(plugin, line, "plugin"),
-            log::Level::Error => tracing::error!(plugin, line, "plugin"),
-        }
-        if matches!(level, log::Level::Warn | log::Level::Error) {
-            self.last_words = Some(line);
-        }
-    }
-}
 
 impl types::Host for Guest {}
 
@@ -108,35 +22,34 @@ impl Guest {
         self.grants.keys.get(name).ok_or_else(|| crypto::CryptoError::UnknownKey(name.to_owned()))
     }
 
-    /// Bytes that one answer may have: the guest's memory takes no more either.
-    fn answer_bytes_max(&self) -> usize {
+    /// Bytes that one result may have: the guest's memory holds no more either.
+    fn result_bytes_max(&self) -> usize {
         self.meter.output_bytes()
     }
 
-    /// The values of a column, if the answer, of so many bytes a value at least, can be within its limit.
+    /// The values of a column, unless the result, with at least `bytes_each` per value, exceeds its limit.
     fn values<'a>(
         &self,
         column: &'a types::Utf8ValuesResult,
         bytes_each: usize,
     ) -> Result<Vec<&'a [u8]>, crypto::CryptoError> {
         let n_bytes = column.offsets.len().saturating_sub(1).saturating_mul(bytes_each);
-        if n_bytes > self.answer_bytes_max() {
+        if n_bytes > self.result_bytes_max() {
             return Err(crypto::CryptoError::BadInput(self.too_large()));
         }
         slices(column).map_err(crypto::CryptoError::BadInput)
     }
 
-    fn check_answer(&self, texts: &Texts) -> Result<(), crypto::CryptoError> {
-        if texts.values.len() > self.answer_bytes_max() {
+    fn check_result(&self, texts: &Texts) -> Result<(), crypto::CryptoError> {
+        if texts.values.len() > self.result_bytes_max() {
             return Err(crypto::CryptoError::BadInput(self.too_large()));
         }
         self.check_time()
     }
 
-    /// Nothing interrupts what the host does for a guest, so it looks at the time itself. The guest is ended
-    /// when it gets the answer.
+    /// The guest itself is interrupted when it gets this error.
     fn check_time(&self) -> Result<(), crypto::CryptoError> {
-        if Instant::now() > self.deadline {
+        if self.is_over_time() {
             let problem = "the time of the call is over".to_owned();
             return Err(crypto::CryptoError::BadInput(problem));
         }
@@ -144,7 +57,7 @@ impl Guest {
     }
 
     fn too_large(&self) -> String {
-        format!("the answer has more than {} bytes (output-bytes-max)", self.answer_bytes_max())
+        format!("the result has more than {} bytes (output-bytes-max)", self.result_bytes_max())
     }
 }
 
@@ -181,7 +94,7 @@ impl crypto::Host for Guest {
         let mut texts = Texts::default();
         for part in self.values(&values, TOKEN_BYTES_MIN)?.chunks(VALUES_AT_A_TIME) {
             key.tokens(part, &mut texts);
-            self.check_answer(&texts)?;
+            self.check_result(&texts)?;
         }
         Ok(types::Utf8ValuesResult { offsets: texts.offsets, values: texts.values })
     }
@@ -205,7 +118,7 @@ impl crypto::Host for Guest {
         let parts = subjects.chunks(VALUES_AT_A_TIME).zip(values.chunks(VALUES_AT_A_TIME));
         for (subjects, values) in parts {
             key.seal(&context, subjects, values, &mut texts);
-            self.check_answer(&texts)?;
+            self.check_result(&texts)?;
         }
         Ok(types::Utf8ValuesResult { offsets: texts.offsets, values: texts.values })
     }
@@ -222,13 +135,13 @@ fn slices(column: &types::Utf8ValuesResult) -> Result<Vec<&[u8]>, String> {
                 .and_then(|(start, end)| column.values.get(start..end)),
             _ => None,
         };
-        slices.push(slice.ok_or("offsets do not lie within the values")?);
+        slices.push(slice.ok_or("offsets are outside of the values")?);
     }
     Ok(slices)
 }
 
 impl Guest {
-    /// A table that is granted and there. To a guest one that is not granted does not exist.
+    /// A table that exists and is granted. For a guest one that is not granted does not exist.
     fn table<'a>(&self, set: &'a Set, name: &str) -> Result<&'a Table, lookup::LookupError> {
         let granted = self.grants.lookups.names.contains(name);
         let table = set.table(name).filter(|_| granted);
@@ -266,7 +179,7 @@ impl lookup::Host for Guest {
             return Err(lookup::LookupError::BadInput(problem));
         }
         let time = |idx: usize| times.as_ref().and_then(|times| times.get(idx).copied());
-        let found = table.find(&column, keys.into_iter(), time, self.answer_bytes_max());
+        let found = table.find(&column, keys.into_iter(), time, self.result_bytes_max());
         let found = found.ok_or(lookup::LookupError::UnknownColumn(column))?;
         let found = found.map_err(|_| lookup::LookupError::BadInput(self.too_large()))?;
         let Found { validity, offsets, values } = found;
@@ -296,17 +209,14 @@ impl lookup::Host for Guest {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::time::Duration;
 
-    use audit_lookup::{Calendar, CalendarDefinition, KeyKind, TableDefinition};
+    use audit_lookup::{Calendar, CalendarDefinition, KeyKind, Lookups, TableDefinition};
 
     use super::*;
-
-    #[test]
-    fn lines_are_clipped() {
-        let clip = |message: &str| clipped(message, LOG_LINE_BYTES_MAX);
-        assert_eq!(clip("a\nb\u{1b}[31m"), "a b [31m");
-        assert_eq!(clip(&"é".repeat(2000)).len(), 1024);
-    }
+    use crate::limits::Limits;
+    use crate::wasm::host::state::{Granted, Grants};
+    use crate::wasm::keys::Keys;
 
     fn column(texts: &[&str]) -> types::Utf8ValuesResult {
         let mut column = types::Utf8ValuesResult { offsets: vec![0], values: Vec::new() };
@@ -379,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_is_asked_as_of_a_time() {
+    fn a_table_is_looked_up_as_of_a_time() {
         let mut guest = guest(Limits::default());
         let mut find = |table: &str, column_name: &str, times: Option<Vec<i64>>| {
             let keys = column(&["ada", "eve", "ada"]);
@@ -417,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_bounded() {
+    fn results_are_bounded() {
         let mut guest = guest(Limits { output_bytes: 20, ..Limits::default() });
         let keys = || column(&["ada"; 5]);
         let (table, role) = ("roles".to_owned(), "role".to_owned());

@@ -1,36 +1,36 @@
-//! What a component asks for and offers, compared with what the host has.
+//! The imports and exports of a component, compared with what the host provides.
 
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 
-/// The package that the host speaks, and its version.
+/// The package of the contract that the host implements, and its version.
 const PACKAGE: &str = "audit-host:plugin";
 pub const ABI_VERSION: &str = "0.1.1";
 /// Interfaces of the package that a plugin may import, and those that it must export.
 const IMPORTS: [&str; 4] = ["types", "log", "crypto", "lookup"];
 const EXPORTS: [&str; 3] = ["lifecycle", "judge", "state"];
-/// Packages of WASI 0.2 that are linked and grant nothing: see `wasi.rs`.
+/// Packages of WASI 0.2 that are linked and grant no authority: see `host/wasi.rs`.
 const WASI: [&str; 6] = ["io", "cli", "clocks", "random", "filesystem", "sockets"];
 
-/// What the host does with an import.
+/// How the host treats an import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
-    /// The host's own: works.
+pub enum ImportPolicy {
+    /// Implemented by the host.
     Host,
     /// WASI, answered from the batch and without any authority.
     Virtual,
-    /// WASI that would reach out (files, sockets): linked, and a trap when it is called.
+    /// WASI that would reach the machine (files, sockets): linked, but every call traps.
     Denied,
-    /// Not there: the component is refused.
+    /// Not provided: the component is refused.
     Refused,
 }
 
-impl Answer {
+impl ImportPolicy {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Host => "the host's",
             Self::Virtual => "answered from the batch",
-            Self::Denied => "nothing behind it: a call traps",
+            Self::Denied => "linked, but a call traps",
             Self::Refused => "refused",
         }
     }
@@ -39,7 +39,7 @@ impl Answer {
 /// The interfaces of a component.
 #[derive(Debug, Clone)]
 pub struct Interfaces {
-    pub imports: Vec<(String, Answer)>,
+    pub imports: Vec<(String, ImportPolicy)>,
     pub exports: Vec<String>,
     /// Why the host would refuse it; empty for a plugin.
     pub problems: Vec<String>,
@@ -52,16 +52,16 @@ impl Interfaces {
         let imports: Vec<_> = component_type
             .imports(engine)
             .map(|(name, item)| {
-                // Types cost nothing and are not there at run time.
+                // Types cost nothing and do not exist at run time.
                 let is_type = matches!(item.ty, ComponentItem::Type(_));
-                (name.to_owned(), if is_type { Answer::Host } else { answer(name) })
+                (name.to_owned(), if is_type { ImportPolicy::Host } else { policy(name) })
             })
             .collect();
         let exports: Vec<_> =
             component_type.exports(engine).map(|(name, _)| name.to_owned()).collect();
         let mut problems: Vec<_> = imports
             .iter()
-            .filter(|(_, answer)| *answer == Answer::Refused)
+            .filter(|(_, policy)| *policy == ImportPolicy::Refused)
             .map(|(name, _)| refusal(name))
             .collect();
         problems.extend(EXPORTS.iter().filter_map(|wanted| missing(wanted, &exports)));
@@ -83,7 +83,7 @@ impl<'a> Name<'a> {
         Some(Self { package, interface, version })
     }
 
-    /// Whether the host's version can stand in for this one: the same `0.x`.
+    /// Whether the host's version is compatible with this one: the same `0.x`.
     fn is_ours(&self) -> bool {
         self.package == PACKAGE && minor(self.version) == minor(ABI_VERSION)
     }
@@ -94,19 +94,23 @@ fn minor(version: &str) -> Option<(&str, &str)> {
     Some((parts.next()?, parts.next()?))
 }
 
-fn answer(name: &str) -> Answer {
-    let Some(parsed) = Name::parse(name) else { return Answer::Refused };
+fn policy(name: &str) -> ImportPolicy {
+    let Some(parsed) = Name::parse(name) else { return ImportPolicy::Refused };
     if parsed.is_ours() {
-        return if IMPORTS.contains(&parsed.interface) { Answer::Host } else { Answer::Refused };
+        return if IMPORTS.contains(&parsed.interface) {
+            ImportPolicy::Host
+        } else {
+            ImportPolicy::Refused
+        };
     }
-    let Some(wasi) = parsed.package.strip_prefix("wasi:") else { return Answer::Refused };
+    let Some(wasi) = parsed.package.strip_prefix("wasi:") else { return ImportPolicy::Refused };
     if !WASI.contains(&wasi) || minor(parsed.version) != Some(("0", "2")) {
-        return Answer::Refused;
+        return ImportPolicy::Refused;
     }
     match wasi {
-        "sockets" => Answer::Denied,
-        "filesystem" if parsed.interface != "preopens" => Answer::Denied,
-        _ => Answer::Virtual,
+        "sockets" => ImportPolicy::Denied,
+        "filesystem" if parsed.interface != "preopens" => ImportPolicy::Denied,
+        _ => ImportPolicy::Virtual,
     }
 }
 
@@ -114,7 +118,7 @@ fn refusal(name: &str) -> String {
     match Name::parse(name) {
         Some(parsed) if parsed.package == PACKAGE && !parsed.is_ours() => other_version(&parsed),
         _ => format!(
-            "it imports {name}, which the host does not give to plugins: build it without what needs \
+            "it imports {name}, which the host does not provide to plugins: build it without what needs \
              that"
         ),
     }
@@ -122,13 +126,13 @@ fn refusal(name: &str) -> String {
 
 fn other_version(name: &Name<'_>) -> String {
     format!(
-        "it was built for {PACKAGE}@{}, this host speaks {ABI_VERSION}: build it with the SDK of this \
+        "it was built for {PACKAGE}@{}, this host implements {ABI_VERSION}: build it with the SDK of this \
          version, or use a host of that version",
         name.version
     )
 }
 
-/// What is wrong with the export of that interface, if anything.
+/// The problem with the export of that interface, if there is one.
 fn missing(wanted: &str, exports: &[String]) -> Option<String> {
     let of_interface = exports
         .iter()
@@ -146,28 +150,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn imports_are_answered_by_name_and_version() {
+    fn the_policy_of_an_import_follows_from_its_name_and_version() {
         for (name, expect) in [
-            ("audit-host:plugin/log@0.1.0", Answer::Host),
-            ("audit-host:plugin/log@0.1.7", Answer::Host),
-            ("audit-host:plugin/log@0.2.0", Answer::Refused),
-            ("audit-host:plugin/files@0.1.0", Answer::Refused),
-            ("wasi:cli/environment@0.2.6", Answer::Virtual),
-            ("wasi:filesystem/preopens@0.2.0", Answer::Virtual),
-            ("wasi:filesystem/types@0.2.0", Answer::Denied),
-            ("wasi:sockets/tcp@0.2.0", Answer::Denied),
-            ("wasi:sockets/tcp@0.3.0", Answer::Refused),
-            ("wasi:http/outgoing-handler@0.2.0", Answer::Refused),
-            ("plain", Answer::Refused),
+            ("audit-host:plugin/log@0.1.0", ImportPolicy::Host),
+            ("audit-host:plugin/log@0.1.7", ImportPolicy::Host),
+            ("audit-host:plugin/log@0.2.0", ImportPolicy::Refused),
+            ("audit-host:plugin/files@0.1.0", ImportPolicy::Refused),
+            ("wasi:cli/environment@0.2.6", ImportPolicy::Virtual),
+            ("wasi:filesystem/preopens@0.2.0", ImportPolicy::Virtual),
+            ("wasi:filesystem/types@0.2.0", ImportPolicy::Denied),
+            ("wasi:sockets/tcp@0.2.0", ImportPolicy::Denied),
+            ("wasi:sockets/tcp@0.3.0", ImportPolicy::Refused),
+            ("wasi:http/outgoing-handler@0.2.0", ImportPolicy::Refused),
+            ("plain", ImportPolicy::Refused),
         ] {
-            assert_eq!(answer(name), expect, "{name}");
+            assert_eq!(policy(name), expect, "{name}");
         }
     }
 
     #[test]
-    fn another_version_is_told_from_an_absent_interface() {
+    fn another_version_is_distinguished_from_an_absent_interface() {
         let exports = ["audit-host:plugin/judge@0.9.0".to_owned()];
-        assert!(missing("judge", &exports).unwrap().contains("@0.9.0, this host speaks 0.1.1"));
+        assert!(missing("judge", &exports).unwrap().contains("@0.9.0, this host implements 0.1.1"));
         assert!(missing("state", &exports).unwrap().contains("does not export"));
     }
 }

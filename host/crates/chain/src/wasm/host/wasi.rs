@@ -1,18 +1,17 @@
-//! The part of WASI 0.2 that components of ordinary tool chains call, answered without any authority.
+//! The part of WASI 0.2 that components of ordinary tool chains call, implemented without any authority.
 //!
-//! Nothing is granted: no file, no network, no environment, no terminal. Clocks and randomness follow
+//! Nothing is granted: no file, no network, no environment, no terminal. Clocks and randomness are derived
 //! from the batch, so that a replay gives the same bytes. Nothing ever waits: a guest that sleeps goes
-//! on at once, as the host could not end it inside of a call of its own. This is why the subset is our
-//! own and not a library's, which would bring real clocks, and waits that no deadline ends.
+//! on immediately, as the host could not interrupt its own call. This is why the subset is our own and
+//! not a library's, which would bring real clocks, and waits that no deadline ends.
 
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, HasSelf, Linker, Resource, ResourceType};
 use wasmtime::{Result, bail};
 
-use sha2::{Digest, Sha256};
-
-use crate::abi::audit_host::plugin::log::Level;
-use crate::imports::Guest;
+use crate::wasm::abi::audit_host::plugin::log::Level;
+use crate::wasm::host::clock::{BYTES_MAX, MICROS_PER_SECOND, MONOTONIC_STEP};
+use crate::wasm::host::state::Guest;
 
 mod bindings {
     wasmtime::component::bindgen!({
@@ -31,7 +30,7 @@ use bindings::wasi::filesystem::{preopens, types as filesystem};
 use bindings::wasi::io::{error as io_error, poll, streams};
 use bindings::wasi::random::{insecure, insecure_seed, random};
 
-/// The version of the subset, which serves every 0.2.
+/// The version of the subset. It serves every 0.2.
 const WASI_VERSION: &str = "0.2.0";
 /// The interfaces of `wasi/world.wit`.
 const SUBSET: [&str; 20] = [
@@ -56,64 +55,18 @@ const SUBSET: [&str; 20] = [
     "wasi:filesystem/types",
     "wasi:filesystem/preopens",
 ];
-/// Bytes that one call for randomness, or one write, may have.
-const BYTES_MAX: u64 = 1 << 20;
-/// What stands for standard output and standard error in a handle.
+/// The handles of standard output and standard error.
 const STDOUT: u32 = 1;
 const STDERR: u32 = 2;
-const MICROS_PER_SECOND: i64 = 1_000_000;
-
-/// What the answers follow from. The same before every replay of a call.
-#[derive(Default)]
-pub(crate) struct Virtual {
-    /// Microseconds since 1970: the clock of the batch.
-    clock: i64,
-    /// Nanoseconds that every look at the monotonic clock adds, so that it moves.
-    looks: u64,
-    seed: [u8; 32],
-    drawn: u64,
-}
-
-impl Virtual {
-    /// To be called before every call into the guest.
-    pub(crate) fn begin_call(&mut self, plugin: &str, topic: &str, clock: i64) {
-        let mut hash = Sha256::new();
-        hash.update((plugin.len() as u64).to_le_bytes());
-        hash.update(plugin);
-        hash.update(topic);
-        hash.update(clock.to_le_bytes());
-        *self = Self { clock, looks: 0, seed: hash.finalize().into(), drawn: 0 };
-    }
-
-    fn draw(&mut self, n_bytes: u64) -> Result<Vec<u8>> {
-        if n_bytes > BYTES_MAX {
-            bail!("{n_bytes} random bytes in one call, more than {BYTES_MAX}");
-        }
-        let mut bytes = Vec::with_capacity(n_bytes as usize + 32);
-        while (bytes.len() as u64) < n_bytes {
-            let block =
-                Sha256::new().chain_update(self.seed).chain_update(self.drawn.to_le_bytes());
-            self.drawn += 1;
-            bytes.extend_from_slice(&block.finalize());
-        }
-        bytes.truncate(n_bytes as usize);
-        Ok(bytes)
-    }
-
-    fn draw_u64(&mut self) -> Result<u64> {
-        let bytes = self.draw(8)?;
-        Ok(bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)))
-    }
-}
 
 /// Links the subset.
 pub(crate) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
     bindings::Subset::add_to_linker::<_, HasSelf<_>>(linker, |guest: &mut Guest| guest)
 }
 
-/// Links every function of WASI that a component imports and the subset lacks, as a trap. wasmtime's own
-/// way of doing so would give each interface that uses another's resource a resource of its own.
-pub(crate) fn deny_the_rest(linker: &mut Linker<Guest>, component: &Component) -> Result<()> {
+/// Links every function of WASI that a component imports and the subset lacks as a trap. wasmtime's own
+/// function for this would give each interface that uses another's resource a resource of its own.
+pub(crate) fn trap_missing(linker: &mut Linker<Guest>, component: &Component) -> Result<()> {
     let component_type = component.component_type();
     let engine = component.engine();
     let mut resources = Vec::new();
@@ -122,8 +75,8 @@ pub(crate) fn deny_the_rest(linker: &mut Linker<Guest>, component: &Component) -
         if !name.starts_with("wasi:") {
             continue;
         }
-        // A guest of a later patch release gets the same instance as one of ours, and not a second one
-        // that would hide it.
+        // A guest built for a later patch release gets the same instance, not a second one that would hide
+        // it.
         let (interface_name, _) = name.split_once('@').unwrap_or((name, ""));
         let ours = format!("{interface_name}@{WASI_VERSION}");
         let mut instance = linker.instance(if is_ours(interface_name) { &ours } else { name })?;
@@ -131,9 +84,9 @@ pub(crate) fn deny_the_rest(linker: &mut Linker<Guest>, component: &Component) -
             match item.ty {
                 ComponentItem::ComponentFunc(_) => {
                     let called = format!("{interface_name}#{item_name}");
-                    // An error says that it is there already.
+                    // An error means that it is linked already.
                     let _ = instance.func_new(item_name, move |_, _, _, _| {
-                        bail!("it called {called}, and plugins have nothing of that kind")
+                        bail!("it called {called}, which plugins must not call")
                     });
                 }
                 ComponentItem::Resource(resource) if !resources.contains(&resource) => {
@@ -336,12 +289,11 @@ impl terminal_stderr::Host for Guest {
 
 impl monotonic_clock::Host for Guest {
     fn now(&mut self) -> Result<u64> {
-        self.wasi.looks += 1000;
-        Ok(self.wasi.looks)
+        Ok(self.clock.monotonic())
     }
 
     fn resolution(&mut self) -> Result<u64> {
-        Ok(1000)
+        Ok(MONOTONIC_STEP)
     }
 
     fn subscribe_instant(&mut self, _: u64) -> Result<Resource<poll::Pollable>> {
@@ -355,7 +307,7 @@ impl monotonic_clock::Host for Guest {
 
 impl wall_clock::Host for Guest {
     fn now(&mut self) -> Result<wall_clock::Datetime> {
-        let clock = self.wasi.clock.max(0);
+        let clock = self.clock.micros().max(0);
         Ok(wall_clock::Datetime {
             seconds: (clock / MICROS_PER_SECOND).unsigned_abs(),
             nanoseconds: (clock % MICROS_PER_SECOND) as u32 * 1000,
@@ -369,27 +321,27 @@ impl wall_clock::Host for Guest {
 
 impl random::Host for Guest {
     fn get_random_bytes(&mut self, len: u64) -> Result<Vec<u8>> {
-        self.wasi.draw(len)
+        self.clock.draw(len)
     }
 
     fn get_random_u64(&mut self) -> Result<u64> {
-        self.wasi.draw_u64()
+        self.clock.draw_u64()
     }
 }
 
 impl insecure::Host for Guest {
     fn get_insecure_random_bytes(&mut self, len: u64) -> Result<Vec<u8>> {
-        self.wasi.draw(len)
+        self.clock.draw(len)
     }
 
     fn get_insecure_random_u64(&mut self) -> Result<u64> {
-        self.wasi.draw_u64()
+        self.clock.draw_u64()
     }
 }
 
 impl insecure_seed::Host for Guest {
     fn insecure_seed(&mut self) -> Result<(u64, u64)> {
-        Ok((self.wasi.draw_u64()?, self.wasi.draw_u64()?))
+        Ok((self.clock.draw_u64()?, self.clock.draw_u64()?))
     }
 }
 
@@ -404,23 +356,5 @@ impl filesystem::HostDescriptor for Guest {
 impl preopens::Host for Guest {
     fn get_directories(&mut self) -> Result<Vec<(Resource<filesystem::Descriptor>, String)>> {
         Ok(Vec::new())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_replay_draws_the_same_and_another_batch_draws_otherwise() {
-        let mut one = Virtual::default();
-        one.begin_call("p", "t", 7);
-        let first = one.draw(100).unwrap();
-        assert_ne!(one.draw(100).unwrap(), first);
-        one.begin_call("p", "t", 7);
-        assert_eq!(one.draw(100).unwrap(), first);
-        one.begin_call("p", "t", 8);
-        assert_ne!(one.draw(100).unwrap(), first);
-        assert!(one.draw(BYTES_MAX + 1).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! A call that a guest did not answer well, told so that its author finds the place.
+//! A failed call of a guest, described so that its author finds the place.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,13 +6,14 @@ use std::time::Duration;
 use arrow::record_batch::RecordBatch;
 use wasmtime::{Trap, WasmBacktrace};
 
-use crate::answer::{MESSAGE_BYTES_MAX, clipped};
-use crate::imports::Guest;
-use crate::words::without_values;
+use crate::text;
+use crate::wasm::abi::audit_host::plugin::types;
+use crate::wasm::host::state::Guest;
+use crate::wasm::scrub::without_values;
 
-/// Frames of a guest's backtrace that are kept.
+/// Frames of a guest's backtrace that are shown.
 const FRAMES_MAX: usize = 6;
-/// Frames of the machinery that ends a panic: they say nothing about where it came from.
+/// Frames of the panic machinery: they say nothing about where the panic came from.
 const MACHINERY: [&str; 9] = [
     "core::panicking",
     "std::panicking",
@@ -32,49 +33,59 @@ pub(crate) enum FailureKind {
     Trap,
     /// The guest took longer than its deadline.
     Deadline,
-    /// The guest said that it may pass if tried again.
+    /// The guest reported a fault that may not occur again.
     Transient,
-    /// The guest said that it cannot.
+    /// The guest reported a permanent fault.
     Fault,
-    /// What the guest answered does not hold.
-    Answer,
+    /// The guest's output breaks the contract.
+    Output,
 }
 
-/// Why a call failed, for a person. `Display` is without the guest's own words, which may hold values of
-/// events although its contract forbids it.
+/// Why a call failed, for a person. `Display` leaves the guest's own message out: it may hold values of
+/// events, although the contract forbids it.
 #[derive(Debug, Clone)]
 pub(crate) struct Failure {
     pub(crate) kind: FailureKind,
     what: String,
-    /// The guest's words, with what leads to them.
-    said: String,
+    /// The guest's own message, with the text that introduces it.
+    message: String,
     /// Where, innermost first.
     at: String,
 }
 
 impl Failure {
     pub(crate) fn new(kind: FailureKind, text: impl Into<String>) -> Self {
-        Self { kind, what: text.into(), said: String::new(), at: String::new() }
+        Self { kind, what: text.into(), message: String::new(), at: String::new() }
     }
 
-    /// One that the guest told of.
-    pub(crate) fn told(kind: FailureKind, what: &str, words: &str) -> Self {
-        let said = format!(": {}", clipped(words, MESSAGE_BYTES_MAX));
-        Self { said, ..Self::new(kind, what) }
+    /// A failure that the guest reported itself.
+    pub(crate) fn reported(kind: FailureKind, what: &str, message: &str) -> Self {
+        let message = format!(": {}", text::message(message));
+        Self { message, ..Self::new(kind, what) }
     }
 
-    /// With all that the guest said; where it has seen no event yet.
-    pub(crate) fn with_words(&self) -> String {
-        clipped(&format!("{}{}{}", self.what, self.said, self.at), MESSAGE_BYTES_MAX)
+    /// A fault that the guest returned.
+    pub(crate) fn of_fault(fault: types::Fault) -> Self {
+        let (kind, what, text) = match fault {
+            types::Fault::Transient(text) => (FailureKind::Transient, "a transient fault", text),
+            types::Fault::BadInput(text) => (FailureKind::Fault, "bad input", text),
+            types::Fault::Other(text) => (FailureKind::Fault, "a fault", text),
+        };
+        Self::reported(kind, what, &text)
     }
 
-    /// With what the guest said about a row, without the row's values.
+    /// With the guest's message; for calls before it has seen any event.
+    pub(crate) fn with_message(&self) -> String {
+        text::message(&format!("{}{}{}", self.what, self.message, self.at))
+    }
+
+    /// With the guest's message about a row, without the row's values.
     pub(crate) fn about(&self, columns: &RecordBatch, row: usize) -> String {
-        let said = without_values(&self.said, columns, row);
-        Self { said, ..self.clone() }.with_words()
+        let message = without_values(&self.message, columns, row);
+        Self { message, ..self.clone() }.with_message()
     }
 
-    /// What wasmtime says of a call, with the guest's own last words and its backtrace.
+    /// An error of wasmtime, with the last error that the guest logged and its backtrace.
     pub(crate) fn of_call(
         function: &str,
         limit: Duration,
@@ -95,19 +106,19 @@ impl Failure {
             Some(refused) => format!("{what}; {refused}"),
             None => what,
         };
-        let said = guest.last_words.as_ref().map(|said| format!("; it said: {said}"));
+        let message = guest.last_error.as_ref().map(|line| format!("; it said: {line}"));
         let frames = error.downcast_ref::<WasmBacktrace>().map(backtrace).unwrap_or_default();
         let at = match &frames[..] {
             [] => String::new(),
             frames => format!("; at {}", frames.join(", in ")),
         };
-        Self { kind, what, said: said.unwrap_or_default(), at }
+        Self { kind, what, message: message.unwrap_or_default(), at }
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&clipped(&format!("{}{}", self.what, self.at), MESSAGE_BYTES_MAX))
+        f.write_str(&text::message(&format!("{}{}", self.what, self.at)))
     }
 }
 

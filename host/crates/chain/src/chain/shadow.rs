@@ -1,7 +1,7 @@
-//! A candidate that judges the same batches as a plugin, and of which nothing is kept but a comparison.
+//! A shadow: a candidate that judges the same batches as a running plugin. Its output is only compared.
 //!
-//! It runs on a thread of its own. Where it cannot keep up, batches are left out and counted: the
-//! stream never waits for it.
+//! It runs on a thread of its own. If it cannot keep up, batches are skipped and counted: the stream never
+//! waits for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,47 +14,31 @@ use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::kernels::cmp::distinct;
 use arrow::datatypes::{Int32Type, Int64Type};
 use arrow::record_batch::RecordBatch;
-use audit_core::{Alert, PluginId, Position, schema};
+use audit_core::{Alert, Finding, PluginId, Position, schema};
 use serde::Serialize;
 
-use crate::bisect::Verdict;
 use crate::error::Error;
-use crate::memory::Moment;
-use crate::plugin::{Blueprint, Plugin};
-use crate::slot::Slot;
+use crate::plugin::candidate::Plugin;
+use crate::plugin::spec::Blueprint;
+use crate::runner::bisect::Verdict;
+use crate::runner::replay::BatchContext;
+use crate::runner::slot::Slot;
 
 /// Batches that wait for the candidate.
 const BATCHES_WAITING_MAX: usize = 8;
 /// Examples of each kind of difference.
 const SAMPLES_MAX: usize = 10;
-/// Alerts that only one of the two raised so far: the other may be a batch behind.
+/// Alerts that only one of the two has raised so far: the other may be a batch behind.
 const ALERTS_APART_MAX: usize = 10_000;
 
-/// Rows that differ in one way, and where some of them stand.
+/// Rows that differ in one way, and the positions of some of them.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Difference {
     pub rows: u64,
     pub samples: Vec<Position>,
 }
 
-/// An alert, as far as two versions of a rule can agree on it: its id holds the version.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Finding {
-    pub rule: String,
-    pub key: BTreeMap<String, String>,
-    /// Microseconds since 1970.
-    pub window_start: i64,
-}
-
-impl Finding {
-    /// Bytes that it takes, about.
-    pub(crate) fn size(&self) -> usize {
-        let key: usize = self.key.iter().map(|(name, value)| name.len() + value.len()).sum();
-        size_of::<Self>() + self.rule.len() + key
-    }
-}
-
-/// How a candidate compares with the plugin that it runs beside.
+/// How a candidate compares with the running plugin.
 #[derive(Debug, Clone, Serialize)]
 pub struct ShadowReport {
     pub plugin: String,
@@ -62,26 +46,26 @@ pub struct ShadowReport {
     pub shadow: PluginId,
     pub batches: u64,
     pub rows: u64,
-    /// Batches that the candidate did not see because it was too slow.
+    /// Batches that the candidate skipped because it was too slow.
     pub batches_skipped: u64,
-    /// Batches that the candidate has still to see.
+    /// Batches that wait for the candidate.
     pub batches_waiting: u64,
-    /// By column, the rows in which it differs.
+    /// The rows that differ, by column.
     pub columns: BTreeMap<String, Difference>,
-    /// Rows that only the candidate takes out.
+    /// Rows that only the candidate quarantines.
     pub quarantined_gained: Difference,
-    /// Rows that only the live plugin takes out.
+    /// Rows that only the running plugin takes out of the batch.
     pub quarantined_lost: Difference,
-    /// Rows that the candidate cannot judge.
+    /// Rows that the candidate fails on.
     pub failed: Difference,
-    /// How often the candidate lost what it remembered: its alerts say little then.
+    /// How often the candidate lost its state: its alerts mean little then.
     pub states_lost: u64,
-    /// Why it could not judge, or lost its state, the last time.
+    /// Why it failed, or lost its state, the last time.
     pub failure: Option<String>,
     pub alerts_both: u64,
     /// Alerts that only the candidate raises.
     pub alerts_gained: BTreeSet<Finding>,
-    /// Alerts that only the live plugin raises.
+    /// Alerts that only the running plugin raises.
     pub alerts_lost: BTreeSet<Finding>,
     pub live_nanoseconds: u64,
     pub shadow_nanoseconds: u64,
@@ -111,7 +95,7 @@ impl ShadowReport {
         }
     }
 
-    /// Whether the two said the same of everything.
+    /// Whether the output of both was the same.
     pub fn is_same(&self) -> bool {
         self.columns.values().all(|column| column.rows == 0)
             && self.quarantined_gained.rows == 0
@@ -123,11 +107,11 @@ impl ShadowReport {
     }
 }
 
-/// A batch as the live plugin got it, and what it made of it.
-struct Seen {
-    moment: Moment,
+/// A batch as the running plugin got it, and that plugin's output.
+struct LiveBatch {
+    context: BatchContext,
     columns: RecordBatch,
-    /// The live plugin's columns by name.
+    /// The running plugin's columns by name.
     written: Vec<(String, ArrayRef)>,
     quarantined: BTreeSet<u32>,
     alerts: Vec<Finding>,
@@ -137,13 +121,13 @@ struct Seen {
 /// The live side of a comparison.
 pub(crate) struct Shadow {
     pub(crate) blueprint: Arc<Blueprint>,
-    batches: SyncSender<Seen>,
+    batches: SyncSender<LiveBatch>,
     report: SharedReport,
 }
 
 pub(crate) type SharedReport = Arc<Shared>;
 
-/// What both sides of a comparison write. The live side only counts: it never waits for the other.
+/// What both sides of a comparison update. The live side only counts, so it never waits for the other.
 pub(crate) struct Shared {
     report: Mutex<ShadowReport>,
     batches_waiting: AtomicU64,
@@ -161,21 +145,21 @@ impl Shared {
         }
     }
 
-    /// A report is whole whatever became of a thread that wrote it.
+    /// A report stays consistent even if a thread that updated it panicked.
     fn lock(&self) -> MutexGuard<'_, ShadowReport> {
         self.report.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Shadow {
-    /// Starts the candidate with the state that the live plugin has now.
+    /// Starts the candidate with the current state of the running plugin.
     pub(crate) fn start(candidate: Plugin, live: &mut Slot) -> Result<Self, Error> {
         let blueprint = Arc::clone(&candidate.blueprint);
         let mut slot = Slot::new(candidate);
         slot.take_over(live)?;
         let mut report = ShadowReport::new(&live.blueprint.id, &blueprint.id);
         report.alerts_gained =
-            slot.take_gained().iter().map(finding).take(ALERTS_APART_MAX).collect();
+            slot.take_gained().iter().map(Alert::finding).take(ALERTS_APART_MAX).collect();
         let report = Arc::new(Shared {
             report: Mutex::new(report),
             batches_waiting: AtomicU64::new(0),
@@ -194,50 +178,45 @@ impl Shadow {
         Arc::clone(&self.report)
     }
 
-    /// Hands a batch on, unless the candidate is too far behind.
-    pub(crate) fn show(
+    /// Passes a batch on, unless the candidate is too far behind.
+    pub(crate) fn offer(
         &self,
         live: &Blueprint,
-        moment: Moment,
+        context: BatchContext,
         columns: &RecordBatch,
         verdict: &Verdict,
         time: Duration,
     ) {
         let names = live.writes.iter().map(|output| output.name.clone());
-        let seen = Seen {
-            moment,
+        let batch = LiveBatch {
+            context,
             columns: columns.clone(),
             written: names.zip(verdict.columns.iter().cloned()).collect(),
             quarantined: verdict.quarantined.keys().chain(verdict.poison.keys()).copied().collect(),
-            alerts: verdict.alerts.iter().map(finding).collect(),
+            alerts: verdict.alerts.iter().map(Alert::finding).collect(),
             time,
         };
         self.report.batches_waiting.fetch_add(1, Ordering::Relaxed);
-        if let Err(TrySendError::Full(_)) = self.batches.try_send(seen) {
+        if let Err(TrySendError::Full(_)) = self.batches.try_send(batch) {
             self.report.batches_waiting.fetch_sub(1, Ordering::Relaxed);
             self.report.batches_skipped.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
-pub(crate) fn finding(alert: &Alert) -> Finding {
-    let (rule, key) = (alert.rule.clone(), alert.key.clone());
-    Finding { rule, key, window_start: alert.window_start }
-}
-
-fn compare_all(mut slot: Slot, batches: &Receiver<Seen>, shared: &Shared) {
-    while let Ok(seen) = batches.recv() {
+fn compare_all(mut slot: Slot, batches: &Receiver<LiveBatch>, shared: &Shared) {
+    while let Ok(batch) = batches.recv() {
         let began = Instant::now();
-        let judged = slot.judge(&seen.moment, &seen.columns);
+        let judged = slot.judge(&batch.context, &batch.columns);
         let time = began.elapsed();
         let mut report = shared.lock();
         report.batches += 1;
-        report.rows += seen.columns.num_rows() as u64;
-        report.live_nanoseconds += seen.time.as_nanos() as u64;
+        report.rows += batch.columns.num_rows() as u64;
+        report.live_nanoseconds += batch.time.as_nanos() as u64;
         report.shadow_nanoseconds += time.as_nanos() as u64;
         match judged {
             Ok(judged) => {
-                compare(&slot.blueprint, &seen, &judged.verdict, &mut report);
+                compare(&slot.blueprint, &batch, &judged.verdict, &mut report);
                 if let Some(why) = judged.lost.into_iter().next_back() {
                     report.states_lost += 1;
                     report.failure = Some(why);
@@ -250,7 +229,7 @@ fn compare_all(mut slot: Slot, batches: &Receiver<Seen>, shared: &Shared) {
     }
 }
 
-fn compare(shadow: &Blueprint, seen: &Seen, verdict: &Verdict, report: &mut ShadowReport) {
+fn compare(shadow: &Blueprint, batch: &LiveBatch, verdict: &Verdict, report: &mut ShadowReport) {
     let theirs: BTreeMap<&str, &ArrayRef> = shadow
         .writes
         .iter()
@@ -258,34 +237,34 @@ fn compare(shadow: &Blueprint, seen: &Seen, verdict: &Verdict, report: &mut Shad
         .zip(verdict.columns.iter())
         .collect();
     let ours: BTreeMap<&str, &ArrayRef> =
-        seen.written.iter().map(|(name, column)| (name.as_str(), column)).collect();
+        batch.written.iter().map(|(name, column)| (name.as_str(), column)).collect();
     let names: BTreeSet<&str> = theirs.keys().chain(ours.keys()).copied().collect();
     for name in names {
-        // Who does not write a column leaves it as it is.
-        let before = seen.columns.column_by_name(name);
+        // A plugin that does not write a column leaves it unchanged.
+        let before = batch.columns.column_by_name(name);
         let ours = ours.get(name).copied().or(before);
         let theirs = theirs.get(name).copied().or(before);
-        let rows = differing(ours, theirs, seen.columns.num_rows());
-        note(report.columns.entry(name.to_owned()).or_default(), seen, rows);
+        let rows = differing(ours, theirs, batch.columns.num_rows());
+        note(report.columns.entry(name.to_owned()).or_default(), batch, rows);
     }
     let out: BTreeSet<u32> = verdict.quarantined.keys().copied().collect();
-    note(&mut report.quarantined_gained, seen, out.difference(&seen.quarantined).copied());
-    note(&mut report.quarantined_lost, seen, seen.quarantined.difference(&out).copied());
-    note(&mut report.failed, seen, verdict.poison.keys().copied());
+    note(&mut report.quarantined_gained, batch, out.difference(&batch.quarantined).copied());
+    note(&mut report.quarantined_lost, batch, batch.quarantined.difference(&out).copied());
+    note(&mut report.failed, batch, verdict.poison.keys().copied());
     if let Some(why) = verdict.poison.values().next_back() {
         report.failure = Some(why.clone());
     }
     for alert in &verdict.alerts {
-        match_up(&finding(alert), &mut report.alerts_lost, &mut report.alerts_gained)
+        match_up(&alert.finding(), &mut report.alerts_lost, &mut report.alerts_gained)
             .then(|| report.alerts_both += 1);
     }
-    for alert in &seen.alerts {
+    for alert in &batch.alerts {
         match_up(alert, &mut report.alerts_gained, &mut report.alerts_lost)
             .then(|| report.alerts_both += 1);
     }
 }
 
-/// Takes a finding out of what the other side raised alone, or adds it to what this side did.
+/// Removes a finding from those that only the other side raised, or adds it to those of this side.
 fn match_up(
     finding: &Finding,
     of_other: &mut BTreeSet<Finding>,
@@ -309,22 +288,22 @@ fn differing(ours: Option<&ArrayRef>, theirs: Option<&ArrayRef>, rows: usize) ->
     }
 }
 
-fn note(difference: &mut Difference, seen: &Seen, rows: impl IntoIterator<Item = u32>) {
+fn note(difference: &mut Difference, batch: &LiveBatch, rows: impl IntoIterator<Item = u32>) {
     for row in rows {
         difference.rows += 1;
         if difference.samples.len() < SAMPLES_MAX
-            && let Some(position) = position(seen, row as usize)
+            && let Some(position) = position(batch, row as usize)
         {
             difference.samples.push(position);
         }
     }
 }
 
-fn position(seen: &Seen, row: usize) -> Option<Position> {
-    let partitions = seen.columns.column_by_name(schema::SOURCE_PARTITION)?;
-    let offsets = seen.columns.column_by_name(schema::SOURCE_OFFSET)?;
+fn position(batch: &LiveBatch, row: usize) -> Option<Position> {
+    let partitions = batch.columns.column_by_name(schema::SOURCE_PARTITION)?;
+    let offsets = batch.columns.column_by_name(schema::SOURCE_OFFSET)?;
     (row < partitions.len()).then(|| Position {
-        topic: Arc::clone(&seen.moment.topic),
+        topic: Arc::clone(&batch.context.topic),
         partition: partitions.as_primitive::<Int32Type>().value(row),
         offset: offsets.as_primitive::<Int64Type>().value(row),
     })

@@ -1,39 +1,46 @@
-//! One instance and what it remembers, kept so that it can be rebuilt exactly after a failure.
+//! One instance and its replay log, from which it is rebuilt exactly after a failure.
 //!
-//! A guest that failed is thrown away: nothing is known of its memory any more. A transform is simply
-//! started again. A detector gets its last snapshot back and then every batch that it has judged since,
-//! whose answers are known already and dropped. So its state is always that of the rows that it judged
-//! well, each once and in order.
+//! An instance that failed is discarded: nothing is known of its memory any more. A transform is simply
+//! started again. A detector restores its last snapshot and replays every part that it has judged since;
+//! the output of the replay is known already and dropped. So its state is always that of the rows that it
+//! judged successfully, each once and in order.
+
+pub(crate) mod replay;
+
+pub(crate) mod bisect;
+pub(crate) mod breaker;
+pub(crate) mod slot;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow::record_batch::RecordBatch;
-use audit_core::Alert;
+use audit_core::{Alert, Finding};
 
-use crate::abi::audit_host::plugin::types;
-use crate::abi::{Lowered, state};
-use crate::answer::{self, Answer, MESSAGE_BYTES_MAX, clipped};
 use crate::error::Error;
-use crate::failure::{Failure, FailureKind};
-use crate::instance::Instance;
-use crate::memory::{Memory, Moment, Part};
-use crate::plugin::{Blueprint, fault};
-use crate::shadow::{Finding, finding};
-use crate::words::without_values;
+use crate::plugin::output::{self, GuestOutput};
+use crate::plugin::spec::Blueprint;
+use crate::runner::replay::{BatchContext, CATCH_UP_LEASE, Part, ReplayLog};
+use crate::text;
+use crate::wasm::abi::audit_host::plugin::types;
+use crate::wasm::abi::{Lowered, state};
+use crate::wasm::failure::{Failure, FailureKind};
+use crate::wasm::instance::Instance;
+use crate::wasm::scrub::without_values;
 
 /// One instance of a plugin.
 pub(crate) struct Runner {
     pub(crate) blueprint: Arc<Blueprint>,
     instance: Option<Instance>,
-    memory: Memory,
-    /// Set when a state could not be rebuilt, with why; taken by whoever reports it.
+    log: ReplayLog,
+    /// Why the state was lost, if it was; taken by whoever reports it.
     lost: Option<String>,
-    /// What it found in the past of another version that this one had not; taken at the exchange.
+    /// Alerts that it raised while it replayed another version's log, and that version did not; taken at the
+    /// swap.
     gained: Vec<Alert>,
-    /// Whether its last snapshot failed: it is not asked for one for the sake of another instance.
-    cannot_be_saved: bool,
+    /// Whether the last snapshot failed. Then none is taken for the sake of another instance.
+    snapshot_fails: bool,
     peak_bytes: usize,
 }
 
@@ -47,10 +54,10 @@ impl Runner {
         Self {
             blueprint,
             instance: None,
-            memory: Memory::default(),
+            log: ReplayLog::default(),
             lost: None,
             gained: Vec::new(),
-            cannot_be_saved: false,
+            snapshot_fails: false,
             peak_bytes: 0,
         }
     }
@@ -64,83 +71,87 @@ impl Runner {
         self.peak_bytes.max(now)
     }
 
-    /// Takes over a state of an earlier run or version.
+    /// Restores the state of an earlier run or version.
     pub(crate) fn restore(&mut self, version: u32, bytes: &[u8]) -> Result<(), Error> {
         let started = self.start_with(Some((version, bytes)));
-        started.map_err(|failure| self.refused_for(failure.with_words()))?;
-        self.memory = Memory::beginning_with(version, bytes.into());
+        started.map_err(|failure| self.refused_for(failure.with_message()))?;
+        self.log = ReplayLog::starting_from(version, bytes.into());
         Ok(())
     }
 
-    /// What another instance can be brought here by; that one has `time` before this one drops any of it.
-    pub(crate) fn lend(&mut self, time: Duration) -> Memory {
-        if self.memory.snapshot().is_none() {
-            // Whether a version takes the state must not depend on whether an epoch has ended. One that
-            // cannot be saved is told again from its beginning.
-            self.save_if_it_can();
+    /// The log by which another instance can reach this state; it stays whole for the lease.
+    pub(crate) fn share_log(&mut self) -> ReplayLog {
+        if self.log.snapshot().is_none() {
+            // Whether a version accepts the state must not depend on whether an epoch has ended. Without a
+            // snapshot the other instance replays everything from the beginning.
+            self.snapshot_if_possible();
         }
-        self.memory.hold(time);
-        self.memory.clone()
+        self.log.lease(CATCH_UP_LEASE);
+        self.log.clone()
     }
 
-    /// Goes to where another instance of the detector is: judges what that one has judged since it was
-    /// last there, or since its last snapshot. What this version finds on the way and the other did not
-    /// is kept: what it takes for told must be told.
+    /// Reaches the state of another instance of the detector: replays what that one has judged since this
+    /// one last caught up, or since its last snapshot. Alerts that this version raises and the other did not
+    /// are kept: its state says that they were raised, so they must be.
     ///
-    /// With `until` it is given up where that has passed and something is left to be judged.
-    pub(crate) fn follow(&mut self, other: &Memory, until: Option<Instant>) -> Result<(), Error> {
-        if self.memory.missing_of(other).is_none() {
+    /// With `until` it gives up once that has passed and entries are left.
+    pub(crate) fn catch_up_with(
+        &mut self,
+        other: &ReplayLog,
+        until: Option<Instant>,
+    ) -> Result<(), Error> {
+        if self.log.missing_entries(other).is_none() {
             let snapshot = other.snapshot();
             let started = self.start_with(snapshot.map(|(version, bytes)| (version, &**bytes)));
-            // Without the guest's words: they are about events.
+            // Without the guest's message, which is about events.
             started.map_err(|failure| self.refused_for(failure.to_string()))?;
-            self.memory = Memory::at_snapshot_of(other);
+            self.log = ReplayLog::at_snapshot_of(other);
             self.gained.clear();
             self.lost = None;
         }
-        self.memory.hold_like(other);
-        if !other.is_read_by(&self.blueprint.reads) {
+        self.log.extend_lease_to(other);
+        if !other.has_columns(&self.blueprint.reads) {
             let text =
-                "it reads other columns than the version that runs, whose state cannot be saved";
+                "it reads other columns than the running version, whose state cannot be saved";
             return Err(self.refused_for(text.to_owned()));
         }
-        let missing = self.memory.missing_of(other).unwrap_or_default();
-        for (n_judged, past) in missing.iter().enumerate() {
+        let missing = self.log.missing_entries(other).unwrap_or_default();
+        for (n_judged, entry) in missing.iter().enumerate() {
             if until.is_some_and(|until| Instant::now() > until) {
                 let text = format!(
-                    "it is slower than the stream: at the exchange it had {} batches to judge, and was at \
-                     the {n_judged}th when its time was over (twice batch-time)",
+                    "it is slower than the stream: at the swap it had replayed {n_judged} of {} batches when \
+                     its time was over (twice batch-time)",
                     missing.len()
                 );
                 return Err(self.refused_for(text));
             }
             let limit = self.blueprint.limits.batch_time;
-            let answer = self.judge(&past.part, limit);
-            let answer = answer.map_err(|failure| self.refused_for(failure.to_string()))?;
-            self.gained.extend(answer.alerts);
+            let output = self.judge(&entry.part, limit);
+            let output = output.map_err(|failure| self.refused_for(failure.to_string()))?;
+            self.gained.extend(output.alerts);
         }
-        // Two versions may find the same a batch apart.
-        let known: BTreeSet<&Finding> = other.since().iter().flat_map(|p| &*p.findings).collect();
-        self.gained.retain(|alert| !known.contains(&finding(alert)));
-        // A state that was lost on the way must not take the place of one that is whole.
-        if self.memory.missing_of(other).is_some_and(<[_]>::is_empty) {
+        // Two versions may raise the same alert a batch apart.
+        let known: BTreeSet<&Finding> = other.entries().iter().flat_map(|e| &*e.findings).collect();
+        self.gained.retain(|alert| !known.contains(&alert.finding()));
+        // A state that was lost on the way must not replace a whole one.
+        if self.log.missing_entries(other).is_some_and(<[_]>::is_empty) {
             return Ok(());
         }
         let why = self.lost.take().unwrap_or_else(|| "its state was lost".to_owned());
         Err(self.refused_for(why))
     }
 
-    pub(crate) fn memory(&self) -> &Memory {
-        &self.memory
+    pub(crate) fn log(&self) -> &ReplayLog {
+        &self.log
     }
 
     pub(crate) fn take_gained(&mut self) -> Vec<Alert> {
         std::mem::take(&mut self.gained)
     }
 
-    /// An instance with that state and nothing else.
+    /// Starts with that state and nothing else.
     fn start_with(&mut self, state: Option<(u32, &[u8])>) -> Result<(), Failure> {
-        if !self.memory.is_untouched() {
+        if !self.log.is_fresh() {
             self.instance = None;
         }
         let mut instance = match self.instance.take() {
@@ -162,22 +173,22 @@ impl Runner {
         self.lost.get_or_insert(why);
     }
 
-    /// Replaces what was judged since the last snapshot by a new one, for the sake of another instance. A
-    /// guest that could not be saved before is not asked: its deadline would hold the stream each time.
-    pub(crate) fn save_if_it_can(&mut self) {
-        if !self.cannot_be_saved {
+    /// Takes a snapshot for the sake of another instance, unless the last one failed: a guest that runs
+    /// into its deadline would delay the stream each time.
+    pub(crate) fn snapshot_if_possible(&mut self) {
+        if !self.snapshot_fails {
             drop(self.snapshot());
         }
     }
 
-    /// What it remembers, in the format of its state version. Takes the time of a copy.
+    /// The state, in the format of its state version.
     pub(crate) fn snapshot(&mut self) -> Result<Vec<u8>, Failure> {
         let saved = match self.try_snapshot() {
-            // It may have been at its end; one that takes its time would take it again.
+            // The instance may have been exhausted; a deadline, however, would pass again.
             Err(failure) if failure.kind != FailureKind::Deadline => self.try_snapshot(),
             saved => saved,
         };
-        self.cannot_be_saved = saved.is_err();
+        self.snapshot_fails = saved.is_err();
         saved
     }
 
@@ -191,21 +202,21 @@ impl Runner {
         let bytes = bytes?;
         self.instance = Some(instance);
         let (version, took) = (self.blueprint.state_version, began.elapsed());
-        self.memory.keep(version, bytes.as_slice().into(), took);
+        self.log.truncate(version, bytes.as_slice().into(), took);
         Ok(bytes)
     }
 
-    /// Lets the guest judge some rows and checks its answer. After a failure the guest is as if it had
-    /// never seen them.
-    pub(crate) fn judge(&mut self, part: &Part, limit: Duration) -> Result<Answer, Failure> {
+    /// Lets the guest judge some rows and checks its output. After a failure it is as if the guest had never
+    /// seen them.
+    pub(crate) fn judge(&mut self, part: &Part, limit: Duration) -> Result<GuestOutput, Failure> {
         let mut instance = self.take_instance()?;
         let began = Instant::now();
         let judged = call(&self.blueprint, &mut instance, part, limit);
         self.note_peak(&instance);
-        let answer = match judged {
-            Ok(answer) => answer,
+        let output = match judged {
+            Ok(output) => output,
             Err(failure) => {
-                // An orderly no of one that keeps nothing; asked again, the same instance may say yes.
+                // A returned fault of a plugin without state leaves the instance usable for another try.
                 if failure.kind == FailureKind::Transient && !self.blueprint.has_state() {
                     self.instance = Some(instance);
                 }
@@ -214,21 +225,21 @@ impl Runner {
         };
         self.instance = Some(instance);
         if self.blueprint.has_state() {
-            self.memory.push(part, &answer.alerts, began.elapsed());
-            if self.memory.is_full(self.blueprint.limits.batch_time)
+            self.log.push(part, &output.alerts, began.elapsed());
+            if self.log.is_full(self.blueprint.limits.batch_time)
                 && let Err(failure) = self.snapshot()
             {
                 self.lose(&format!("its snapshot failed: {failure}"));
             }
         }
-        Ok(answer)
+        Ok(output)
     }
 
     fn note_peak(&mut self, instance: &Instance) {
         self.peak_bytes = self.peak_bytes.max(instance.peak_bytes());
     }
 
-    /// The instance as it should be. It is given back only after it answered well.
+    /// The instance in its right state. It is put back only after a successful call.
     fn take_instance(&mut self) -> Result<Instance, Failure> {
         if let Some(instance) = self.instance.take() {
             return Ok(instance);
@@ -237,8 +248,8 @@ impl Runner {
             Ok(instance) => Ok(instance),
             Err(_) if !self.blueprint.has_state() => self.blueprint.start(),
             Err(failure) => {
-                // The guest does not follow its own past: what it judges from here on must not depend
-                // on whether that past can be told again.
+                // The guest fails on its own log. What it judges from here on must not depend on whether a
+                // later replay would succeed.
                 let instance = self.blueprint.start()?;
                 self.lose(&format!("its state could not be rebuilt: {failure}"));
                 Ok(instance)
@@ -248,70 +259,69 @@ impl Runner {
 
     fn rebuild(&self) -> Result<Instance, Failure> {
         let mut instance = self.blueprint.start()?;
-        if let Some((version, bytes)) = self.memory.snapshot() {
+        if let Some((version, bytes)) = self.log.snapshot() {
             restore(&mut instance, version, bytes)?;
         }
-        // Judged once already, so it takes as long as then; a guest that now takes its time is given up.
-        let time = self.blueprint.limits.probe_time().max(self.memory.judged_for() * 2);
+        // The replay should take as long as judging did; a guest that is much slower now is given up.
+        let time = self.blueprint.limits.probe_time().max(self.log.judging_took() * 2);
         let deadline = Instant::now() + time;
-        for past in self.memory.since() {
+        for entry in self.log.entries() {
             if Instant::now() > deadline {
-                let text = "judging again what it had judged takes too long";
+                let text = "replaying what it had judged takes too long";
                 return Err(Failure::new(FailureKind::Deadline, text));
             }
-            call(&self.blueprint, &mut instance, &past.part, self.blueprint.limits.batch_time)?;
+            call(&self.blueprint, &mut instance, &entry.part, self.blueprint.limits.batch_time)?;
         }
         Ok(instance)
     }
 
     fn lose(&mut self, why: &str) {
-        self.memory = Memory::default();
+        self.log = ReplayLog::default();
         self.lost = Some(why.to_owned());
     }
 }
 
 fn restore(instance: &mut Instance, version: u32, bytes: &[u8]) -> Result<(), Failure> {
-    let answer = instance.set_up("restore", |bindings, store| {
+    let restored = instance.set_up("restore", |bindings, store| {
         bindings.audit_host_plugin_state().call_restore(store, version, bytes)
     })?;
-    answer.map_err(|refused| match refused {
+    restored.map_err(|refused| match refused {
         state::RestoreError::UnsupportedVersion => {
-            let text = format!("it does not know version {version} of the state");
-            Failure::new(FailureKind::Answer, text)
+            let text = format!("it does not support state version {version}");
+            Failure::new(FailureKind::Output, text)
         }
         state::RestoreError::Corrupt(text) => {
-            Failure::told(FailureKind::Answer, "it calls the state corrupt", &text)
+            Failure::reported(FailureKind::Output, "it reports the state as corrupt", &text)
         }
     })
 }
 
-/// One call of `process`, and every check of its answer.
+/// One call of `process`, and every check of its output.
 fn call(
     blueprint: &Blueprint,
     instance: &mut Instance,
     part: &Part,
     limit: Duration,
-) -> Result<Answer, Failure> {
-    let answered = |text: String| Failure::new(FailureKind::Answer, text);
-    let lowered = lower(&part.columns).map_err(answered)?;
+) -> Result<GuestOutput, Failure> {
+    let invalid = |text: String| Failure::new(FailureKind::Output, text);
+    let lowered = lower(&part.columns).map_err(invalid)?;
     let params: Vec<_> = lowered.iter().map(Lowered::as_param).collect();
-    let rows = u32::try_from(part.rows()).map_err(|_| answered("too many rows".to_owned()))?;
+    let rows = u32::try_from(part.rows()).map_err(|_| invalid("too many rows".to_owned()))?;
     let batch = types::Batch { rows, columns: &params };
-    let Moment { topic, clock, lookups } = &part.moment;
+    let BatchContext { topic, clock, lookups } = &part.context;
     let context = types::Context { topic, clock: *clock };
     instance.set_batch(topic, *clock, lookups);
     let judged = instance.call("process", limit, |bindings, store| {
         bindings.audit_host_plugin_judge().call_process(store, context, batch)
     })?;
-    let judgement = judged.map_err(fault)?;
-    let checked = answer::check(blueprint, topic, part.rows(), judgement);
-    let mut answer = checked.map_err(|problem| {
-        answered(clipped(&format!("it answered wrongly: {problem}"), MESSAGE_BYTES_MAX))
-    })?;
-    for (row, why) in &mut answer.quarantined {
+    let judgement = judged.map_err(Failure::of_fault)?;
+    let checked = output::check(blueprint, topic, part.rows(), judgement);
+    let mut output =
+        checked.map_err(|problem| invalid(text::message(&format!("invalid output: {problem}"))))?;
+    for (row, why) in &mut output.quarantined {
         *why = without_values(why, &part.columns, *row as usize);
     }
-    Ok(answer)
+    Ok(output)
 }
 
 fn lower(columns: &RecordBatch) -> Result<Vec<Lowered<'_>>, String> {

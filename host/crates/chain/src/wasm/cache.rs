@@ -1,10 +1,11 @@
 //! Compiled components on disk, so that a start or a reload does not compile again.
 //!
-//! A cached file is machine code that the host runs: whoever can write it runs code in the host. So
-//! the folder and every file must belong to the user of this process and to nobody else, a file is
-//! looked at through the handle that is then read, and its bytes must have the digest that stands in
-//! it, which is also of the component: a file under another's name is refused. The name holds the digest of the component and everything that the code depends on: the version
-//! of wasmtime, its settings and the processor.
+//! A cached file is machine code that the host runs: whoever can write it runs code in the host. So only
+//! the user of this process may be able to write to the folder and to every file in it, and a file is
+//! checked through the handle that is then read. Its bytes must match the digest that it holds, which
+//! also covers the component: a file under another component's name is refused. The name holds the digest
+//! of the component and of everything that the code depends on: the version of wasmtime, its settings
+//! and the processor.
 
 use std::fs::{self, File, OpenOptions};
 use std::hash::{Hash, Hasher};
@@ -20,14 +21,14 @@ use crate::error::Error;
 /// The first bytes of a file; changes with its layout.
 const MAGIC: &[u8; 8] = b"ahcwasm2";
 const DIGEST_BYTES: usize = 32;
-/// Bits of a mode that let others write.
+/// The bits of a mode that let other users write.
 const OTHERS_WRITE: u32 = 0o022;
-/// What makes a folder safe that all may write, as /tmp: nobody renames what is another's.
+/// Makes a folder safe that everybody may write to, such as /tmp: nobody can rename another user's files.
 const STICKY: u32 = 0o1000;
-/// Files of the cache; the oldest go first. A reload leaves one behind each time.
+/// Files in the cache; the oldest are deleted first. Every reload leaves one behind.
 const FILES_MAX: usize = 64;
 
-/// A folder that only this user can write.
+/// A folder that only this user can write to.
 #[derive(Debug, Clone)]
 pub(crate) struct Cache {
     folder: PathBuf,
@@ -35,7 +36,7 @@ pub(crate) struct Cache {
     engine: u64,
 }
 
-/// A digest fed by `Hash`, for what wasmtime says of its settings. Not for anything that is hostile.
+/// A digest fed by `Hash`, for wasmtime's compatibility hash. Not for hostile input.
 #[derive(Default)]
 struct Fingerprint(Sha256);
 
@@ -51,27 +52,30 @@ impl Hasher for Fingerprint {
 }
 
 impl Cache {
-    /// Makes the folder if it is absent, and refuses one that others can write.
+    /// Creates the folder if it is absent, and fails if other users can write to it.
     pub(crate) fn open(folder: &Path, engine: &wasmtime::Engine) -> Result<Self, Error> {
         let refuse = |problem: String| Error::Cache { folder: folder.to_owned(), problem };
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
-        made.map_err(|error| refuse(format!("it cannot be made: {error}")))?;
-        let uid = own_uid().map_err(|error| refuse(format!("no user id: {error}")))?;
+        made.map_err(|error| refuse(format!("cannot create it: {error}")))?;
+        let uid =
+            own_uid().map_err(|error| refuse(format!("cannot determine the user id: {error}")))?;
         let metadata = fs::symlink_metadata(folder)
-            .map_err(|error| refuse(format!("no look at it: {error}")))?;
+            .map_err(|error| refuse(format!("cannot stat it: {error}")))?;
         if !metadata.is_dir() {
-            return Err(refuse("it is no folder (a link to one is none)".to_owned()));
+            return Err(refuse(
+                "it is not a folder (a symbolic link to one is not accepted)".to_owned(),
+            ));
         }
         if metadata.uid() != uid || metadata.mode() & OTHERS_WRITE != 0 {
             return Err(refuse(format!(
-                "others can write it (owner {}, mode {:o}); it must belong to user {uid} with mode 700",
+                "other users can write to it (owner {}, mode {:o}); it must belong to user {uid} with mode 700",
                 metadata.uid(),
                 metadata.mode() & 0o7777
             )));
         }
         if let Some(parent) = unsafe_parent(folder) {
             let parent = parent.display();
-            return Err(refuse(format!("others can write {parent}, and put another in its place")));
+            return Err(refuse(format!("other users can write to {parent} and so replace it")));
         }
         let mut fingerprint = Fingerprint::default();
         engine.precompile_compatibility_hash().hash(&mut fingerprint);
@@ -82,20 +86,20 @@ impl Cache {
         self.folder.join(format!("{digest}-{:016x}.cwasm", self.engine))
     }
 
-    /// The compiled component, if the cache has it and it can be trusted. Anything else is compiled anew
-    /// and put in its place.
+    /// The compiled component, if the cache has it and it can be trusted. Otherwise the caller compiles it
+    /// and replaces the file.
     pub(crate) fn get(&self, engine: &wasmtime::Engine, digest: &str) -> Option<Component> {
         let path = self.path(digest);
         match self.read(&path, digest) {
             Ok(code) => {
                 let component = code.and_then(|code| trusted(engine, &code));
                 if component.is_some() {
-                    tracing::debug!(path = %path.display(), "compiled code from the cache");
+                    tracing::debug!(path = %path.display(), "compiled code loaded from the cache");
                 }
                 component
             }
             Err(problem) => {
-                tracing::warn!(path = %path.display(), problem, "a cached file is not used");
+                tracing::warn!(path = %path.display(), problem, "file of the plugin cache ignored");
                 None
             }
         }
@@ -112,7 +116,7 @@ impl Cache {
         let metadata = file.metadata().map_err(|error| error.to_string())?;
         if !metadata.is_file() || metadata.uid() != self.uid || metadata.mode() & OTHERS_WRITE != 0
         {
-            return Err("others can write it".to_owned());
+            return Err("other users can write to it".to_owned());
         }
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
@@ -130,19 +134,19 @@ impl Cache {
         Ok(Some(bytes))
     }
 
-    /// Keeps a compiled component. A cache that cannot be written costs time and nothing else.
+    /// Stores a compiled component. A failure only costs time: the component is compiled again next time.
     pub(crate) fn put(&self, digest: &str, component: &Component) {
         let kept = component
             .serialize()
             .map_err(|error| error.to_string())
             .and_then(|code| self.write(digest, &code).map_err(|error| error.to_string()));
         if let Err(problem) = kept {
-            tracing::warn!(folder = %self.folder.display(), problem, "compiled code was not kept");
+            tracing::warn!(folder = %self.folder.display(), problem, "compiled code not cached");
         }
         self.drop_oldest();
     }
 
-    /// Through a file of another name: a reader never sees half of one.
+    /// Writes to a temporary file and renames it: a reader never sees half of a file.
     fn write(&self, digest: &str, code: &[u8]) -> std::io::Result<()> {
         let path = self.path(digest);
         let partial = path.with_extension(format!("{}.partial", std::process::id()));
@@ -181,7 +185,7 @@ fn sealed(component: &str, code: &[u8]) -> [u8; DIGEST_BYTES] {
     digest.chain_update(component).chain_update(code).finalize().into()
 }
 
-/// A folder above this one that others can write: they could put another in its place.
+/// A folder above this one that other users can write to: they could replace this one.
 fn unsafe_parent(folder: &Path) -> Option<PathBuf> {
     let absolute = fs::canonicalize(folder).ok()?;
     let is_unsafe = |parent: &&Path| {
@@ -192,7 +196,7 @@ fn unsafe_parent(folder: &Path) -> Option<PathBuf> {
     absolute.ancestors().skip(1).find(is_unsafe).map(Path::to_owned)
 }
 
-/// `O_NOFOLLOW` of Linux on x86-64 and most others, `O_CLOEXEC` is set by std.
+/// Symbolic links are not followed; std sets `O_CLOEXEC`.
 const NO_FOLLOW: i32 = libc::O_NOFOLLOW;
 
 /// The user that this process runs as: the owner of its own entry in /proc.
@@ -200,13 +204,15 @@ fn own_uid() -> std::io::Result<u32> {
     Ok(fs::metadata("/proc/self")?.uid())
 }
 
-#[expect(unsafe_code, reason = "deserializing trusts the bytes: they were checked above")]
+#[expect(unsafe_code, reason = "deserializing trusts its input; `Cache::read` has checked it")]
 fn trusted(engine: &wasmtime::Engine, code: &[u8]) -> Option<Component> {
-    // SAFETY: the bytes came out of a file that only this user can write, in a folder that only this
-    // user can write, and have the digest that was written with them: they are what `serialize` gave.
-    // Whoever can forge them can replace this program as well.
+    // SAFETY: the bytes come from a file and a folder that only this user can write to, and they match the
+    // digest that was written with them: they are what `serialize` returned. Whoever can forge them can
+    // replace this program as well.
     let component = unsafe { Component::deserialize(engine, code) };
-    component.map_err(|error| tracing::debug!(%error, "cached code is of another engine")).ok()
+    component
+        .map_err(|error| tracing::debug!(%error, "cached code was compiled by another engine"))
+        .ok()
 }
 
 #[cfg(test)]
@@ -249,11 +255,11 @@ mod tests {
         assert!(cache.get(&engine, "digest").is_none());
 
         fs::write(cache.path("other"), &whole).unwrap();
-        assert!(cache.get(&engine, "other").is_none(), "it is another component's");
+        assert!(cache.get(&engine, "other").is_none(), "it belongs to another component");
 
         fs::write(&path, &whole).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o622)).unwrap();
-        assert!(cache.get(&engine, "digest").is_none(), "others can write it");
+        assert!(cache.get(&engine, "digest").is_none(), "others can write to it");
         fs::remove_file(&path).unwrap();
         let elsewhere = path.with_file_name("elsewhere");
         fs::write(&elsewhere, &whole).unwrap();
@@ -270,10 +276,10 @@ mod tests {
         fs::create_dir(&path).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
         let refused = Cache::open(&path, &wasmtime::Engine::default()).unwrap_err().to_string();
-        assert!(refused.contains("others can write it"), "{refused}");
+        assert!(refused.contains("other users can write to it"), "{refused}");
         let below = path.join("below");
         let refused = Cache::open(&below, &wasmtime::Engine::default()).unwrap_err().to_string();
-        assert!(refused.contains("put another in its place"), "{refused}");
+        assert!(refused.contains("so replace it"), "{refused}");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o1777)).unwrap();
         assert!(Cache::open(&below, &wasmtime::Engine::default()).is_ok(), "as /tmp is");
     }

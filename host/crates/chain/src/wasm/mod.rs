@@ -1,0 +1,14 @@
+//! WebAssembly: the engine, one instance with its limits, and what crosses the boundary of a guest.
+
+pub(crate) mod engine;
+
+pub(crate) mod cache;
+pub(crate) mod component;
+pub(crate) mod instance;
+
+pub(crate) mod host;
+
+pub(crate) mod abi;
+pub(crate) mod failure;
+pub(crate) mod keys;
+pub(crate) mod scrub;
