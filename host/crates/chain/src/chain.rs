@@ -107,7 +107,7 @@ impl PluginChain {
             let mut change = self.change(ChangeKind::Removed, &id.name, "");
             change.before = Some(id.clone());
             "the program was started without it".clone_into(&mut change.reason);
-            self.news.changes.push(change);
+            self.news.changes.push(change.into());
             let name = &id.name;
             tracing::warn!(plugin = name, "a plugin that ran before is not in the chain any more");
             let message = format!(
@@ -192,7 +192,7 @@ impl PluginChain {
         change.before = before;
         change.after = Some(after.id.clone());
         reason.clone_into(&mut change.reason);
-        self.news.changes.push(change);
+        self.news.changes.push(change.into());
     }
 
     /// What a slot's judgement says of the plugin itself.

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use audit_core::{PluginChange, PluginId};
+use audit_core::{Change, LookupChange, PluginId};
 use audit_lookup::Set;
 
 use crate::error::Error;
@@ -62,9 +62,9 @@ impl Done {
 
 pub(crate) enum Wish {
     Arrange { places: Vec<Place>, reason: String, is_all: bool },
-    Note(Box<PluginChange>),
+    Note(Box<Change>),
     Lend { of: String, to: SyncSender<Vec<(Lane, Memory)>> },
-    TakeLookups { set: Box<Set>, changes: Vec<PluginChange> },
+    TakeLookups { set: Box<Set>, changes: Vec<LookupChange> },
     StartShadow { of: String, candidate: Box<Plugin>, reason: String },
     EndShadow { of: String, reason: String },
 }
@@ -145,7 +145,7 @@ impl ChainControl {
     }
 
     /// Has something recorded that did not change the chain: a candidate that was refused.
-    pub fn note(&self, change: PluginChange) -> Option<Result<Done, Error>> {
+    pub fn note(&self, change: Change) -> Option<Result<Done, Error>> {
         self.ask(Wish::Note(Box::new(change)))
     }
 
@@ -153,7 +153,7 @@ impl ChainControl {
     pub fn take_lookups(
         &self,
         set: Set,
-        changes: Vec<PluginChange>,
+        changes: Vec<LookupChange>,
     ) -> Option<Result<Done, Error>> {
         self.ask(Wish::TakeLookups { set: Box::new(set), changes })
     }

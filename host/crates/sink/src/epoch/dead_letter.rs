@@ -1,4 +1,4 @@
-//! The table of records kept aside.
+//! The table of dead letters.
 
 use std::sync::Arc;
 
@@ -10,18 +10,18 @@ use audit_core::{DeadLetter, schema as event};
 use iceberg::spec::{NestedField, PrimitiveType, Schema, Type};
 use sha2::{Digest, Sha256};
 
-use crate::columns::Projection;
+use crate::epoch::columns::Projection;
 use crate::error::Error;
 use crate::vault::Vault;
 
-/// What is kept of a dead letter's bytes. Redaction has not seen them.
+/// What is stored of a dead letter's bytes. Redaction has not seen them.
 #[derive(Debug, Clone)]
 pub enum Payloads {
-    /// Size and digest: the record can be read again from Kafka while it is there.
+    /// Size and digest: the record can be read again from Kafka until it is deleted there.
     DigestOnly,
     /// Everything, sealed.
     Sealed(Arc<Vault>),
-    /// Everything, readable for whoever reads the table. Must be asked for.
+    /// Everything, readable for everybody who reads the table. Must be requested.
     Raw,
 }
 
@@ -70,7 +70,7 @@ pub(crate) fn to_rows(
     let text = |part: &dyn Fn(&DeadLetter) -> String| -> ArrayRef {
         Arc::new(letters.iter().map(|l| Some(part(l))).collect::<StringArray>())
     };
-    // Times that no reader can show (the producer chooses them) are left out.
+    // Timestamps that no reader can display are left out: the producer chooses them.
     let times = letters.iter().map(|l| {
         let micros = l.timestamp_ms.and_then(|ms| ms.checked_mul(1000));
         micros.filter(|micros| event::TIME_RANGE.contains(micros))
