@@ -225,8 +225,8 @@ impl Changes {
     }
 }
 
-/// A change as tables hold it, the same for plugins and lookups: the digest of a lookup stands where that of a
-/// component does, with the lookup's name, and without a version and a configuration.
+/// A change as tables hold it, the same for plugins and lookups: the digest of a lookup is in the place of a
+/// component's, with the lookup's name, an empty version and an empty digest of the configuration.
 #[derive(Serialize, Deserialize)]
 struct Wire {
     kind: WireKind,

@@ -77,20 +77,27 @@ pub(crate) enum PipelineError {
 
 impl PipelineError {
     /// The stable code: `docs/errors.md` has cause and remedy of each.
-    pub(crate) fn code(&self) -> &'static str {
+    fn code(&self) -> &'static str {
         match self {
             Self::Panicked(_) => "AH-0050",
             Self::Gap(_) => "AH-0051",
+        }
+    }
+
+    /// What the program must do about it.
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Panicked(_) | Self::Gap(_) => Kind::Failed,
         }
     }
 }
 
 impl From<PipelineError> for Error {
     fn from(error: PipelineError) -> Self {
-        let (code, attempted) = (error.code(), error.to_string());
+        let (kind, code, attempted) = (error.kind(), error.code(), error.to_string());
         match error {
-            PipelineError::Panicked(cause) => Self::caused_by(Kind::Failed, code, attempted, cause),
-            PipelineError::Gap(cause) => Self::caused_by(Kind::Failed, code, attempted, cause),
+            PipelineError::Panicked(cause) => Self::caused_by(kind, code, attempted, cause),
+            PipelineError::Gap(cause) => Self::caused_by(kind, code, attempted, cause),
         }
     }
 }

@@ -143,7 +143,7 @@ enum Step {
     Write(Judged),
     /// The chain changed before the next batch.
     Changed(Changes),
-    /// The epoch ends behind the batch before.
+    /// The epoch ends after the previous batch.
     Cut {
         header: EpochHeader,
         states: Vec<PluginState>,
@@ -151,7 +151,7 @@ enum Step {
 }
 
 /// Takes batches through the plugins and decides where an epoch ends. Decided here and not in the
-/// writer, because a detector's state must be taken exactly behind the epoch's last batch.
+/// writer, because a detector's state must be taken right after the epoch's last batch.
 fn judge(
     mut chain: Box<dyn Chain>,
     budget: Budget,

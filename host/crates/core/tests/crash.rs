@@ -3,7 +3,7 @@
 //! Goal: whatever fails, and whether before or after it took effect, rows and dead letters end in the
 //! table exactly once and every alert is delivered at least once. Method: every operation of every part asks
 //! a fault plan, drawn from a seed, whether to fail now; the world (what a table, an outbox and
-//! receivers would keep) survives, the pipeline is built anew. A failing seed is printed.
+//! receivers would keep) survives, the pipeline is built again. A failing seed is printed.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
@@ -265,8 +265,8 @@ impl Table for Part {
         {
             let mut kept = self.world.kept();
             for (at, span) in epoch.covered.iter() {
-                let stood = kept.offsets.insert(at.clone(), span.next).unwrap_or(0);
-                assert_eq!(stood, span.start, "an epoch must start where the table stands");
+                let next = kept.offsets.insert(at.clone(), span.next).unwrap_or(0);
+                assert_eq!(next, span.start, "an epoch must start at the offset in the table");
             }
             kept.rows.extend(epoch.staged.data_files.iter().map(|n| n.parse::<i64>().unwrap()));
             kept.pending.insert(outbox.epoch_id.clone(), outbox.clone());
@@ -326,8 +326,8 @@ impl Acknowledge for Part {
 fn stages(world: &Arc<World>) -> Stages {
     let topic: Arc<str> = Arc::from("t");
     let next = (0..PARTITIONS).map(|partition| {
-        let stands = world.kept().offsets.get(&TopicPartition::new(&topic, partition)).copied();
-        (partition, stands.unwrap_or(0))
+        let next = world.kept().offsets.get(&TopicPartition::new(&topic, partition)).copied();
+        (partition, next.unwrap_or(0))
     });
     let next = next.collect();
     let (open, events) = ((Vec::new(), Vec::new()), Vec::new());

@@ -30,17 +30,26 @@ pub(crate) enum Error {
 
 impl Error {
     /// The stable code: `docs/errors.md` has cause and remedy of each.
-    pub(crate) fn code(&self) -> &'static str {
+    fn code(&self) -> &'static str {
         match self {
             Self::BatchTooLarge { .. } => "AH-0300",
             Self::TooManyRecords { .. } => "AH-0301",
             Self::Columns(_) => "AH-0302",
         }
     }
+
+    /// What the program must do about it.
+    fn kind(&self) -> Kind {
+        match self {
+            Self::BatchTooLarge { .. } | Self::TooManyRecords { .. } | Self::Columns(_) => {
+                Kind::Failed
+            }
+        }
+    }
 }
 
 impl From<Error> for audit_core::Error {
     fn from(error: Error) -> Self {
-        Self::caused_by(Kind::Failed, error.code(), "decoding a batch of records", error)
+        Self::caused_by(error.kind(), error.code(), "decoding a batch of records", error)
     }
 }

@@ -70,7 +70,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// Reads a string; the scanner is behind its opening quote.
+    /// Reads a string; the scanner is after its opening quote.
     #[inline]
     pub(crate) fn string(&mut self, scratch: &mut String) -> Result<Text<'a>, Fault> {
         match self.plain_string() {
@@ -239,7 +239,7 @@ impl<'a> Scanner<'a> {
         self.pos - start
     }
 
-    /// Skips to behind the next quote or backslash of a string, and returns it.
+    /// Skips past the next quote or backslash of a string, and returns it.
     #[inline]
     fn run(&mut self) -> Result<u8, Fault> {
         let stop = find_special(self.bytes, self.pos);
@@ -253,7 +253,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// The character of an escape; the scanner is behind the backslash.
+    /// The character of an escape; the scanner is after the backslash.
     #[inline]
     fn escape(&mut self) -> Result<char, Fault> {
         let at = self.pos - 1;

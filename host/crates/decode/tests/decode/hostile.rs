@@ -327,7 +327,7 @@ fn fields_of_the_wrong_type() {
         check_rest(&format!(",\"user_id\":{json}}}"), &Rejected(WrongType, &reason));
     }
     check_rest(",\"user_id\":null}", &Row("user_id", None));
-    // What is no JSON is said to be none, whatever type it would have had.
+    // Invalid JSON is reported as such, not as a value of the wrong type.
     let reason = "user_id: a number with a leading zero (byte 70)";
     check_rest(",\"user_id\":01}", &Rejected(InvalidJson, reason));
     let reason = "user_id: no JSON value where one is expected (byte 71)";
