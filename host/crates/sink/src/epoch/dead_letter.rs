@@ -60,9 +60,9 @@ pub(crate) fn to_rows(
     recorded_us: i64,
     projection: &Projection,
 ) -> Result<RecordBatch, Error> {
-    let kept: Vec<Kept> = letters
+    let stored: Vec<StoredPayload> = letters
         .iter()
-        .map(|letter| Kept::of(letter, payloads, payload_bytes_max))
+        .map(|letter| StoredPayload::of(letter, payloads, payload_bytes_max))
         .collect::<Result<_, _>>()?;
     let plugin = |part: fn(&audit_core::PluginId) -> &str| -> ArrayRef {
         Arc::new(letters.iter().map(|l| l.plugin.as_ref().map(part)).collect::<StringArray>())
@@ -87,9 +87,9 @@ pub(crate) fn to_rows(
         plugin(|id| &id.sha256),
         Arc::new(letters.iter().map(|l| Some(l.payload.len() as i64)).collect::<Int64Array>()),
         text(&|l| hex::encode(Sha256::digest(&l.payload))),
-        Arc::new(kept.iter().map(|k| Some(k.form)).collect::<StringArray>()),
-        Arc::new(kept.iter().map(|k| k.key_id).collect::<StringArray>()),
-        Arc::new(kept.iter().map(|k| k.bytes.as_deref()).collect::<BinaryArray>()),
+        Arc::new(stored.iter().map(|k| Some(k.form)).collect::<StringArray>()),
+        Arc::new(stored.iter().map(|k| k.key_id).collect::<StringArray>()),
+        Arc::new(stored.iter().map(|k| k.bytes.as_deref()).collect::<BinaryArray>()),
         text(&|_| epoch_id.to_owned()),
         Arc::new(
             TimestampMicrosecondArray::from_value(recorded_us, letters.len())
@@ -104,13 +104,13 @@ pub(crate) fn to_rows(
 }
 
 /// What is stored of one payload.
-struct Kept<'a> {
+struct StoredPayload<'a> {
     form: &'static str,
     key_id: Option<&'a str>,
     bytes: Option<Vec<u8>>,
 }
 
-impl<'a> Kept<'a> {
+impl<'a> StoredPayload<'a> {
     fn of(letter: &DeadLetter, payloads: &'a Payloads, bytes_max: usize) -> Result<Self, Error> {
         let nothing = Self { form: "digest-only", key_id: None, bytes: None };
         if letter.payload.len() > bytes_max {
