@@ -54,7 +54,7 @@ fn the_breaker_opens_tells_and_closes() -> Result<()> {
     ensure!(letters.len() == ROWS, "{} of {ROWS} rows are kept aside", letters.len());
     ensure!(letters.values().all(|(class, _)| *class == ReasonClass::PluginFault));
     let news = chain.take_changes();
-    let opened = news.changes.iter().any(|change| change.kind == ChangeKind::BreakerOpened);
+    let opened = news.of_plugins().any(|change| change.kind == ChangeKind::BreakerOpened);
     ensure!(opened, "nothing was recorded: {news:?}");
     let alert = news.alerts.first().context("nobody was told")?;
     ensure!(alert.rule == "plugin-breaker" && alert.message.contains("poison-rows-max"));
@@ -79,7 +79,7 @@ fn a_plugin_that_recovers_closes_its_breaker() -> Result<()> {
     ensure!(settled(&judge(&mut chain, 0, 100)?, 100)?.len() == 100);
     chain.take_changes();
     ensure!(settled(&judge(&mut chain, 100, 100)?, 100)?.is_empty());
-    let kinds: Vec<_> = chain.take_changes().changes.iter().map(|change| change.kind).collect();
+    let kinds: Vec<_> = chain.take_changes().of_plugins().map(|change| change.kind).collect();
     ensure!(kinds == [ChangeKind::BreakerClosed], "{kinds:?}");
     Ok(())
 }
@@ -94,7 +94,7 @@ fn a_breaker_closes_though_single_rows_still_fail() -> Result<()> {
     ensure!(settled(&judge(&mut chain, 0, ROWS)?, ROWS)?.len() > 30, "it did not open");
     let letters = settled(&judge(&mut chain, ROWS as i64, 40)?, 40)?;
     ensure!(letters.len() == 2, "{letters:?}");
-    let kinds: Vec<_> = chain.take_changes().changes.iter().map(|change| change.kind).collect();
+    let kinds: Vec<_> = chain.take_changes().of_plugins().map(|change| change.kind).collect();
     ensure!(kinds == [ChangeKind::BreakerOpened, ChangeKind::BreakerClosed], "{kinds:?}");
     Ok(())
 }

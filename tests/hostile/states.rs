@@ -119,7 +119,7 @@ fn exchange(chain: &mut PluginChain, plugin: Plugin) -> Result<Vec<PluginChange>
     });
     let mut recorded = Vec::new();
     while !asked.is_finished() {
-        recorded.extend(chain.take_changes().changes);
+        recorded.extend(chain.take_changes().of_plugins().cloned());
         std::thread::yield_now();
     }
     asked.join().ok().flatten().context("the chain has ended")??;

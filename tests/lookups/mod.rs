@@ -11,7 +11,7 @@ use arrow::array::{AsArray, StringArray};
 use arrow::datatypes::Int64Type;
 use audit_chain::{Engine, Granted, Key, Keys, Plugin, PluginChain, PluginSource};
 use audit_core::stage::Chain;
-use audit_core::{ChangeKind, Judged, PluginChange};
+use audit_core::{Change, Judged, LookupChange, LookupChangeKind};
 use audit_lookup::{CalendarDefinition, Definitions, KeyKind, Lookups, Set, TableDefinition};
 use audit_tests::env;
 use serde_json::{Value, json};
@@ -161,14 +161,14 @@ fn reload(
     chain: &mut PluginChain,
     lookups: &Lookups,
     definitions: &Definitions,
-) -> Result<Vec<PluginChange>> {
+) -> Result<Vec<Change>> {
     let reloaded = lookups.current().reload(definitions, false);
     ensure!(reloaded.refused.is_empty(), "{:?}", reloaded.refused);
     let set = reloaded.set.context("nothing was read")?;
     let control = chain.control();
-    let change = PluginChange {
-        kind: ChangeKind::LookupReplaced,
-        plugin: "roles".to_owned(),
+    let change = LookupChange {
+        kind: LookupChangeKind::Replaced,
+        lookup: "roles".to_owned(),
         source: "roles.csv".to_owned(),
         at: 0,
         before: None,
@@ -206,7 +206,7 @@ fn a_changed_table_is_seen_from_the_next_batch_on() -> Result<()> {
     ensure!(chain.lookups()["roles"] != before["roles"]);
     ensure!(chain.lookups()["office"] == before["office"]);
     let [change] = &changes[..] else { anyhow::bail!("{changes:?}") };
-    ensure!(change.from.values().eq([&150]), "from where it holds: {change:?}");
+    ensure!(change.from().values().eq([&150]), "from where it holds: {change:?}");
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::anyhow;
-use audit_core::{ChangeKind, PluginChange, PluginId};
+use audit_core::{LookupChange, LookupChangeKind};
 use audit_lookup::{Changed, Definitions, Lookups, Refused, Set};
 use jiff::Timestamp;
 
@@ -65,10 +65,10 @@ impl Reloader {
             reason,
             "a lookup was not taken, plugins go on with what it was"
         );
-        let before = self.lookups.current().versions().get(&name).map(|sha256| id(&name, sha256));
-        let mut change = change(ChangeKind::LookupRefused, &name, &file, reason);
+        let before = self.lookups.current().versions().get(&name).cloned();
+        let mut change = change(LookupChangeKind::Refused, &name, &file, reason);
         change.before = before;
-        if let Some(Err(error)) = self.control.note(change) {
+        if let Some(Err(error)) = self.control.note(change.into()) {
             tracing::warn!(%error, "the refusal was not recorded");
         }
     }
@@ -77,32 +77,23 @@ impl Reloader {
 /// What stands before a lookup's name among what was refused: plugins are there by their files.
 const TAG: &str = "lookup ";
 
-fn replaced(changed: &Changed, cause: Cause) -> PluginChange {
+fn replaced(changed: &Changed, cause: Cause) -> LookupChange {
     let Changed { name, file, before, after } = changed;
-    let mut change = change(ChangeKind::LookupReplaced, name, file, cause.as_str().to_owned());
-    change.before = before.as_ref().map(|sha256| id(name, sha256));
-    change.after = Some(id(name, after));
+    let mut change = change(LookupChangeKind::Replaced, name, file, cause.as_str().to_owned());
+    change.before.clone_from(before);
+    change.after = Some(after.clone());
     change
 }
 
-fn change(kind: ChangeKind, name: &str, file: &Path, reason: String) -> PluginChange {
-    PluginChange {
+fn change(kind: LookupChangeKind, name: &str, file: &Path, reason: String) -> LookupChange {
+    LookupChange {
         kind,
-        plugin: name.to_owned(),
+        lookup: name.to_owned(),
         source: file.display().to_string(),
         at: Timestamp::now().as_microsecond(),
         before: None,
         after: None,
         from: BTreeMap::new(),
         reason,
-    }
-}
-
-fn id(name: &str, sha256: &str) -> PluginId {
-    PluginId {
-        name: name.to_owned(),
-        version: String::new(),
-        sha256: sha256.to_owned(),
-        config_sha256: String::new(),
     }
 }

@@ -390,7 +390,7 @@ impl Reloader {
             from: BTreeMap::new(),
             reason,
         };
-        if let Some(Err(error)) = self.control.note(change) {
+        if let Some(Err(error)) = self.control.note(change.into()) {
             tracing::warn!(%error, "the refusal was not recorded");
         }
     }

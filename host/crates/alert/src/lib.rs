@@ -1,7 +1,7 @@
 //! Delivery of alerts: one JSON object a line, to standard output or a file.
 //!
-//! An alert is delivered at least once: after a crash the outbox is emptied again, and a receiver tells
-//! what it has seen by the alert's `id`.
+//! An alert is delivered at least once: after a crash the alerts of the outbox are delivered again, and a receiver
+//! recognizes duplicates by the alert's `id`.
 
 #![forbid(unsafe_code)]
 

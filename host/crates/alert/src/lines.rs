@@ -1,4 +1,4 @@
-//! JSON lines.
+//! Delivery as JSON lines.
 
 use std::io::SeekFrom;
 use std::path::Path;
@@ -20,7 +20,7 @@ pub struct AlertLines {
 }
 
 impl AlertLines {
-    /// Opens the target, so that a wrong path is found before the first event.
+    /// Opens the target, so that a wrong path fails before the first event.
     pub async fn open(target: Target) -> Result<Self, Error> {
         let file = match &target {
             Target::Stdout => None,
@@ -39,7 +39,7 @@ impl AlertLines {
             Some(file) => {
                 file.write_all(lines).await?;
                 file.flush().await?;
-                // The outbox is forgotten once this returns: the lines must outlive a power cut.
+                // The outbox is removed once this returns: the lines must survive a power failure.
                 file.sync_data().await
             }
         }
@@ -58,10 +58,10 @@ async fn open_for_append(path: &Path) -> Result<File, Error> {
     opened.await.map_err(|cause| Error::Open { path: path.display().to_string(), cause })
 }
 
-/// A crash or a full disk may have left half a line. What comes next must not be glued to it: the same
-/// alerts are delivered again, whole.
+/// A crash or a full disk may have left half a line. The next line must not be appended to it: the same alerts
+/// are delivered again as a whole.
 async fn end_torn_line(file: &mut File) -> std::io::Result<()> {
-    // A pipe or a terminal has no past.
+    // A pipe or a terminal has no previous lines.
     if !file.metadata().await?.is_file() || file.seek(SeekFrom::End(0)).await? == 0 {
         return Ok(());
     }

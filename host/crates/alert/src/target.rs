@@ -1,4 +1,4 @@
-//! Where alerts go.
+//! The target of alerts.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use crate::error::Error;
 
-/// A place for alerts, as in `--alerts`.
+/// A target for alerts, as in `--alerts`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
     Stdout,
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn targets_are_parsed_and_shown_alike() {
+    fn a_target_is_displayed_as_it_is_parsed() {
         for text in ["stdout", "file:/var/log/alerts.jsonl", "file:a:b"] {
             assert_eq!(text.parse::<Target>().unwrap().to_string(), text);
         }

@@ -18,7 +18,7 @@ pub enum Severity {
     Critical,
 }
 
-/// Where an event stands in Kafka.
+/// The place of an event in Kafka.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     pub topic: Arc<str>,
@@ -26,8 +26,8 @@ pub struct Position {
     pub offset: i64,
 }
 
-/// A finding, as it is kept in the outbox and delivered. Field by field what a plugin said, after the
-/// host checked it.
+/// A finding, as it is stored in the outbox and delivered: what a plugin returned, after the host has
+/// checked it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alert {
     /// The same finding has the same id in every delivery and every replay: a hash of the rule, the

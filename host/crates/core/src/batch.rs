@@ -1,4 +1,4 @@
-//! A batch on its way: decoded, then judged.
+//! A batch, decoded and then judged.
 
 use std::sync::Arc;
 
@@ -15,14 +15,14 @@ pub struct Rejected {
     /// Its place in [`RawBatch::records`].
     pub record_idx: usize,
     pub class: ReasonClass,
-    /// For a person; never holds a value of the record.
+    /// For people; never contains a value of the record.
     pub reason: String,
 }
 
 /// A raw batch and the columns that were made of it.
 #[derive(Debug)]
 pub struct Batch {
-    /// The records, kept until the chain has judged: a quarantined row is stored as it came.
+    /// The records, kept until the chain has judged: a dead letter holds the record as it arrived.
     pub raw: RawBatch,
     /// One row for each record that decoded; the columns of [`crate::schema::decoded`].
     pub columns: RecordBatch,
@@ -38,7 +38,7 @@ pub struct Judged {
     pub topic: Arc<str>,
     /// The rows to store; columns of the table, and those that transforms added.
     pub rows: RecordBatch,
-    /// What the batch covers, whatever became of its records.
+    /// What the batch covers, dead letters included.
     pub covered: Offsets,
     pub dead_letters: Vec<DeadLetter>,
     pub alerts: Vec<Alert>,

@@ -1,4 +1,4 @@
-//! Figures of a run, for progress lines and metrics. Counted once a batch or epoch, never a row.
+//! Counts of a run, for progress lines and metrics. Updated once per batch or epoch, never per row.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,21 +17,21 @@ pub struct Counters {
     pub alerts: AtomicU64,
     /// Epochs committed.
     pub epochs: AtomicU64,
-    /// Calls of plugins that trapped, took too long or answered wrongly, bisecting included.
+    /// Calls of plugins that trapped, timed out or returned invalid output, bisecting included.
     pub plugin_failures: AtomicU64,
     /// Rows that a plugin could not judge.
     pub plugin_poison_rows: AtomicU64,
-    /// Plugins exchanged, added or removed while running.
+    /// Plugins replaced, added or removed while running.
     pub plugin_changes: AtomicU64,
-    /// Candidates that were not taken.
+    /// Plugin reloads that were rejected.
     pub plugin_refusals: AtomicU64,
-    /// Batches through which a plugin was not asked because its breaker was open.
+    /// Batches for which a plugin was not called because its breaker was open.
     pub plugin_breaker_batches: AtomicU64,
-    /// How often a detector lost what it remembered.
+    /// How often a detector lost its state.
     pub plugin_states_lost: AtomicU64,
-    /// Tables and calendars that were exchanged while running.
+    /// Lookups reloaded while running.
     pub lookup_changes: AtomicU64,
-    /// Changed tables and calendars that were not taken.
+    /// Lookup reloads that were rejected.
     pub lookup_refusals: AtomicU64,
 }
 

@@ -1,4 +1,4 @@
-//! Records that are kept aside: they could not be decoded, or a plugin could not judge them.
+//! Dead letters: records that could not be decoded, or that a plugin could not judge or did not let pass.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::plugin::PluginId;
 use crate::raw::RawBatch;
 
-/// Why a record is a dead letter. A closed set, so that a person can count and filter by it.
+/// Why a record is a dead letter. A closed set, so that users can count and filter by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReasonClass {
@@ -22,21 +22,21 @@ pub enum ReasonClass {
     InvalidJson,
     /// JSON nested deeper than the decoder goes.
     NestedTooDeep,
-    /// JSON, but no object.
+    /// JSON, but not an object.
     NotAnObject,
     /// Something follows the object.
     TrailingData,
-    /// A field of the event stands twice.
+    /// A field of the event appears twice.
     DuplicateField,
-    /// A field of the event is no text.
+    /// A field of the event is not text.
     WrongType,
-    /// A field without which an event cannot be stored is absent or null.
+    /// A required field is absent or null.
     MissingField,
     /// The time of the event cannot be read, or lies outside the years 1 to 9999.
     BadTimestamp,
     /// A plugin took the row out.
     Quarantined,
-    /// A plugin failed on the row, or was not asked because it had failed on too many.
+    /// A plugin failed on the row, or was not called because its breaker was open.
     PluginFault,
 }
 
@@ -66,7 +66,7 @@ impl fmt::Display for ReasonClass {
     }
 }
 
-/// A record kept aside, with what is needed to understand it and to read it again.
+/// A dead letter, with what is needed to understand it and to read the record again.
 #[derive(Debug, Clone)]
 pub struct DeadLetter {
     pub topic: Arc<str>,
@@ -74,9 +74,9 @@ pub struct DeadLetter {
     pub offset: i64,
     pub timestamp_ms: Option<i64>,
     pub class: ReasonClass,
-    /// For a person; never holds a value of the record.
+    /// For people; never contains a value of the record.
     pub reason: String,
-    /// The plugin that took the row out; `None` where decode refused.
+    /// The plugin that took the row out; `None` where decoding failed.
     pub plugin: Option<PluginId>,
     /// The record's bytes. Redaction has not seen them: only the sink, which seals them, may look.
     pub payload: Vec<u8>,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::alert::Alert;
-use crate::change::PluginChange;
+use crate::change::Change;
 use crate::offset::Offsets;
 use crate::plugin::{PluginId, PluginState};
 
@@ -17,8 +17,8 @@ pub struct Budget {
     pub rows_max: u64,
 }
 
-/// Files written for an epoch and not yet part of any table. The descriptors are the sink's own text:
-/// no other crate looks into them.
+/// Files written for an epoch and not yet part of any table. The descriptors are opaque to every crate but the
+/// sink.
 #[derive(Debug, Clone, Default)]
 pub struct Staged {
     /// Names the epoch in file names, snapshot and outbox. Unique.
@@ -40,17 +40,17 @@ pub struct Epoch {
     /// The tables and calendars that plugins could look things up in when the epoch began: SHA-256 in
     /// hex, by name.
     pub lookups: BTreeMap<String, String>,
-    /// What happened to the chain since, in order.
-    pub changes: Vec<PluginChange>,
+    /// What changed in the chain since, in order.
+    pub changes: Vec<Change>,
     pub states: Vec<PluginState>,
 }
 
-/// What is left to do for a committed epoch: kept outside the table until it is done, so that whoever
-/// starts after a crash can finish it.
+/// What is left to do for a committed epoch: stored outside the table until it is done, so that the next start
+/// can finish it after a crash.
 #[derive(Debug, Clone)]
 pub struct Outbox {
     pub epoch_id: String,
-    /// Where the outbox is kept; `None` when there was nothing to keep.
+    /// Where the outbox is stored; `None` when there was nothing to store.
     pub location: Option<String>,
     pub dead_letter_files: Vec<String>,
     pub covered: Offsets,

@@ -2,6 +2,10 @@
 
 use std::error::Error as StdError;
 
+use tokio::task::JoinError;
+
+use crate::offset::NotContiguous;
+
 /// What the program must do about an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -13,8 +17,8 @@ pub enum Kind {
     Fenced,
 }
 
-/// What a stage attempted, and why it failed. Every crate has an error type of its own and turns it
-/// into this one at its boundary; the cause is kept as `source`.
+/// What a stage attempted, and why it failed. Every crate has an error type of its own, which becomes this
+/// one at the crate's boundary and is kept as its `source`.
 #[derive(Debug, thiserror::Error)]
 #[error("{attempted}")]
 pub struct Error {
@@ -48,5 +52,52 @@ impl Error {
     /// The stable code: `docs/errors.md` has cause and remedy of each.
     pub fn code(&self) -> &'static str {
         self.code
+    }
+}
+
+/// An error of the pipeline itself, and of no stage.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PipelineError {
+    /// A stage panicked.
+    ///
+    /// Cause: a fault of audit-host. The table is as it was at the last commit.
+    ///
+    /// Remedy: report it with the log, then start again.
+    #[error("a stage of the pipeline panicked: please report it")]
+    Panicked(#[source] JoinError),
+    /// A batch does not follow the one before it.
+    ///
+    /// Cause: a fault of audit-host: the source skipped or repeated offsets of a partition. Nothing of the open
+    /// epoch was committed.
+    ///
+    /// Remedy: report it with the log, then start again.
+    #[error("adding a batch to its epoch")]
+    Gap(#[source] NotContiguous),
+}
+
+impl PipelineError {
+    /// The stable code: `docs/errors.md` has cause and remedy of each.
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Panicked(_) => "AH-0050",
+            Self::Gap(_) => "AH-0051",
+        }
+    }
+
+    /// What the program must do about it.
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Panicked(_) | Self::Gap(_) => Kind::Failed,
+        }
+    }
+}
+
+impl From<PipelineError> for Error {
+    fn from(error: PipelineError) -> Self {
+        let (kind, code, attempted) = (error.kind(), error.code(), error.to_string());
+        match error {
+            PipelineError::Panicked(cause) => Self::caused_by(kind, code, attempted, cause),
+            PipelineError::Gap(cause) => Self::caused_by(kind, code, attempted, cause),
+        }
     }
 }

@@ -1,11 +1,11 @@
-//! By what a secret is known again without being known.
+//! How a secret is recognized without being stored.
 
-/// A secret under its key's name and its own id. Nothing of the secret follows from the fingerprint.
+/// Identifies a secret by its key's name and its own id. The fingerprint reveals nothing of the secret.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KeyMark {
     /// As the configuration names the key.
     pub name: String,
-    /// What stands in values that were made with the secret.
+    /// Part of every value that was made with the secret.
     pub id: String,
     pub fingerprint: String,
 }

@@ -26,7 +26,7 @@ pub mod stage;
 
 pub use alert::{Alert, Finding, Position, Severity};
 pub use batch::{Batch, Judged, Rejected};
-pub use change::{ChangeKind, Changes, PluginChange};
+pub use change::{Change, ChangeKind, Changes, LookupChange, LookupChangeKind, PluginChange};
 pub use counters::Counters;
 pub use dead_letter::{DeadLetter, ReasonClass};
 pub use epoch::{Budget, Epoch, Outbox, Staged};

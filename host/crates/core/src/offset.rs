@@ -29,7 +29,7 @@ impl fmt::Display for TopicPartition {
     }
 }
 
-/// The offsets `start..next` of one partition, and how many records stood there.
+/// The offsets `start..next` of one partition, and how many records they hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
     /// The first offset covered.
@@ -47,7 +47,7 @@ impl Span {
     }
 }
 
-/// Two spans of one partition that do not touch: covering both would hide a loss or a repetition.
+/// Two spans of one partition that are not adjacent: covering both would hide a loss or a repetition.
 #[derive(Debug, thiserror::Error)]
 #[error("{partition} was covered up to offset {expected}, but the next span starts at {found}")]
 pub struct NotContiguous {
@@ -64,7 +64,7 @@ pub struct Offsets {
 }
 
 impl Offsets {
-    /// Adds a span behind what is covered already.
+    /// Appends a span to what is covered already.
     pub fn cover(&mut self, partition: TopicPartition, span: Span) -> Result<(), NotContiguous> {
         match self.spans.entry(partition) {
             Entry::Vacant(slot) => {

@@ -5,10 +5,10 @@
 //! alerts, then acknowledgement). The first three block and have threads of their own; settling is I/O
 //! and stays on the runtime. While epoch N settles, epoch N+1 is read.
 //!
-//! Order is the guarantee: an epoch is committed in one step, and only then told and acknowledged. A
-//! crash before the commit repeats the epoch from the table's offsets; a crash after it leaves an outbox
-//! that the next start empties. So rows arrive exactly once, and alerts at least once under an id that
-//! does not change.
+//! Order is the guarantee: an epoch is committed in one step; only then are its dead letters appended, its alerts
+//! delivered and its offsets acknowledged. A crash before the commit repeats the epoch from the table's
+//! offsets; a crash after it leaves an outbox that the next start empties. So rows arrive exactly once, and
+//! alerts at least once under an id that does not change.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::batch::{Batch, Judged};
 use crate::change::Changes;
 use crate::counters::Counters;
 use crate::epoch::{Budget, Epoch};
-use crate::error::{Error, Kind};
+use crate::error::{Error, PipelineError};
 use crate::offset::Offsets;
 use crate::plugin::{PluginId, PluginState};
 use crate::stage::{Acknowledge, AlertSink, Chain, Decoder, Polled, Source, Table, Writer};
@@ -39,13 +39,13 @@ const EPOCHS_IN_FLIGHT_MAX: usize = 1;
 /// Alerts of one epoch: bounds the outbox. A detector that raises so many is broken, or under attack.
 const ALERTS_PER_EPOCH_MAX: usize = 10_000;
 
-/// How soon a stop is noticed when no record comes.
+/// How soon a stop is noticed while no record arrives.
 const POLL_WAIT: Duration = Duration::from_millis(100);
 
-/// How soon a change of the chain is carried out when no record comes.
+/// How soon a change of the chain is applied while no record arrives.
 const CHANGES_WAIT: Duration = Duration::from_millis(100);
 
-/// After this long without an epoch nothing finished is left pending in the table.
+/// After this long without an epoch the markers of finished epochs are removed from the table.
 const QUIET: Duration = Duration::from_secs(10);
 
 /// Every part of the flow.
@@ -71,7 +71,7 @@ pub async fn run(
 ) -> Result<(), Error> {
     let Stages { source, decoder, chain, writer, table, alerts, acks } = stages;
     let mut settler = Settler { table, alerts, acks, counters: Arc::clone(&counters) };
-    settler.finish_what_a_crash_left().await?;
+    settler.recover_pending().await?;
 
     let (batches_in, batches) = sync_channel(BATCHES_IN_FLIGHT_MAX);
     let (steps_in, steps) = sync_channel(BATCHES_IN_FLIGHT_MAX);
@@ -87,16 +87,16 @@ pub async fn run(
     ];
     let settled = settler.settle(epochs).await;
     stop.store(true, Ordering::Relaxed);
-    // A stage that fails drops its channels, which ends its neighbours without an error of their own:
-    // so the one error found here is the cause.
+    // A stage that fails drops its channels, which ends its neighbors without an error of their own: so the
+    // one error found here is the cause.
     for thread in threads {
         joined(thread).await?;
     }
     settled
 }
 
-/// Runs a stage on a thread of its own. Whichever ends first stops the source, or a run whose table
-/// failed would wait for ever for the next record of a quiet topic.
+/// Runs a stage on a thread of its own. Whichever ends first stops the source: otherwise a run whose table
+/// failed would wait forever for the next record of a quiet topic.
 fn spawn(
     stop: &Stop,
     stage: impl FnOnce() -> Result<(), Error> + Send + 'static,
@@ -110,17 +110,10 @@ fn spawn(
 }
 
 async fn joined(thread: JoinHandle<Result<(), Error>>) -> Result<(), Error> {
-    thread.await.map_err(|panic| {
-        Error::caused_by(
-            Kind::Failed,
-            "AH-0051",
-            "a stage of the pipeline panicked: please report it",
-            panic,
-        )
-    })?
+    thread.await.map_err(PipelineError::Panicked)?
 }
 
-/// Polls and decodes until the source ends, somebody says stop, or nobody takes the batches.
+/// Polls and decodes until the source ends, `stop` is set, or the next stage has ended.
 fn read(
     mut source: Box<dyn Source>,
     mut decoder: Box<dyn Decoder>,
@@ -145,20 +138,20 @@ fn read(
     Ok(())
 }
 
-/// What the judge tells the writer.
+/// What the judge sends to the writer.
 enum Step {
     Write(Judged),
     /// The chain changed before the next batch.
     Changed(Changes),
-    /// The epoch ends behind the batch before.
+    /// The epoch ends after the previous batch.
     Cut {
-        begun: Begun,
+        header: EpochHeader,
         states: Vec<PluginState>,
     },
 }
 
 /// Takes batches through the plugins and decides where an epoch ends. Decided here and not in the
-/// writer, because a detector's state must be taken exactly behind the epoch's last batch.
+/// writer, because a detector's state must be taken right after the epoch's last batch.
 fn judge(
     mut chain: Box<dyn Chain>,
     budget: Budget,
@@ -171,10 +164,11 @@ fn judge(
         let wait = epoch.as_ref().map_or(budget.interval, |open| open.time_left(&budget));
         let received = batches.recv_timeout(wait.min(CHANGES_WAIT));
         // The epoch names the chain that it began with, so it begins before anything changes.
-        let begun = if epoch.is_none() { Begun::of(&*chain) } else { Begun::default() };
+        let header =
+            if epoch.is_none() { EpochHeader::of(&*chain) } else { EpochHeader::default() };
         let changes = chain.take_changes();
         if !changes.is_empty() {
-            epoch.get_or_insert_with(|| OpenEpoch::now(begun.clone()));
+            epoch.get_or_insert_with(|| OpenEpoch::now(header.clone()));
             if steps.send(Step::Changed(changes)).is_err() {
                 return Ok(());
             }
@@ -182,7 +176,7 @@ fn judge(
         let ended = match received {
             Ok(batch) => {
                 let judged = chain.judge(batch)?;
-                let open = epoch.get_or_insert_with(|| OpenEpoch::now(begun));
+                let open = epoch.get_or_insert_with(|| OpenEpoch::now(header));
                 open.n_records += judged.covered.n_records();
                 if steps.send(Step::Write(judged)).is_err() {
                     return Ok(());
@@ -195,12 +189,12 @@ fn judge(
         let due = ended || full.swap(false, Ordering::Relaxed);
         if let Some(open) = epoch.take_if(|open| due || open.is_due(&budget)) {
             let states = chain.snapshot()?;
-            // What the last batch and the snapshot brought up is of this epoch: there may be no other.
-            let news = chain.drain_events();
-            if !news.is_empty() && steps.send(Step::Changed(news)).is_err() {
+            // Events of the last batch and of the snapshot belong to this epoch: there may be no other.
+            let events = chain.drain_events();
+            if !events.is_empty() && steps.send(Step::Changed(events)).is_err() {
                 return Ok(());
             }
-            if steps.send(Step::Cut { begun: open.begun, states }).is_err() {
+            if steps.send(Step::Cut { header: open.header, states }).is_err() {
                 return Ok(());
             }
         }
@@ -210,14 +204,14 @@ fn judge(
     }
 }
 
-/// What the epoch began with.
+/// The chain as it was when the epoch began.
 #[derive(Clone, Default)]
-struct Begun {
+struct EpochHeader {
     plugins: Vec<PluginId>,
     lookups: BTreeMap<String, String>,
 }
 
-impl Begun {
+impl EpochHeader {
     fn of(chain: &dyn Chain) -> Self {
         Self { plugins: chain.plugins(), lookups: chain.lookups() }
     }
@@ -226,12 +220,12 @@ impl Begun {
 struct OpenEpoch {
     since: Instant,
     n_records: u64,
-    begun: Begun,
+    header: EpochHeader,
 }
 
 impl OpenEpoch {
-    fn now(begun: Begun) -> Self {
-        Self { since: Instant::now(), n_records: 0, begun }
+    fn now(header: EpochHeader) -> Self {
+        Self { since: Instant::now(), n_records: 0, header }
     }
 
     fn time_left(&self, budget: &Budget) -> Duration {
@@ -253,30 +247,28 @@ fn write(
     let mut covered = Offsets::default();
     let mut alerts = Vec::new();
     let mut changes = Vec::new();
-    // Said once an epoch: batches of the full epoch may still be on their way to us.
-    let mut said_full = false;
+    // Reported once an epoch: batches of the full epoch may still be on their way here.
+    let mut is_reported_full = false;
     while let Ok(step) = steps.recv() {
         match step {
             Step::Write(judged) => {
-                covered.extend(&judged.covered).map_err(|gap| {
-                    Error::caused_by(Kind::Failed, "AH-0052", "adding a batch to its epoch", gap)
-                })?;
+                covered.extend(&judged.covered).map_err(PipelineError::Gap)?;
                 alerts.extend(judged.alerts);
                 writer.write_dead_letters(judged.dead_letters)?;
                 writer.write(&judged.topic, judged.rows)?;
                 let too_many_alerts = alerts.len() >= ALERTS_PER_EPOCH_MAX;
-                if !said_full && (too_many_alerts || writer.is_full()) {
-                    said_full = true;
+                if !is_reported_full && (too_many_alerts || writer.is_full()) {
+                    is_reported_full = true;
                     full.store(true, Ordering::Relaxed);
                 }
             }
-            Step::Changed(news) => {
-                writer.write_changes(&news.changes)?;
-                changes.extend(news.changes);
-                alerts.extend(news.alerts);
+            Step::Changed(events) => {
+                writer.write_changes(&events.changes)?;
+                changes.extend(events.changes);
+                alerts.extend(events.alerts);
             }
-            Step::Cut { begun: Begun { plugins, lookups }, states } => {
-                said_full = false;
+            Step::Cut { header: EpochHeader { plugins, lookups }, states } => {
+                is_reported_full = false;
                 let epoch = Epoch {
                     staged: writer.seal()?,
                     covered: std::mem::take(&mut covered),
@@ -295,7 +287,7 @@ fn write(
     Ok(())
 }
 
-/// Settles epochs in order: durable, then told, then acknowledged.
+/// Settles epochs in order: committed, then delivered, then acknowledged.
 struct Settler {
     table: Box<dyn Table>,
     alerts: Box<dyn AlertSink>,
@@ -304,9 +296,12 @@ struct Settler {
 }
 
 impl Settler {
-    async fn finish_what_a_crash_left(&mut self) -> Result<(), Error> {
+    async fn recover_pending(&mut self) -> Result<(), Error> {
         for outbox in self.table.unfinished().await? {
-            tracing::info!(epoch = outbox.epoch_id, "finishing an epoch that a crash left behind");
+            tracing::info!(
+                epoch = outbox.epoch_id,
+                "recovering an epoch that a crash left unfinished"
+            );
             self.table.append_dead_letters(&outbox).await?;
             self.alerts.deliver(&outbox.alerts).await?;
             Counters::add(&self.counters.alerts, outbox.alerts.len() as u64);
@@ -327,7 +322,7 @@ impl Settler {
 
     async fn settle_one(&mut self, epoch: Epoch) -> Result<(), Error> {
         let outbox = self.table.stage(&epoch).await?;
-        // The only decision: before it the epoch never happened, after it the epoch is final.
+        // The point of no return: before it the epoch never happened, after it the epoch is final.
         self.table.commit(&epoch, &outbox).await?;
         Counters::add(&self.counters.rows_committed, epoch.staged.n_rows);
         Counters::add(&self.counters.dead_letters, epoch.staged.n_dead_letters);

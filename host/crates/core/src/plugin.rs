@@ -1,4 +1,4 @@
-//! A plugin as the epoch names it, and what it remembers.
+//! The identity of a plugin, and the state of a detector.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ pub struct PluginId {
     pub config_sha256: String,
 }
 
-/// What a detector remembers, at the end of an epoch.
+/// The state of a detector at the end of an epoch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PluginState {
     pub plugin: PluginId,

@@ -1,10 +1,10 @@
-//! Records as they came from the source, before anybody looked into them.
+//! Records as they came from the source, not decoded yet.
 
 use std::sync::Arc;
 
 use crate::offset::Offsets;
 
-/// Where one record stands and where its bytes end.
+/// The place of one record, and where its bytes end.
 #[derive(Debug, Clone, Copy)]
 pub struct RawRecord {
     pub partition: i32,
@@ -15,8 +15,8 @@ pub struct RawRecord {
     pub end: usize,
 }
 
-/// Records of one topic, in the order of each partition. The payloads stand in one buffer, so that
-/// the client's own memory is given back at once.
+/// Records of one topic, in the order of each partition. The payloads share one buffer, so that the client's
+/// own memory is freed at once.
 #[derive(Debug, Clone)]
 pub struct RawBatch {
     pub topic: Arc<str>,

@@ -1,11 +1,11 @@
-//! The columns of an audit event: what decode makes, what plugins may name, what the table holds.
+//! The columns of an audit event: what decoding produces, what plugins may name, what the table holds.
 
 use std::ops::RangeInclusive;
 use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
-/// The fields of an event as they stand in its JSON, in table order. All are text in the JSON;
+/// The fields of an event as they are named in its JSON, in table order. All are text in the JSON;
 /// [`EVENT_TIMESTAMP`] becomes microseconds.
 pub const EVENT_FIELDS: [&str; 13] = [
     AUDIT_ID,
@@ -27,26 +27,26 @@ pub const EVENT_FIELDS: [&str; 13] = [
 pub const AUDIT_ID: &str = "audit_id";
 /// When the event happened, by the producer's clock. Partitions the table by day.
 pub const EVENT_TIMESTAMP: &str = "event_timestamp";
-/// What was done. Partitions the table.
+/// The action that the event records. Partitions the table.
 pub const ACTION_TYPE: &str = "action_type";
 
-/// Fields without which a record becomes a dead letter: the first two columns of the partitioning.
+/// Fields without which a record becomes a dead letter: the columns that partition the table.
 pub const REQUIRED_FIELDS: [&str; 2] = [EVENT_TIMESTAMP, ACTION_TYPE];
 
-/// When audit-host took the event, by its own clock.
+/// When audit-host read the event, by its own clock.
 pub const INGESTION_TIMESTAMP: &str = "ingestion_timestamp";
 /// The Kafka topic, partition and offset that a row came from: its identity.
 pub const SOURCE_TOPIC: &str = "source_topic";
 pub const SOURCE_PARTITION: &str = "source_partition";
 pub const SOURCE_OFFSET: &str = "source_offset";
-/// When Kafka stamped the record. Plugins may read it; the table does not keep it.
+/// The timestamp of the Kafka record. Plugins may read it; the table does not have it.
 pub const SOURCE_TIMESTAMP: &str = "source_timestamp";
 
 /// The time zone of every timestamp column, as Iceberg's `timestamptz` wants it in Arrow.
 pub const UTC: &str = "+00:00";
 
-/// Times that every reader of our tables and alerts can show, in microseconds since 1970: from the year 1
-/// to two hours before the end of 9999-12-30 (where time zones would leave the year 9999).
+/// Timestamps that every reader of our tables and alerts can display, in microseconds since 1970: from the year 1
+/// to two hours before the end of 9999-12-30 (later ones could leave the year 9999 in some time zone).
 pub const TIME_RANGE: RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_207_200_000_000;
 
 /// Microseconds since 1970 in UTC.
@@ -54,7 +54,7 @@ pub fn timestamp_type() -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, Some(UTC.into()))
 }
 
-/// The columns of a decoded batch: the event's fields, then where the record stood.
+/// The columns of a decoded batch: the event's fields, then the record's place in Kafka.
 pub fn decoded() -> SchemaRef {
     static DECODED: LazyLock<SchemaRef> = LazyLock::new(|| {
         let event = EVENT_FIELDS.iter().map(|name| {

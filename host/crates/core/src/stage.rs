@@ -10,7 +10,7 @@ use async_trait::async_trait;
 
 use crate::alert::Alert;
 use crate::batch::{Batch, Judged};
-use crate::change::{Changes, PluginChange};
+use crate::change::{Change, Changes};
 use crate::dead_letter::DeadLetter;
 use crate::epoch::{Epoch, Outbox, Staged};
 use crate::error::Error;
@@ -18,12 +18,12 @@ use crate::offset::Offsets;
 use crate::plugin::{PluginId, PluginState};
 use crate::raw::RawBatch;
 
-/// What a source has to say.
+/// The outcome of a poll.
 #[derive(Debug)]
 pub enum Polled {
     /// Records: read on.
     Batch(RawBatch),
-    /// None within the time given: ask again.
+    /// No record within the time given: poll again.
     Idle,
     /// There will be no more: finish the epoch and stop.
     Ended,
@@ -42,23 +42,22 @@ pub trait Decoder: Send {
 
 /// The plugins in their order.
 pub trait Chain: Send {
-    /// Carries out what was asked of the chain since the last call, between two batches, and says what
-    /// came of it. Called before every batch, and now and then when there is none.
+    /// Applies the commands that the chain received since the last call, and returns the outcome. Called
+    /// between two batches, and from time to time while there is none.
     fn take_changes(&mut self) -> Changes {
         Changes::default()
     }
 
-    /// What came of the chain by itself since the last call, as a plugin that failed: nothing that was asked
-    /// is carried out.
+    /// Returns what happened since the last call, such as failures of plugins, without applying any command.
     fn drain_events(&mut self) -> Changes {
         Changes::default()
     }
 
-    /// Takes a batch through every plugin. A row that a plugin cannot judge is a dead letter; an error
+    /// Runs a batch through every plugin. A row that a plugin cannot judge becomes a dead letter; an error
     /// ends the run.
     fn judge(&mut self, batch: Batch) -> Result<Judged, Error>;
 
-    /// What every detector remembers now, if anything changed since it was last asked.
+    /// The state of every detector as it is now.
     fn snapshot(&mut self) -> Result<Vec<PluginState>, Error>;
 
     /// The plugins as they are now, in their order.
@@ -78,10 +77,10 @@ pub trait Writer: Send {
     /// Adds dead letters to the open epoch.
     fn write_dead_letters(&mut self, letters: Vec<DeadLetter>) -> Result<(), Error>;
 
-    /// Adds to the open epoch what happened to the chain: rows that come from no record.
-    fn write_changes(&mut self, changes: &[PluginChange]) -> Result<(), Error>;
+    /// Adds changes of the chain to the open epoch, as rows that come from no record.
+    fn write_changes(&mut self, changes: &[Change]) -> Result<(), Error>;
 
-    /// Whether the epoch should end now because too much is open, whatever its time.
+    /// Whether the epoch should end early because its bytes or files are too many.
     fn is_full(&self) -> bool;
 
     /// Closes the epoch's files and starts the next epoch.
@@ -94,32 +93,32 @@ pub trait Table: Send {
     /// Outboxes of epochs that were committed and not finished, oldest first.
     async fn unfinished(&mut self) -> Result<Vec<Outbox>, Error>;
 
-    /// Keeps what must be done after the commit. Nothing is visible yet.
+    /// Stores what must be done after the commit. Nothing is visible yet.
     async fn stage(&mut self, epoch: &Epoch) -> Result<Outbox, Error>;
 
     /// Makes rows, offsets and the pointer to the outbox visible in one step. After an error the epoch
     /// either never happened or is found by [`Table::unfinished`].
     async fn commit(&mut self, epoch: &Epoch, outbox: &Outbox) -> Result<(), Error>;
 
-    /// Appends the outbox's dead letters to their table; does nothing if they are there.
+    /// Appends the outbox's dead letters to their table, unless they are already there.
     async fn append_dead_letters(&mut self, outbox: &Outbox) -> Result<(), Error>;
 
-    /// Everything of the outbox is done: it may be forgotten with the next commit.
+    /// Everything in the outbox is done: the next commit may remove it.
     fn finish(&mut self, outbox: Outbox);
 
-    /// Forgets finished outboxes now; for a quiet time, or the end.
+    /// Removes finished outboxes now; for quiet times and the end of the run.
     async fn forget_finished(&mut self) -> Result<(), Error>;
 }
 
-/// Who is told of alerts.
+/// Where alerts are delivered.
 #[async_trait]
 pub trait AlertSink: Send {
-    /// Delivers all or fails. May be called again with the same alerts: receivers tell them by id.
+    /// Delivers all or fails. May be called again with the same alerts: receivers recognize them by id.
     async fn deliver(&mut self, alerts: &[Alert]) -> Result<(), Error>;
 }
 
-/// Tells the source's broker how far the table is. Only for tools that show lag: after a restart the
-/// table decides.
+/// Commits offsets to the source's broker. Only for tools that show lag: after a restart the offsets in the
+/// table decide.
 #[async_trait]
 pub trait Acknowledge: Send {
     async fn acknowledge(&mut self, covered: &Offsets) -> Result<(), Error>;

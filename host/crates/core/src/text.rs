@@ -1,4 +1,4 @@
-//! Text that somebody else wrote, made fit for one line of a log, an error or a table.
+//! Text from guests and libraries, made safe for one line of a log, an error or a table.
 
 use std::error::Error;
 

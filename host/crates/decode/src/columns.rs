@@ -1,4 +1,4 @@
-//! Columns in the making.
+//! The columns of a batch while it is decoded.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub(crate) const TEXT_COUNT: usize = FIELD_COUNT - 1;
 /// Bytes of text in each column of a batch.
 pub(crate) type TextBytes = [usize; TEXT_COUNT];
 
-/// Rows are appended whole; every column has the same length at any time.
+/// Rows are appended as a whole; all columns always have the same length.
 #[derive(Debug)]
 pub(crate) struct Columns {
     /// The fields that stay text, in the order of the event.

@@ -1,4 +1,4 @@
-//! The decode stage: a batch of records to a batch of rows.
+//! The decode stage: turns a batch of records into a batch of rows.
 
 use audit_core::stage::Decoder;
 use audit_core::{Batch, RawBatch};
@@ -11,7 +11,7 @@ use crate::fault::{Fault, What};
 
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
-    /// A record with more bytes becomes a dead letter without being looked at.
+    /// A record with more bytes becomes a dead letter without being parsed.
     pub max_record_bytes: usize,
 }
 
@@ -20,8 +20,8 @@ pub struct Settings {
 pub struct JsonDecoder {
     settings: Settings,
     reader: Reader,
-    /// What the columns of the last batch held: the next one is probably alike, and growing a column
-    /// copies it.
+    /// The sizes of the columns of the last batch: the next one is probably similar, and growing a column copies
+    /// it.
     text_bytes: TextBytes,
 }
 

@@ -1,4 +1,4 @@
-//! One record, read into a slot for each field of the event.
+//! Reads one record into a slot for each field of the event.
 
 use audit_core::schema::{ACTION_TYPE, EVENT_TIMESTAMP};
 
@@ -11,7 +11,7 @@ pub(crate) const TIMESTAMP_SLOT: usize = slot_of(EVENT_TIMESTAMP);
 const ACTION_SLOT: usize = slot_of(ACTION_TYPE);
 const DETAILS_SLOT: usize = slot_of("details");
 
-/// What a record says of a field.
+/// The value of a field in a record.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Slot<'a> {
     Absent,
@@ -19,7 +19,7 @@ pub(crate) enum Slot<'a> {
     Text(Text<'a>),
 }
 
-/// What was read of one record; good only if [`Reader::read`] said so.
+/// The slots of one record; valid only if [`Reader::read`] succeeded.
 #[derive(Debug)]
 pub(crate) struct Event<'a> {
     /// In the order of [`EVENT_FIELDS`].
@@ -34,7 +34,7 @@ impl Event<'_> {
     }
 }
 
-/// Reads records; keeps what is worth keeping from one record to the next.
+/// Reads records, and reuses its buffers from one record to the next.
 #[derive(Debug)]
 pub(crate) struct Reader {
     keys: Keys,
@@ -47,7 +47,7 @@ impl Reader {
         Self { keys: Keys::new(), scratch: String::new() }
     }
 
-    /// The text of a slot of the event that was read last.
+    /// The text of a slot of the last event read.
     #[inline]
     pub(crate) fn text<'r>(&'r self, slot: &Slot<'r>) -> Option<&'r str> {
         match *slot {
@@ -56,8 +56,8 @@ impl Reader {
         }
     }
 
-    /// Reads one record into `event`; the first thing that is wrong from the left decides, then what
-    /// is missing, then the time.
+    /// Reads one record into `event`. The first fault from the left is reported, then missing fields, then the
+    /// timestamp.
     pub(crate) fn read<'a>(&mut self, record: &'a str, event: &mut Event<'a>) -> Result<(), Fault> {
         self.scratch.clear();
         event.slots = [Slot::Absent; FIELD_COUNT];
@@ -80,7 +80,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Reads up to the closing brace. Returns where the event's time stands.
+    /// Reads up to the closing brace. Returns the position of the event's timestamp.
     fn fields<'a>(
         &mut self,
         scanner: &mut Scanner<'a>,
@@ -124,7 +124,7 @@ impl Reader {
         Ok(timestamp_at)
     }
 
-    /// Goes behind a key; says which slot it names, `None` for a field that is not ours.
+    /// Reads a key. Returns the slot that it names, `None` for an unknown field.
     #[inline]
     fn key(
         &mut self,
@@ -167,7 +167,7 @@ impl Reader {
     }
 }
 
-/// Reads a value that is no string.
+/// Reads a value that is not a string.
 fn no_string<'a>(scanner: &mut Scanner<'a>, idx: usize) -> Result<Slot<'a>, Fault> {
     let start = scanner.pos();
     let wrong = match scanner.peek() {
@@ -175,7 +175,7 @@ fn no_string<'a>(scanner: &mut Scanner<'a>, idx: usize) -> Result<Slot<'a>, Faul
             scanner.literal("null")?;
             return Ok(Slot::Null);
         }
-        // Producers nest the details as often as they quote them: the JSON is kept as it stands.
+        // Producers nest the details as often as they quote them: the JSON is stored unchanged.
         Some(b'{' | b'[') if idx == DETAILS_SLOT => {
             scanner.skip_value(1)?;
             return Ok(Slot::Text(Text::Plain(scanner.since(start))));
@@ -187,7 +187,7 @@ fn no_string<'a>(scanner: &mut Scanner<'a>, idx: usize) -> Result<Slot<'a>, Faul
         Some(_) => What::NoValue,
         None => What::EndsEarly,
     };
-    // A value of the wrong type must be a value first: what is no JSON is said to be none.
+    // It must be a valid value of another type: invalid JSON is reported as such.
     scanner.skip_value(1)?;
     Err(wrong.at(start))
 }
@@ -209,7 +209,7 @@ fn required<'a>(slots: &[Slot<'a>; FIELD_COUNT], idx: usize) -> Result<Text<'a>,
     }
 }
 
-/// What to say of a record that does not start with a brace.
+/// The fault of a record that does not start with a brace.
 fn no_object(mut scanner: Scanner<'_>) -> Fault {
     let start = scanner.pos();
     if scanner.window() == Some(b"\xEF\xBB\xBF") {

@@ -5,15 +5,14 @@ use std::fmt;
 use audit_core::schema::EVENT_FIELDS;
 use audit_core::{ReasonClass, Rejected};
 
-/// The first thing that is wrong with a record. Without text of the record, because it ends up where
-/// people without access to the data can read it; and small enough for two registers, because every
-/// step of the scanner returns it or nothing.
+/// The first fault of a record. It has no text of the record, because people without access to the data can read
+/// it; and it fits two registers, because every step of the scanner returns it or nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fault {
     what: What,
-    /// The slot of the field in whose value it is, if it is in one.
+    /// The slot of the field whose value has the fault, if it is in one.
     slot: Option<u8>,
-    /// Counted from 0; `None` where there is no place to point at. A batch has less than 2 GiB.
+    /// The byte, counted from 0; `None` if the fault has no position. A batch has less than 2 GiB.
     at: Option<u32>,
 }
 
@@ -114,11 +113,11 @@ impl What {
 
     fn text(self) -> &'static str {
         match self {
-            Self::Empty => "no bytes but white space",
+            Self::Empty => "empty, or only white space",
             Self::TooLarge => "more bytes than max-record-bytes",
             Self::NotUtf8 => "not UTF-8",
-            Self::NotAnObject => "JSON, but no object",
-            Self::TrailingData => "something follows the object",
+            Self::NotAnObject => "JSON, but not an object",
+            Self::TrailingData => "data after the object",
             Self::TooDeep => "nested deeper than 512 levels",
             Self::ByteOrderMark => "starts with a byte order mark, which JSON does not allow",
             Self::ZeroByte => "starts with a zero byte, as a schema registry's header does",
@@ -136,20 +135,20 @@ impl What {
             Self::BadLiteral => "not true, false or null",
             Self::BadNumber => "a number that JSON does not allow",
             Self::LeadingZero => "a number with a leading zero",
-            Self::Duplicate => "the field stands twice",
+            Self::Duplicate => "the field appears twice",
             Self::Number => "a number where text is expected",
             Self::Boolean => "true or false where text is expected",
             Self::Object => "an object where text is expected",
             Self::Array => "an array where text is expected",
             Self::Absent => "required, but absent",
             Self::Null => "required, but null",
-            Self::TimeShape => "not a time like 2025-01-16T10:20:30Z",
+            Self::TimeShape => "not a timestamp like 2025-01-16T10:20:30Z",
             Self::TimeYear => "the year is not between 1 and 9999",
             Self::TimeMonth => "no such month",
             Self::TimeDay => "no such day in that month",
             Self::TimeHour => "no such hour",
             Self::TimeMinute => "no such minute",
-            Self::TimeSecond => "no such second; leap seconds are not taken",
+            Self::TimeSecond => "no such second; leap seconds are not supported",
             Self::TimeFraction => "a fraction of a second without digits or with more than nine",
             Self::TimeOffset => "no such offset from UTC, or more than 18 hours",
             Self::TimeRange => "outside the years 1 to 9999 in UTC",
@@ -158,7 +157,7 @@ impl What {
 }
 
 impl Fault {
-    /// The same, said of the field of a slot.
+    /// The same fault, in the field of a slot.
     pub(crate) fn of(self, slot: usize) -> Self {
         Self { slot: Some(slot as u8), ..self }
     }

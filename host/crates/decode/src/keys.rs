@@ -1,4 +1,4 @@
-//! Which field of an event a key names.
+//! Finds the field of an event that a key names.
 
 use audit_core::schema::EVENT_FIELDS;
 
@@ -8,7 +8,7 @@ pub(crate) const FIELD_COUNT: usize = EVENT_FIELDS.len();
 pub(crate) const WINDOW_BYTES: usize = 24;
 const WINDOW_WORDS: usize = WINDOW_BYTES / 8;
 
-/// The slot of a field, found when compiling.
+/// The slot of a field, found at compile time.
 pub(crate) const fn slot_of(name: &str) -> usize {
     let mut slot = 0;
     while slot < FIELD_COUNT {
@@ -57,7 +57,7 @@ impl Keys {
         Self { patterns, followers: std::array::from_fn(|idx| idx % FIELD_COUNT) }
     }
 
-    /// The slot and length in bytes of the key that stands in the window, if the guess is right.
+    /// The slot and the length in bytes of the key at the start of the window, if the guess is right.
     #[inline]
     pub(crate) fn guess(
         &self,
@@ -69,7 +69,7 @@ impl Keys {
         pattern.matches(window).then_some((slot, pattern.n_bytes))
     }
 
-    /// The slot of a key, searched for; remembers what followed what.
+    /// Searches for the slot of a key, and records which key it followed.
     pub(crate) fn find(&mut self, before: Option<usize>, key: &str) -> Option<usize> {
         let slot = EVENT_FIELDS.iter().position(|name| *name == key)?;
         if let Some(follower) = self.followers.get_mut(follower_idx(before)) {

@@ -1,16 +1,16 @@
-//! Reads JSON from the left, strictly by RFC 8259, and refuses halves of surrogate pairs besides.
+//! Reads JSON from left to right, strictly by RFC 8259, and rejects lone surrogates as well.
 //!
-//! Never recurses: a record decides how deep it is nested, and must not decide how much stack we use.
+//! Never recurses: a record decides how deep it is nested, and must not decide how much stack is used.
 //! No `unsafe`: the record is a checked `&str`, and text is cut out of it at quotes and backslashes,
 //! which are always character boundaries.
 
 use crate::fault::{Fault, What};
 
-/// Levels of objects and arrays, the event itself included. Producers stay under 20; the number is
-/// what other JSON readers along the way take at most.
+/// Levels of objects and arrays, the event itself included. Producers stay under 20; the number is the limit of
+/// other JSON readers in such a pipeline.
 pub(crate) const NESTING_MAX: usize = 512;
 
-/// A string's text: as it stands in the record, or, if it had escapes, in the scratch buffer.
+/// A string's text: a slice of the record or, if it had escapes, of the scratch buffer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Text<'a> {
     Plain(&'a str),
@@ -45,7 +45,7 @@ impl<'a> Scanner<'a> {
         self.pos += n_bytes;
     }
 
-    /// The record's text from `start` to where the scanner stands.
+    /// The record's text from `start` to the position of the scanner.
     pub(crate) fn since(&self, start: usize) -> &'a str {
         self.slice(start, self.pos)
     }
@@ -70,7 +70,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// Reads a string; the scanner stands behind its opening quote.
+    /// Reads a string; the scanner is after its opening quote.
     #[inline]
     pub(crate) fn string(&mut self, scratch: &mut String) -> Result<Text<'a>, Fault> {
         match self.plain_string() {
@@ -79,7 +79,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Reads a string without escapes. `None`: it has some or is not good, and nothing was read.
+    /// Reads a string without escapes. `None`: it has escapes or a fault, and nothing was read.
     #[inline]
     fn plain_string(&mut self) -> Option<&'a str> {
         let stop = find_special(self.bytes, self.pos);
@@ -105,7 +105,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Checks any value and goes behind it. `depth` is the number of objects and arrays around it.
+    /// Checks and skips any value. `depth` is the number of objects and arrays around it.
     pub(crate) fn skip_value(&mut self, depth: usize) -> Result<(), Fault> {
         let mut nesting = Nesting::inside(depth);
         loop {
@@ -145,7 +145,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Goes over `word`, the only literal that can start as it does here.
+    /// Skips `word`, the only literal that can begin here.
     pub(crate) fn literal(&mut self, word: &str) -> Result<(), Fault> {
         let rest = self.bytes.get(self.pos..).unwrap_or_default();
         if rest.starts_with(word.as_bytes()) {
@@ -156,7 +156,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Closes what ends here. True: the outermost value is complete. False: another value follows.
+    /// Closes the levels that end here. True: the outermost value is complete. False: another value follows.
     fn close(&mut self, nesting: &mut Nesting) -> Result<bool, Fault> {
         while let Some(level) = nesting.innermost() {
             self.skip_whitespace();
@@ -239,7 +239,7 @@ impl<'a> Scanner<'a> {
         self.pos - start
     }
 
-    /// Goes behind the next quote or backslash of a string and says which it was.
+    /// Skips past the next quote or backslash of a string, and returns it.
     #[inline]
     fn run(&mut self) -> Result<u8, Fault> {
         let stop = find_special(self.bytes, self.pos);
@@ -253,7 +253,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// The character that an escape stands for; the scanner stands behind the backslash.
+    /// The character of an escape; the scanner is after the backslash.
     #[inline]
     fn escape(&mut self) -> Result<char, Fault> {
         let at = self.pos - 1;
@@ -276,7 +276,7 @@ impl<'a> Scanner<'a> {
         if let Some(character) = char::from_u32(high) {
             return Ok(character);
         }
-        // Only surrogates are no characters; only a high one followed by a low one makes one.
+        // Only surrogates are not characters; only a high one followed by a low one makes a character.
         if high >= 0xDC00 || self.window() != Some(b"\\u") {
             return Err(What::LoneSurrogate.at(at));
         }
@@ -375,7 +375,7 @@ fn find_special_slowly(bytes: &[u8], from: usize) -> usize {
     from + rest.iter().position(is_special).unwrap_or(rest.len())
 }
 
-/// Eight bytes at once: the lowest bit that is set stands in the first special byte. Subtracting from
+/// Eight bytes at once: the lowest bit that is set is in the first special byte. Subtracting from
 /// a byte that is smaller sets its top bit; the borrow can set wrong bits, but only above the first.
 #[inline]
 fn special(word: u64) -> u64 {

@@ -1,8 +1,8 @@
-//! ISO-8601 times to microseconds since 1970 in UTC.
+//! ISO-8601 timestamps to microseconds since 1970 in UTC.
 //!
-//! Written by hand for what it refuses, not for speed: of the libraries some take `:60` as the next
-//! minute, some drop an offset that they do not know, some take a date without a time. An audit trail
-//! rather keeps such a record aside than guess.
+//! Written by hand for what it rejects, not for speed: some libraries read `:60` as the next minute, some ignore
+//! an offset that they do not know, some accept a date without a time. In an audit trail such a record becomes
+//! a dead letter, because guessing would be worse.
 
 use crate::fault::What;
 

@@ -15,7 +15,7 @@ use iceberg_storage_opendal::OpenDalStorageFactory;
 use sqlx::ConnectOptions as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
 
-use crate::components::ComponentStore;
+use crate::audit::components::ComponentStore;
 use crate::error::Error;
 
 /// Where tables are registered and where their files go.
@@ -25,8 +25,7 @@ pub struct CatalogSettings {
     pub uri: String,
     /// A folder: a path or `file:///PATH`.
     pub warehouse: String,
-    /// The name under which the catalog's tables are kept in its database. Other readers must use the
-    /// same name.
+    /// The name of the catalog in its database. Other readers must use the same name.
     pub name: String,
 }
 
@@ -54,8 +53,8 @@ impl Store {
         Self::open_existing(settings).await
     }
 
-    /// Opens a catalog that must be there: a command that reads a table leaves no empty one where a path
-    /// was mistyped.
+    /// Opens a catalog that must exist: a command that reads must not create an empty one where a path is
+    /// mistyped.
     pub async fn open_existing(settings: &CatalogSettings) -> Result<Self, Error> {
         let warehouse = existing_warehouse(&settings.warehouse)?;
         let database = database_path(&settings.uri)?;
@@ -68,7 +67,7 @@ impl Store {
             (SQL_CATALOG_PROP_WAREHOUSE.to_owned(), warehouse.clone()),
             (SQL_CATALOG_PROP_BIND_STYLE.to_owned(), "QMark".to_owned()),
         ]);
-        // Not iceberg's own local storage: it writes metadata without fsync.
+        // Not iceberg's own local storage, which writes metadata without fsync.
         let storage = Arc::new(OpenDalStorageFactory::Fs);
         let catalog = SqlCatalogBuilder::default()
             .with_storage_factory(storage.clone())
@@ -84,7 +83,7 @@ impl Store {
         ComponentStore::new(self.file_io.clone(), &self.own_folder())
     }
 
-    /// Where everything stands that belongs to no table.
+    /// The folder of everything that belongs to no table.
     pub(crate) fn own_folder(&self) -> String {
         format!("{}/.audit-host", self.warehouse)
     }
@@ -94,7 +93,7 @@ fn open_error(uri: &str, cause: impl Into<Box<dyn std::error::Error + Send + Syn
     Error::OpenCatalog { uri: uri.to_owned(), cause: cause.into() }
 }
 
-/// Sees to it that the folder is there and takes files.
+/// Creates the folder if it is absent, and checks that it is writable.
 fn prepare_warehouse(warehouse: &str) -> Result<(), Error> {
     let path = warehouse_path(warehouse)?;
     let failed = |cause| Error::Warehouse { warehouse: warehouse.to_owned(), cause };
@@ -110,8 +109,8 @@ fn existing_warehouse(warehouse: &str) -> Result<String, Error> {
     Ok(format!("file://{text}"))
 }
 
-fn refuse(warehouse: &str, problem: &str) -> Error {
-    Error::Setting { what: format!("the warehouse {warehouse:?}"), problem: problem.to_owned() }
+fn refuse(warehouse: &str, problem: &'static str) -> Error {
+    Error::BadWarehouse { warehouse: warehouse.to_owned(), problem }
 }
 
 fn warehouse_path(warehouse: &str) -> Result<&str, Error> {
@@ -128,7 +127,7 @@ fn warehouse_path(warehouse: &str) -> Result<&str, Error> {
     Ok(path)
 }
 
-/// Found out now, not at the first commit.
+/// Fails now, and not at the first commit.
 fn check_writable(folder: &Path) -> std::io::Result<()> {
     let probe = folder.join(format!(".audit-host-{}", uuid::Uuid::now_v7()));
     std::fs::write(&probe, b"")?;
@@ -139,15 +138,15 @@ fn database_path(uri: &str) -> Result<PathBuf, Error> {
     let path = uri.strip_prefix("sqlite:").map(|rest| rest.strip_prefix("//").unwrap_or(rest));
     match path {
         Some(path) if !path.is_empty() => Ok(PathBuf::from(path)),
-        _ => Err(Error::Setting {
-            what: format!("the catalog {:?}", uri.split('@').next_back().unwrap_or_default()),
-            problem: "must be sqlite:PATH, for example sqlite:///var/lib/audit-host/catalog.db"
-                .to_owned(),
-        }),
+        // A URI of another catalog may hold a password before its `@`.
+        _ => {
+            let uri = uri.split('@').next_back().unwrap_or_default().to_owned();
+            Err(Error::BadCatalog { uri })
+        }
     }
 }
 
-/// The path as it must stand in a URL: the driver decodes `%` and ends the path at `?` and `#`.
+/// The path, encoded for a URL: the driver decodes `%` and ends the path at `?` and `#`.
 fn encode_path(path: &Path) -> String {
     use std::os::unix::ffi::OsStrExt as _;
     let mut encoded = String::new();
@@ -162,8 +161,8 @@ fn encode_path(path: &Path) -> String {
     encoded
 }
 
-/// Creates the database and switches it to write-ahead logging, once and for all. Without it a reader
-/// can make a COMMIT fail, which iceberg-catalog-sql 0.10.1 then reports as a success.
+/// Creates the database and switches it to write-ahead logging, permanently. Without it a reader can make a
+/// COMMIT fail, which iceberg-catalog-sql 0.10.1 then reports as a success.
 async fn prepare_database(uri: &str, database: &Path) -> Result<(), Error> {
     if let Some(folder) = database.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(|cause| open_error(uri, cause))?;

@@ -1,4 +1,4 @@
-//! Sealing of bytes that redaction has not seen: payloads of dead letters, and what detectors remember.
+//! Sealing of bytes that redaction has not seen: payloads of dead letters, and the state of detectors.
 
 use std::fmt;
 use std::path::Path;
@@ -13,7 +13,7 @@ const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 24;
 
 /// Seals with XChaCha20-Poly1305. A sealed blob is the nonce (24 bytes, random) and the ciphertext with
-/// its tag; what it belongs to is bound to it as associated data.
+/// its tag; the name of what it belongs to is bound to it as associated data.
 pub struct Vault {
     cipher: XChaCha20Poly1305,
     key_id: String,
@@ -28,19 +28,13 @@ impl fmt::Debug for Vault {
 impl Vault {
     /// Reads a key file: 64 hex digits (as `openssl rand -hex 32` writes them) or 32 bytes.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let bytes = std::fs::read(path).map_err(|cause| {
-            Error::Vault(format!("reading the key file {}: {cause}", path.display()))
-        })?;
+        let bytes = std::fs::read(path)
+            .map_err(|cause| Error::ReadKeyFile { path: path.to_owned(), cause })?;
         let text = bytes.trim_ascii();
         let key = match hex::decode(text) {
             Ok(key) if key.len() == KEY_BYTES => key,
             _ if bytes.len() == KEY_BYTES => bytes,
-            _ => {
-                return Err(Error::Vault(format!(
-                    "the key file {} must hold 64 hex digits (openssl rand -hex 32) or 32 bytes",
-                    path.display()
-                )));
-            }
+            _ => return Err(Error::BadKeyFile { path: path.to_owned() }),
         };
         Ok(Self::of(&key))
     }
@@ -53,7 +47,7 @@ impl Vault {
         }
     }
 
-    /// Tells keys apart without telling what they are.
+    /// Identifies the key without revealing it.
     pub fn key_id(&self) -> &str {
         &self.key_id
     }
@@ -61,21 +55,13 @@ impl Vault {
     pub fn seal(&self, plain: &[u8], belongs_to: &str) -> Result<Vec<u8>, Error> {
         let nonce = XChaCha20Poly1305::generate_nonce(&mut OsRng);
         let payload = Payload { msg: plain, aad: belongs_to.as_bytes() };
-        let sealed = self
-            .cipher
-            .encrypt(&nonce, payload)
-            .map_err(|_| Error::Vault("sealing failed: the data is too long".to_owned()))?;
+        let sealed = self.cipher.encrypt(&nonce, payload).map_err(|_| Error::Seal)?;
         Ok([nonce.as_slice(), &sealed].concat())
     }
 
     pub fn unseal(&self, sealed: &[u8], belongs_to: &str) -> Result<Vec<u8>, Error> {
-        let refuse = || {
-            Error::Vault(format!(
-                "what was sealed for {belongs_to} does not open with key {} of [dead-letters] key-file: \
-                 another key sealed it, or it is damaged",
-                self.key_id
-            ))
-        };
+        let refuse =
+            || Error::OtherKey { belongs_to: belongs_to.to_owned(), key_id: self.key_id.clone() };
         let (nonce, sealed) = sealed.split_at_checked(NONCE_BYTES).ok_or_else(refuse)?;
         let payload = Payload { msg: sealed, aad: belongs_to.as_bytes() };
         self.cipher.decrypt(XNonce::from_slice(nonce), payload).map_err(|_| refuse())

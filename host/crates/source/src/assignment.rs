@@ -1,4 +1,4 @@
-//! Which partitions there are, where each starts, and where it ended when we started.
+//! The partitions of the topics, where each starts, and where it ended at the start.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,12 +17,12 @@ use crate::settings::{ASK_TIMEOUT, Settings, Start};
 pub(crate) struct Progress {
     /// The offset up to which everything is covered.
     pub(crate) next: i64,
-    /// The offset to fetch first. Behind `next` only where records are gone and the user said to go on:
-    /// what lies between is then covered as holes, with the first record that comes.
+    /// The offset to fetch first. It is after `next` only if records were deleted and the user chose to continue:
+    /// the offsets between are then covered as holes, with the first record that arrives.
     pub(crate) fetch_from: i64,
     /// Where the partition ended when it was assigned.
     pub(crate) end: i64,
-    /// Whether the broker said that there is no more for now.
+    /// Whether the broker reported the end of the partition.
     pub(crate) at_end: bool,
 }
 
@@ -70,7 +70,7 @@ pub(crate) fn partitions(
     }
 }
 
-/// The oldest offset that the partition still has, and the offset that its next record gets.
+/// The oldest offset of the partition, and the offset that its next record will get.
 fn watermarks(consumer: &BaseConsumer, partition: &TopicPartition) -> Result<(i64, i64), Error> {
     consumer
         .fetch_watermarks(&partition.topic, partition.partition, ASK_TIMEOUT)
@@ -97,7 +97,7 @@ fn start_of(
                 let partition = partition.clone();
                 return Err(Error::Gap { partition, wanted, oldest, missing });
             }
-            tracing::error!(%partition, wanted, oldest, missing, "going on behind deleted records");
+            tracing::error!(%partition, wanted, oldest, missing, "skipping deleted records");
             (wanted, oldest)
         }
         Some(&wanted) => (wanted, wanted),
@@ -105,7 +105,7 @@ fn start_of(
     Ok(Progress { next, fetch_from, end: newest, at_end: fetch_from >= newest })
 }
 
-/// Where to start in a partition that was added to a topic while we read it: at its oldest record.
+/// Where to start in a partition that was added to a topic during the run: at its oldest record.
 pub(crate) fn start_of_new(
     consumer: &BaseConsumer,
     partition: &TopicPartition,
@@ -114,7 +114,7 @@ pub(crate) fn start_of_new(
     Ok(Progress { next: oldest, fetch_from: oldest, end: newest, at_end: false })
 }
 
-/// What librdkafka needs to know of an assignment.
+/// An assignment in the form of librdkafka.
 pub(crate) fn to_list(assignment: &Assignment) -> Result<TopicPartitionList, Error> {
     let mut list = TopicPartitionList::with_capacity(assignment.len());
     for (partition, progress) in assignment {
@@ -128,8 +128,8 @@ pub(crate) fn to_list(assignment: &Assignment) -> Result<TopicPartitionList, Err
     Ok(list)
 }
 
-/// Kafka's ids of the topics. A topic whose id is not the one that the table knows was created anew: its
-/// offsets mean other records, and reading on would leave out as many as the table holds.
+/// Kafka's ids of the topics. A topic whose id is not the one in the table was recreated: its offsets mean other
+/// records, and continuing would skip as many as the table holds.
 pub(crate) fn check_topic_ids(
     consumer: &BaseConsumer,
     settings: &Settings,
@@ -139,7 +139,7 @@ pub(crate) fn check_topic_ids(
         let broker = metadata(consumer, settings, topic)?.orig_broker_id();
         let answer = topic_id(consumer, broker, topic, ASK_TIMEOUT)
             .map_err(|problem| Error::TopicId { topic: topic.clone(), problem })?;
-        // Brokers older than 2.8, and the embedded one, have none.
+        // Brokers older than 2.8 and the embedded one have no ids.
         let Some(found) = answer else { continue };
         match settings.topic_ids.get(topic) {
             Some(known) if *known != found => {

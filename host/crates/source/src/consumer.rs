@@ -18,14 +18,14 @@ use crate::error::Error;
 use crate::ffi::{BatchQueue, Message, MessageError};
 use crate::settings::{Settings, check_properties};
 
-/// Payload bytes of one batch: bounds what a batch of large records takes in memory, and keeps every
-/// column of it far below the 2 GiB that Arrow's text columns can hold.
+/// Payload bytes of one batch: bounds the memory of a batch of large records, and keeps every column of it far
+/// below the 2 GiB that Arrow's text columns can hold.
 const BATCH_BYTES_MAX: usize = 8 << 20;
 
-/// How often to look for partitions that were added to a topic.
+/// How often to check for partitions that were added to a topic.
 const NEW_PARTITIONS_EVERY: Duration = Duration::from_mins(1);
 
-/// How long an epoch waits for the broker to note its offsets.
+/// How long an epoch waits for the broker to commit its offsets.
 const ACKNOWLEDGE_WAIT: Duration = Duration::from_secs(1);
 
 /// Records from Kafka.
@@ -46,9 +46,9 @@ impl KafkaSource {
         check_properties(&settings.properties)?;
         let consumer: BaseConsumer = settings.client_config().create().map_err(Error::client)?;
         let consumer = Arc::new(consumer);
-        // Never closed. Closing waits for every broker thread, up to 45 s where a broker is away, and
-        // reports each lost connection again; and nothing depends on it, as the offsets that count are in
-        // the table and no group has us as a member.
+        // Never closed. Closing waits for every broker thread, up to 45 s if a broker is down, and reports each
+        // lost connection again. Nothing depends on it: the offsets that count are in the table, and this
+        // consumer is not a member of its group.
         std::mem::forget(Arc::clone(&consumer));
         let topics: Vec<Arc<str>> = settings.topics.iter().map(|t| Arc::from(t.as_str())).collect();
         let assignment = assignment::plan(&consumer, &settings, &topics)?;
@@ -57,7 +57,7 @@ impl KafkaSource {
             .assign(&assignment::to_list(&assignment)?)
             .map_err(|cause| Error::Assign { n_partitions: assignment.len(), cause })?;
         let queue = BatchQueue::of(Arc::clone(&consumer))
-            .ok_or_else(|| Error::Consumer("librdkafka gave no queue".to_owned()))?;
+            .ok_or_else(|| Error::Consumer("librdkafka has no queue of the consumer".to_owned()))?;
         let ready = VecDeque::new();
         let looked_for_partitions = Instant::now();
         Ok(Self {
@@ -72,10 +72,10 @@ impl KafkaSource {
         })
     }
 
-    /// The handle by which settled offsets are told to the broker.
+    /// The handle that commits settled offsets to the broker.
     pub fn acknowledger(&self) -> Acknowledger {
         let consumer = Arc::clone(&self.consumer);
-        Acknowledger { consumer, untold: HashMap::new(), telling: None }
+        Acknowledger { consumer, unacked: HashMap::new(), ack_task: None }
     }
 
     /// The offset up to which each partition is covered.
@@ -109,8 +109,8 @@ impl KafkaSource {
             && self.assignment.values().all(|read| read.at_end || read.next >= read.end)
     }
 
-    /// A partition added later is read from its beginning, whatever `--start` says: everything in it
-    /// was written after we started.
+    /// A partition that was added later is read from its beginning, regardless of `--start`: all of its records
+    /// were written after the start.
     fn look_for_partitions(&mut self) -> Result<(), Error> {
         if self.looked_for_partitions.elapsed() < NEW_PARTITIONS_EVERY {
             return Ok(());
@@ -121,7 +121,7 @@ impl KafkaSource {
             let found = match assignment::partitions(&self.consumer, &self.settings, topic) {
                 Ok(found) => found,
                 Err(error) => {
-                    tracing::warn!(%error, "looking for new partitions");
+                    tracing::warn!(%error, "could not check for new partitions");
                     continue;
                 }
             };
@@ -158,7 +158,7 @@ impl Source for KafkaSource {
     }
 }
 
-/// Sorts what librdkafka hands out into batches of one topic each, and keeps count of the positions.
+/// Sorts the messages of librdkafka into batches of one topic each, and tracks the positions.
 struct Sorter<'a> {
     topics: &'a [Arc<str>],
     assignment: &'a mut Assignment,
@@ -194,12 +194,7 @@ impl Sorter<'_> {
                 }
             }
             Some(MessageError::OffsetOutOfRange) => {
-                let text = format!(
-                    "offset {} is no longer there: the topic's retention deleted it, or the topic \
-                     was created anew; start again to see what is missing",
-                    progress.next
-                );
-                return Err(Error::Read { partition, message: text });
+                return Err(Error::OffsetGone { partition, offset: progress.next });
             }
             Some(MessageError::Other(text)) => {
                 return Err(Error::Read { partition, message: (*text).to_owned() });
@@ -217,7 +212,7 @@ impl Sorter<'_> {
     ) -> Result<(), Error> {
         let Some(progress) = self.assignment.get_mut(&partition) else { return Ok(()) };
         if message.offset < progress.next {
-            // Fetched before a seek; its place is covered already.
+            // Fetched before a seek; it is covered already.
             return Ok(());
         }
         let is_record = message.error.is_none();
@@ -249,30 +244,30 @@ impl Sorter<'_> {
 /// Commits settled offsets to the consumer group, for tools that show lag.
 pub struct Acknowledger {
     consumer: Arc<BaseConsumer>,
-    /// What the broker has not been told yet.
-    untold: HashMap<TopicPartition, i64>,
-    telling: Option<JoinHandle<()>>,
+    /// Settled offsets that were not committed to the broker yet.
+    unacked: HashMap<TopicPartition, i64>,
+    ack_task: Option<JoinHandle<()>>,
 }
 
 #[async_trait]
 impl Acknowledge for Acknowledger {
-    /// Waits for a short time only: a broker that does not answer must not hold up the table, and the
-    /// next call tells what this one could not.
+    /// Waits for a short time only: a broker that does not answer must not delay the table, and the next call
+    /// commits what this one could not.
     async fn acknowledge(&mut self, covered: &Offsets) -> Result<(), audit_core::Error> {
-        self.untold.extend(covered.iter().map(|(at, span)| (at.clone(), span.next)));
-        if self.telling.as_ref().is_some_and(|telling| !telling.is_finished()) {
+        self.unacked.extend(covered.iter().map(|(at, span)| (at.clone(), span.next)));
+        if self.ack_task.as_ref().is_some_and(|task| !task.is_finished()) {
             return Ok(());
         }
-        let (consumer, offsets) = (Arc::clone(&self.consumer), std::mem::take(&mut self.untold));
-        // Synchronous on a thread of its own: an asynchronous commit would answer through the queue
-        // that batches are read from.
-        let mut telling = tokio::task::spawn_blocking(move || {
+        let (consumer, offsets) = (Arc::clone(&self.consumer), std::mem::take(&mut self.unacked));
+        // Synchronous on a thread of its own: the result of an asynchronous commit would arrive in the queue from
+        // which batches are read.
+        let mut task = tokio::task::spawn_blocking(move || {
             if let Err(error) = commit(&consumer, &offsets) {
-                tracing::warn!(%error, "acknowledging offsets to Kafka; the table is not affected");
+                tracing::warn!(%error, "could not commit offsets to Kafka; the table is not affected");
             }
         });
-        if timeout(ACKNOWLEDGE_WAIT, &mut telling).await.is_err() {
-            self.telling = Some(telling);
+        if timeout(ACKNOWLEDGE_WAIT, &mut task).await.is_err() {
+            self.ack_task = Some(task);
         }
         Ok(())
     }

@@ -5,8 +5,8 @@ use rdkafka::producer::DefaultProducerContext;
 
 use crate::error::Error;
 
-/// Lives as long as this value. Keeps at most 5 MiB a partition, in memory, and drops the oldest
-/// records beyond that without a word: good for a demo, useless for anything else.
+/// Lives as long as this value. Holds at most 5 MiB per partition, in memory, and silently drops the oldest
+/// records beyond that: good for a demo, useless for anything else.
 pub struct EmbeddedBroker {
     cluster: MockCluster<'static, DefaultProducerContext>,
 }

@@ -1,4 +1,4 @@
-//! What can go wrong between us and Kafka.
+//! What can go wrong between the host and Kafka.
 
 use audit_core::{Kind, TopicPartition};
 use rdkafka::error::KafkaError;
@@ -6,16 +6,34 @@ use rdkafka::error::KafkaError;
 /// An error of this crate. Messages name brokers, topics and offsets; never a payload or a password.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The Kafka client rejects its configuration.
+    ///
+    /// Cause: `[kafka.properties]` has a property that librdkafka does not know, or that this build does not
+    /// support: TLS and SCRAM need `--features tls`.
+    ///
+    /// Remedy: correct or remove the property, or build with the feature.
     #[error(
         "setting up the Kafka client: {0}: check [kafka.properties] (TLS and SASL need a program built \
          with `--features tls`)"
     )]
     Client(String),
+    /// A property is reserved.
+    ///
+    /// Cause: `[kafka.properties]` sets a property on which exactly-once delivery depends, or one that has a
+    /// flag of its own.
+    ///
+    /// Remedy: remove it; brokers, group and start have flags.
     #[error(
         "[kafka.properties] sets {0}, which audit-host sets itself: remove the key (brokers, group and \
          start have flags of their own)"
     )]
     ReservedProperty(String),
+    /// The brokers do not answer.
+    ///
+    /// Cause: the address is wrong, the broker is down, or it rejects the connection. Lines of librdkafka
+    /// before this one say more.
+    ///
+    /// Remedy: check `--brokers`, the broker, and the broker's log.
     #[error(
         "asking the brokers at {brokers} about topic {topic} (waited {waited_s} s): check --brokers \
          and that the broker runs"
@@ -27,65 +45,173 @@ pub enum Error {
         #[source]
         cause: KafkaError,
     },
+    /// The topic does not exist.
+    ///
+    /// Cause: there is no such topic, or the user may not see it.
+    ///
+    /// Remedy: create it, or correct `--topic`.
     #[error("topic {topic} does not exist at the brokers {brokers}: create it, or correct --topic")]
     NoSuchTopic { topic: String, brokers: String },
+    /// The offsets of a partition cannot be read.
+    ///
+    /// Cause: the broker does not answer, or rejects the request.
+    ///
+    /// Remedy: check the broker's log, then start again.
     #[error("reading the offsets of {partition}")]
     Watermarks {
         partition: TopicPartition,
         #[source]
         cause: KafkaError,
     },
+    /// Records were deleted before they were read.
+    ///
+    /// Cause: the topic's retention is shorter than the time that audit-host was down or behind.
+    ///
+    /// Remedy: restore the records if possible; otherwise pass `--on-gap continue`, which records the gap in
+    /// the table.
     #[error(
         "{partition}: the table ends at offset {wanted}, but Kafka's oldest record is {oldest}: \
          {missing} offsets were deleted before they were read; to go on without them and record the \
          gap in the table, pass --on-gap continue"
     )]
     Gap { partition: TopicPartition, wanted: i64, oldest: i64, missing: i64 },
+    /// The topic ends before the offset to read next.
+    ///
+    /// Cause: the topic was deleted and created again, or these are not the brokers that filled the table.
+    ///
+    /// Remedy: correct `--brokers`; for a new topic use another `--group`.
     #[error(
         "{partition}: the table ends at offset {wanted}, but the topic ends at {newest}: the topic \
          was deleted and created again, or these are not the brokers that filled the table; use \
          another --group for a new topic"
     )]
     TopicIsNewer { partition: TopicPartition, wanted: i64, newest: i64 },
+    /// The topic was recreated.
+    ///
+    /// Cause: the topic was deleted and created again since the table was filled: it has another topic id, and
+    /// its offsets mean other records.
+    ///
+    /// Remedy: use another `--group` for the new topic.
     #[error(
         "topic {topic} has the id {found}, but the table was filled from the topic {known}: it was \
          deleted and created again, so that its offsets mean other records; use another --group for the \
          new topic"
     )]
     TopicRecreated { topic: String, known: String, found: String },
+    /// The id of a topic cannot be read.
+    ///
+    /// Cause: the broker does not answer, or rejects the request.
+    ///
+    /// Remedy: check the broker's log, then start again.
     #[error("asking the brokers for the id of topic {topic}: {problem}")]
     TopicId { topic: String, problem: String },
+    /// The partitions cannot be assigned.
+    ///
+    /// Cause: librdkafka rejects the assignment.
+    ///
+    /// Remedy: by the cause that follows; if it happens again, report it.
     #[error("assigning {n_partitions} partitions")]
     Assign {
         n_partitions: usize,
         #[source]
         cause: KafkaError,
     },
+    /// A partition cannot be read.
+    ///
+    /// Cause: an error of the broker or of librdkafka, in librdkafka's words.
+    ///
+    /// Remedy: by those words; then start again.
     #[error("reading {partition}: {message}")]
     Read { partition: TopicPartition, message: String },
+    /// The next offset no longer exists.
+    ///
+    /// Cause: the topic's retention deleted it, or the topic was recreated, while audit-host was reading.
+    ///
+    /// Remedy: start again: the start reports what is missing.
+    #[error(
+        "reading {partition}: offset {offset} no longer exists: the topic's retention deleted it, or the \
+         topic was recreated; start again to see what is missing"
+    )]
+    OffsetGone { partition: TopicPartition, offset: i64 },
+    /// Kafka cannot be read.
+    ///
+    /// Cause: an error of the broker or of librdkafka that concerns no single partition, in librdkafka's words.
+    ///
+    /// Remedy: by those words; then start again.
     #[error("reading from Kafka: {0}")]
     Consumer(String),
+    /// The demo's broker cannot be started.
+    ///
+    /// Cause: no local port or thread is available.
+    ///
+    /// Remedy: by the cause that follows.
     #[error("starting the embedded broker")]
     Embedded(#[source] KafkaError),
+    /// The topic cannot be created.
+    ///
+    /// Cause: `generate` may not create the topic, or the broker rejects it.
+    ///
+    /// Remedy: create the topic, or by the cause that follows.
     #[error("creating topic {topic}")]
     CreateTopic {
         topic: String,
         #[source]
         cause: KafkaError,
     },
+    /// Records cannot be sent.
+    ///
+    /// Cause: `generate` lost the broker, or the broker rejects the records.
+    ///
+    /// Remedy: by the cause that follows.
     #[error("sending to topic {topic}")]
     Send {
         topic: String,
         #[source]
         cause: KafkaError,
     },
+    /// The broker did not accept all records.
+    ///
+    /// Cause: the broker rejected records of `generate`; the message has the first reason.
+    ///
+    /// Remedy: by that reason, for example a larger `max.message.bytes` of the topic.
     #[error("{failed} of {sent} records were not delivered to topic {topic}: {first}")]
     Undelivered { topic: String, failed: u64, sent: u64, first: String },
 }
 
 impl Error {
-    /// A refused configuration. librdkafka's error repeats the value, which may be a password whose key
-    /// was misspelt: only the key and the reason are kept.
+    /// The stable code: `docs/errors.md` has cause and remedy of each.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Client(_) => "AH-0200",
+            Self::ReservedProperty(_) => "AH-0201",
+            Self::Unreachable { .. } => "AH-0202",
+            Self::NoSuchTopic { .. } => "AH-0203",
+            Self::Watermarks { .. } => "AH-0204",
+            Self::Gap { .. } => "AH-0205",
+            Self::TopicIsNewer { .. } => "AH-0206",
+            Self::TopicRecreated { .. } => "AH-0207",
+            Self::TopicId { .. } => "AH-0208",
+            Self::Assign { .. } => "AH-0209",
+            Self::Read { .. } => "AH-0210",
+            Self::OffsetGone { .. } => "AH-0211",
+            Self::Consumer(_) => "AH-0212",
+            Self::Embedded(_) => "AH-0213",
+            Self::CreateTopic { .. } => "AH-0214",
+            Self::Send { .. } => "AH-0215",
+            Self::Undelivered { .. } => "AH-0216",
+        }
+    }
+
+    /// What the program must do about it.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Client(_) | Self::ReservedProperty(_) | Self::NoSuchTopic { .. } => Kind::Config,
+            _ => Kind::Failed,
+        }
+    }
+
+    /// A rejected configuration. librdkafka's error repeats the value, which may be a password whose key
+    /// was misspelled: only the key and the reason are kept.
     pub(crate) fn client(error: KafkaError) -> Self {
         match error {
             KafkaError::ClientConfig(_, reason, key, _) => {
@@ -101,18 +227,12 @@ impl Error {
 
 impl From<Error> for audit_core::Error {
     fn from(error: Error) -> Self {
-        let kind = match &error {
-            Error::Client(_) | Error::ReservedProperty(_) | Error::NoSuchTopic { .. } => {
-                Kind::Config
-            }
-            _ => Kind::Failed,
-        };
         let attempted = match &error {
             Error::CreateTopic { .. } | Error::Send { .. } | Error::Undelivered { .. } => {
                 "writing to Kafka"
             }
             _ => "reading from Kafka",
         };
-        Self::caused_by(kind, "AH-0200", attempted, error)
+        Self::caused_by(error.kind(), error.code(), attempted, error)
     }
 }

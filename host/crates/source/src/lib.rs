@@ -1,7 +1,7 @@
-//! Kafka: records in, and the little that the program sends back.
+//! Kafka: reads records, commits offsets for lag tools, and sends records for `generate`.
 //!
-//! Partitions are *assigned* at the offsets that the table holds, never subscribed to: Kafka's own
-//! committed offsets are for lag tools only. All of rdkafka stays in this crate.
+//! Partitions are *assigned* at the offsets that the table holds, never subscribed to: the offsets that are
+//! committed to Kafka are for lag tools only. All of rdkafka stays in this crate.
 
 mod error;
 mod settings;

@@ -1,4 +1,4 @@
-//! Records out: for `generate` and the demo.
+//! Sends records, for `generate` and the demo.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,10 +14,10 @@ use crate::assignment::partitions;
 use crate::error::Error;
 use crate::settings::{ASK_TIMEOUT, Settings, Start, base_config, check_properties};
 
-/// How long the last records may take to be delivered.
+/// How long the delivery of the last records may take.
 const FLUSH_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Sends records to one topic and counts what the broker did not take.
+/// Sends records to one topic and counts those that the broker did not accept.
 pub struct Producer {
     topic: Arc<str>,
     producer: BaseProducer<Deliveries>,
@@ -51,7 +51,7 @@ impl Producer {
         Ok(Self { topic: Arc::from(topic), producer, deliveries, sent: 0 })
     }
 
-    /// Creates the topic unless it is there.
+    /// Creates the topic unless it exists.
     pub async fn create_topic(
         brokers: &str,
         topic: &str,
@@ -108,7 +108,7 @@ impl Producer {
         Ok(())
     }
 
-    /// Waits until the broker has everything, and fails if it refused anything.
+    /// Waits until the broker has all records, and fails if it rejected any.
     pub fn flush(&mut self) -> Result<(), Error> {
         let flushed = self.producer.flush(FLUSH_TIMEOUT);
         flushed.map_err(|cause| Error::Send { topic: self.topic.to_string(), cause })?;
@@ -124,7 +124,7 @@ impl Producer {
     }
 }
 
-/// librdkafka would queue records for a topic that is not there until they time out.
+/// librdkafka would queue records for a topic that does not exist until they time out.
 fn require_topic(
     brokers: &str,
     topic: &str,

@@ -9,18 +9,18 @@ use rdkafka::config::RDKafkaLogLevel;
 
 use crate::error::Error;
 
-/// How long a question to the brokers may take at the start. A broker that is coming up answers within
+/// How long a request to the brokers may take at the start. A broker that is starting up answers within
 /// seconds; a wrong address never does.
 pub(crate) const ASK_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Where to start in a partition that the table does not know.
+/// Where to start in a partition for which the table has no offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
     Earliest,
     Latest,
 }
 
-/// Everything that the source must know.
+/// The settings of the source.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// `host:port[,host:port]`.
@@ -28,21 +28,21 @@ pub struct Settings {
     pub topics: Vec<String>,
     pub group: String,
     pub start: Start,
-    /// The next offset of every partition that the table knows.
+    /// The offset to read next of every partition for which the table has one.
     pub resume: HashMap<TopicPartition, i64>,
     /// Kafka's id of every topic whose offsets the table holds.
     pub topic_ids: HashMap<String, String>,
-    /// End when every partition was read up to where it ended at the start.
+    /// End when every partition is read up to where it ended at the start.
     pub until_end: bool,
-    /// Read on behind records that Kafka no longer has, instead of stopping.
+    /// Skip records that Kafka has deleted, instead of stopping.
     pub continue_on_gap: bool,
     /// Further librdkafka properties, for example `security.protocol`.
     pub properties: BTreeMap<String, String>,
 }
 
 impl Settings {
-    /// Whether the table knows any partition of the topic: then one that it does not know was added
-    /// since, and everything in it is new to us.
+    /// Whether the table has an offset of any partition of the topic: then a partition without one was added
+    /// since, and all of its records are new.
     pub(crate) fn knows_topic(&self, partition: &TopicPartition) -> bool {
         self.resume.keys().any(|known| known.topic == partition.topic)
     }
@@ -53,21 +53,21 @@ impl Settings {
             .set("group.id", &self.group)
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
-            // An offset that Kafka no longer has must stop us, not move us.
+            // An offset that Kafka has deleted must be an error, not a jump.
             .set("auto.offset.reset", "error")
             .set("isolation.level", "read_committed")
-            // Tells where a partition ends, transaction markers included.
+            // Reports the end of a partition, transaction markers included.
             .set("enable.partition.eof", "true")
             .set("check.crcs", "true")
             // 10 ms: at the default of 1 s a full prefetch queue costs two thirds of the throughput.
             .set("fetch.queue.backoff.ms", "10")
-            // Prefetch: 8 MiB keep one core busy for 25 ms; more only fills memory and caches. An answer
-            // is decompressed as a whole, so it is bounded too.
+            // Prefetch: 8 MiB keep one core busy for 25 ms; more only fills memory and caches. A response is
+            // decompressed as a whole, so it is bounded too.
             .set("queued.min.messages", "20000")
             .set("queued.max.messages.kbytes", "8192")
             .set("fetch.max.bytes", "4194304")
-            // A record may be as large as the broker allows: the decoder refuses it, not the client,
-            // which would stop at it for ever.
+            // A record may be as large as the broker allows: the decoder rejects it, not the client, which
+            // would stop at it forever.
             .set("receive.message.max.bytes", "1000000000");
         for (key, value) in &self.properties {
             config.set(key, value);
@@ -76,18 +76,18 @@ impl Settings {
     }
 }
 
-/// What consumers and producers share.
+/// The configuration that consumers and producers share.
 pub(crate) fn base_config(brokers: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", brokers)
         .set("client.id", "audit-host")
-        // While batches are read, librdkafka would print its lines to standard error, past our log.
+        // While batches are read, librdkafka would print to standard error, past the log.
         .set_log_level(RDKafkaLogLevel::Emerg);
     config
 }
 
-/// Refuses properties by which a user would take the offsets out of the table's hands.
+/// Rejects properties by which the offsets of the table would no longer decide what is read.
 pub(crate) fn check_properties(properties: &BTreeMap<String, String>) -> Result<(), Error> {
     const OURS: [&str; 10] = [
         "bootstrap.servers",

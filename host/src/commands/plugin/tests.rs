@@ -67,6 +67,7 @@ impl Place {
             let _on_runtime = self.runtime.enter();
             table.writer(settings).unwrap()
         };
+        let changes: Vec<_> = changes.into_iter().map(Into::into).collect();
         writer.write_changes(&changes).unwrap();
         let epoch = Epoch {
             staged: writer.seal().unwrap(),
@@ -169,7 +170,7 @@ fn what_cannot_be_put_in_place_leaves_the_file_alone() {
     let (one, two) = (place.component(b"one"), place.component(b"two"));
     let file = place.plugin_file();
     fs::write(&file, "two").unwrap();
-    says(place.rollback(PickArgs::default()).unwrap_err(), "the table ns.t: is not in the catalog");
+    says(place.rollback(PickArgs::default()).unwrap_err(), "the table ns.t is not in the catalog");
     place.host(Vec::new(), Vec::new());
     let table = TableArgs { group: Some("other".to_owned()), ..place.args() };
     let list = ListArgs { log: LogArgs::default(), table, json: false };

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use audit_core::{PluginChange, PluginId};
+use audit_core::{Change, LookupChange, PluginId};
 use audit_lookup::Set;
 
 use crate::chain::shadow::{ShadowReport, SharedReport};
@@ -59,9 +59,9 @@ impl Done {
 
 pub(crate) enum Command {
     Arrange { places: Vec<Place>, reason: String, is_all: bool },
-    Note(Box<PluginChange>),
+    Note(Box<Change>),
     ShareLogs { of: String, to: SyncSender<Vec<(Lane, ReplayLog)>> },
-    TakeLookups { set: Box<Set>, changes: Vec<PluginChange> },
+    TakeLookups { set: Box<Set>, changes: Vec<LookupChange> },
     StartShadow { of: String, candidate: Box<Plugin>, reason: String },
     EndShadow { of: String, reason: String },
 }
@@ -144,7 +144,7 @@ impl ChainControl {
     }
 
     /// Records what did not change the chain: a rejected reload.
-    pub fn note(&self, change: PluginChange) -> Option<Result<Done, Error>> {
+    pub fn note(&self, change: Change) -> Option<Result<Done, Error>> {
         self.send(Command::Note(Box::new(change)))
     }
 
@@ -152,7 +152,7 @@ impl ChainControl {
     pub fn take_lookups(
         &self,
         set: Set,
-        changes: Vec<PluginChange>,
+        changes: Vec<LookupChange>,
     ) -> Option<Result<Done, Error>> {
         self.send(Command::TakeLookups { set: Box::new(set), changes })
     }

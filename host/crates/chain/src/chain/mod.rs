@@ -115,7 +115,7 @@ impl PluginChain {
             let mut change = self.change(ChangeKind::Removed, &id.name, "");
             change.before = Some(id.clone());
             "the program was started without it".clone_into(&mut change.reason);
-            self.events.changes.push(change);
+            self.events.changes.push(change.into());
             let name = &id.name;
             tracing::warn!(plugin = name, "a plugin of the previous run is no longer in the chain");
             let message = format!(
@@ -198,7 +198,7 @@ impl PluginChain {
         change.before = before;
         change.after = Some(after.id.clone());
         reason.clone_into(&mut change.reason);
-        self.events.changes.push(change);
+        self.events.changes.push(change.into());
     }
 
     /// Raises an alert of the host about a plugin.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use audit_core::{ChangeKind, Counters, PluginChange, PluginId, Severity};
+use audit_core::{Change, ChangeKind, Counters, LookupChange, PluginChange, PluginId, Severity};
 
 use crate::chain::PluginChain;
 use crate::chain::control::{Command, Done, Place};
@@ -49,8 +49,8 @@ impl PluginChain {
                 Counters::add(&self.counters.lookup_changes, changes.len() as u64);
                 let from = &self.position;
                 let changes = changes.into_iter();
-                let changes = changes.map(|change| PluginChange { from: from.clone(), ..change });
-                self.events.changes.extend(changes);
+                let changes = changes.map(|change| LookupChange { from: from.clone(), ..change });
+                self.events.changes.extend(changes.map(Change::Lookup));
                 Vec::new()
             }
             Command::StartShadow { of, candidate, reason } => {
@@ -178,7 +178,7 @@ impl PluginChain {
             let mut change = self.change(ChangeKind::Removed, gone.name(), &gone.blueprint.origin);
             change.before = Some(gone.blueprint.id.clone());
             reason.clone_into(&mut change.reason);
-            self.events.changes.push(change);
+            self.events.changes.push(change.into());
             Counters::add(&self.counters.plugin_changes, 1);
             retired.push(gone);
         }
@@ -196,12 +196,11 @@ impl PluginChain {
     }
 
     /// Records a rejected reload and raises an alert.
-    fn note(&mut self, change: PluginChange) {
-        let change = PluginChange { from: self.position.clone(), ..change };
-        if change.kind == ChangeKind::LookupRefused {
-            self.note_lookup(change);
-            return;
-        }
+    fn note(&mut self, change: Change) {
+        let change = match change {
+            Change::Plugin(change) => PluginChange { from: self.position.clone(), ..change },
+            Change::Lookup(change) => return self.note_lookup(change),
+        };
         Counters::add(&self.counters.plugin_refusals, 1);
         let running = self.slots.iter().find(|slot| slot.name() == change.plugin);
         let id = running.map(|slot| slot.blueprint.id.clone());
@@ -210,17 +209,18 @@ impl PluginChain {
             change.plugin, change.source, change.reason
         );
         self.alert(&id.unwrap_or_else(host_id), "plugin-refused", Severity::High, &message);
-        self.events.changes.push(change);
+        self.events.changes.push(change.into());
     }
 
-    fn note_lookup(&mut self, change: PluginChange) {
+    fn note_lookup(&mut self, change: LookupChange) {
+        let change = LookupChange { from: self.position.clone(), ..change };
         Counters::add(&self.counters.lookup_refusals, 1);
         let message = format!(
             "A reload of the lookup {} ({}) was rejected, plugins keep using the previous version: {}",
-            change.plugin, change.source, change.reason
+            change.lookup, change.source, change.reason
         );
         self.alert(&host_id(), "lookup-refused", Severity::High, &message);
-        self.events.changes.push(change);
+        self.events.changes.push(change.into());
     }
 
     fn start_shadow(&mut self, of: &str, candidate: Plugin, reason: &str) -> Result<(), Error> {
@@ -265,7 +265,7 @@ impl PluginChain {
         change.before = Some(live.id.clone());
         change.after = Some(after);
         reason.clone_into(&mut change.reason);
-        self.events.changes.push(change);
+        self.events.changes.push(change.into());
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the stages behind decode rely on.
+//! What the stages after decoding rely on.
 
 use std::sync::Arc;
 
@@ -86,7 +86,10 @@ fn a_batch_too_large_for_a_column_is_an_error() {
     raw.bytes = vec![0; 1 << 31];
     let error = decoder().decode(raw).unwrap_err();
     assert_eq!(error.kind(), audit_core::Kind::Failed);
-    assert_eq!(error.to_string(), "could not decode a batch of records");
+    assert_eq!(
+        (error.to_string().as_str(), error.code()),
+        ("decoding a batch of records", "AH-0300")
+    );
 }
 
 /// What one batch leaves behind in the decoder must not show in the next.

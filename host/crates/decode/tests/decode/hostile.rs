@@ -55,13 +55,13 @@ const KEPT: Expect<'static> = Row("action_type", Some("a"));
 
 #[test]
 fn payloads_that_are_no_object() {
-    check("", &Rejected(EmptyPayload, "no bytes but white space"));
-    check(" \t\r\n", &Rejected(EmptyPayload, "no bytes but white space"));
+    check("", &Rejected(EmptyPayload, "empty, or only white space"));
+    check(" \t\r\n", &Rejected(EmptyPayload, "empty, or only white space"));
     for json in ["42", "-0.5e+3", "\"text\"", "[]", "[{\"a\":1}]", "true", "false", "null", "[] x"]
     {
-        check(json, &Rejected(NotAnObject, "JSON, but no object (byte 0)"));
+        check(json, &Rejected(NotAnObject, "JSON, but not an object (byte 0)"));
     }
-    check(" []", &Rejected(NotAnObject, "JSON, but no object (byte 1)"));
+    check(" []", &Rejected(NotAnObject, "JSON, but not an object (byte 1)"));
     let no_value = "no JSON value where one is expected";
     check("hello", &Rejected(InvalidJson, &format!("{no_value} (byte 0)")));
     check("}", &Rejected(InvalidJson, &format!("{no_value} (byte 0)")));
@@ -81,7 +81,7 @@ fn payloads_that_are_no_object() {
 
 #[test]
 fn what_follows_the_object() {
-    let follows = "something follows the object";
+    let follows = "data after the object";
     check_rest("} \r\n\t", &KEPT);
     check_rest("}x", &Rejected(TrailingData, &format!("{follows} (byte 60)")));
     check_rest("} {}", &Rejected(TrailingData, &format!("{follows} (byte 61)")));
@@ -300,7 +300,7 @@ fn keys_are_compared_after_their_escapes() {
 
 #[test]
 fn fields_that_stand_twice() {
-    let twice = |field: &str, at: usize| format!("{field}: the field stands twice (byte {at})");
+    let twice = |field: &str, at: usize| format!("{field}: the field appears twice (byte {at})");
     check_rest(r#","action_type":"a"}"#, &Rejected(DuplicateField, &twice("action_type", 60)));
     check_rest(
         r#","user_id":null,"user_id":"u"}"#,
@@ -327,7 +327,7 @@ fn fields_of_the_wrong_type() {
         check_rest(&format!(",\"user_id\":{json}}}"), &Rejected(WrongType, &reason));
     }
     check_rest(",\"user_id\":null}", &Row("user_id", None));
-    // What is no JSON is said to be none, whatever type it would have had.
+    // Invalid JSON is reported as such, not as a value of the wrong type.
     let reason = "user_id: a number with a leading zero (byte 70)";
     check_rest(",\"user_id\":01}", &Rejected(InvalidJson, reason));
     let reason = "user_id: no JSON value where one is expected (byte 71)";
@@ -368,7 +368,7 @@ fn required_fields() {
 fn what_is_said_first() {
     let reason = "user_id: a number where text is expected (byte 11)";
     check("{\"user_id\":1,\"user_id\":\"\x01", &Rejected(WrongType, reason));
-    check("{} x", &Rejected(TrailingData, "something follows the object (byte 3)"));
+    check("{} x", &Rejected(TrailingData, "data after the object (byte 3)"));
     let reason = "action_type: required, but absent";
     check("{\"event_timestamp\":\"yesterday\"}", &Rejected(MissingField, reason));
 }

@@ -1,4 +1,4 @@
-//! Changes of plugins: rows of the table, properties, and what can be read back of them.
+//! Changes of plugins and lookups: rows of the table, properties, and how they are read back.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,7 +7,8 @@ use arrow::array::{ArrayRef, StringArray};
 use arrow::record_batch::RecordBatch;
 use audit_core::stage::{Table, Writer};
 use audit_core::{
-    Alert, ChangeKind, Epoch, Kind, PluginChange, PluginId, Severity, TopicPartition, schema,
+    Alert, Change, ChangeKind, Epoch, Kind, LookupChange, LookupChangeKind, PluginChange, PluginId,
+    Severity, TopicPartition, schema,
 };
 use audit_sink::{AuditTable, ComponentStore, Store, TableName, chain, history};
 
@@ -25,7 +26,7 @@ fn id(sha256: &str) -> PluginId {
     }
 }
 
-/// The plugin `p` is exchanged at an offset of partition 0.
+/// The plugin `p` is replaced at an offset of partition 0.
 fn replaced(before: &str, after: &str, from: i64) -> PluginChange {
     PluginChange {
         kind: ChangeKind::Replaced,
@@ -34,6 +35,20 @@ fn replaced(before: &str, after: &str, from: i64) -> PluginChange {
         at: NEW_YEAR + from,
         before: Some(id(before)),
         after: Some(id(after)),
+        from: BTreeMap::from([(partition(), from)]),
+        reason: "the file changed".to_owned(),
+    }
+}
+
+/// The lookup `roles` is reloaded at an offset of partition 0.
+fn reloaded(from: i64) -> LookupChange {
+    LookupChange {
+        kind: LookupChangeKind::Replaced,
+        lookup: "roles".to_owned(),
+        source: "/lookups/roles.csv".to_owned(),
+        at: NEW_YEAR + from,
+        before: Some("aa".to_owned()),
+        after: Some("bb".to_owned()),
         from: BTreeMap::from([(partition(), from)]),
         reason: "the file changed".to_owned(),
     }
@@ -65,14 +80,13 @@ fn a_change_is_a_row_without_a_place_in_kafka() {
     let place = Place::new();
     let mut table = place.table();
     let mut epoch = place.epoch_without_records(&table, Vec::new());
-    let changes = vec![
-        replaced("a", "b", 10),
-        PluginChange {
-            kind: ChangeKind::Refused,
-            reason: "no".to_owned(),
-            ..replaced("b", "x", 11)
-        },
-    ];
+    let refused = PluginChange {
+        kind: ChangeKind::Refused,
+        reason: "no".to_owned(),
+        ..replaced("b", "x", 11)
+    };
+    let changes: Vec<Change> =
+        vec![replaced("a", "b", 10).into(), refused.into(), reloaded(12).into()];
     let mut writer = place.writer(&table);
     // Between rows of a topic, whose chunk must not take them in.
     writer.write(&Arc::from("events"), rows(0, &["a"])).unwrap();
@@ -80,18 +94,18 @@ fn a_change_is_a_row_without_a_place_in_kafka() {
     writer.write(&Arc::from("events"), rows(1, &["config_update"])).unwrap();
     epoch.staged = writer.seal().unwrap();
     epoch.changes = changes;
-    assert_eq!(epoch.staged.n_rows, 4);
+    assert_eq!(epoch.staged.n_rows, 5);
     place.commit(&mut table, &epoch).unwrap();
 
     for (column, expect) in [
-        (schema::ACTION_TYPE, vec![("a", 1), ("config_update", 3)]),
-        ("resource_type", vec![("plugin", 2), ("x", 2)]),
-        ("resource_id", vec![("p", 2), ("x", 2)]),
-        ("resource_name", vec![("/plugins/p.wasm", 2), ("x", 2)]),
-        ("action_result", vec![("failure", 1), ("success", 1), ("x", 2)]),
-        ("user_id", vec![("audit-host", 2), ("x", 2)]),
-        ("user_email", vec![("(null)", 2), ("x", 2)]),
-        (schema::SOURCE_TOPIC, vec![("(null)", 2), ("events", 2)]),
+        (schema::ACTION_TYPE, vec![("a", 1), ("config_update", 4)]),
+        ("resource_type", vec![("plugin", 2), ("lookup", 1), ("x", 2)]),
+        ("resource_id", vec![("p", 2), ("roles", 1), ("x", 2)]),
+        ("resource_name", vec![("/plugins/p.wasm", 2), ("/lookups/roles.csv", 1), ("x", 2)]),
+        ("action_result", vec![("failure", 1), ("success", 2), ("x", 2)]),
+        ("user_id", vec![("audit-host", 3), ("x", 2)]),
+        ("user_email", vec![("(null)", 3), ("x", 2)]),
+        (schema::SOURCE_TOPIC, vec![("(null)", 3), ("events", 2)]),
     ] {
         let expect = expect.into_iter().map(|(value, n)| (value.to_owned(), n)).collect();
         assert_eq!(place.count("ns.t", column), expect, "{column}");
@@ -112,7 +126,7 @@ fn epochs_without_a_record_are_committed_once() {
     let first = place.epoch(&table, 0, &["a"], 0);
     place.commit(&mut table, &first).unwrap();
 
-    let only_changes = place.epoch_without_records(&table, vec![replaced("a", "b", 1)]);
+    let only_changes = place.epoch_without_records(&table, vec![replaced("a", "b", 1).into()]);
     let mut only_alerts = place.epoch_without_records(&table, Vec::new());
     only_alerts.alerts.push(alert());
     assert!(only_alerts.staged.data_files.is_empty());
@@ -143,7 +157,7 @@ fn who_was_overtaken_has_no_say_in_the_chain() {
     let epoch = place.epoch(&first, 1, &["a"], 0);
     place.commit(&mut first, &epoch).unwrap();
 
-    let late = place.epoch_without_records(&ours, vec![replaced("a", "b", 1)]);
+    let late = place.epoch_without_records(&ours, vec![replaced("a", "b", 1).into()]);
     assert_eq!(place.commit(&mut ours, &late).unwrap_err().kind(), Kind::Fenced);
 }
 
@@ -162,7 +176,7 @@ fn the_table_remembers_the_chain_as_the_last_epoch_left_it() {
     place.commit(&mut table, &epoch).unwrap();
     assert_eq!(table.plugins(), Some([id("a")].as_slice()));
 
-    let mut epoch = place.epoch_without_records(&table, vec![replaced("a", "b", 1)]);
+    let mut epoch = place.epoch_without_records(&table, vec![replaced("a", "b", 1).into()]);
     epoch.plugins = vec![id("a")];
     place.commit(&mut table, &epoch).unwrap();
     assert_eq!(place.table().plugins(), Some([id("b")].as_slice()));
@@ -174,7 +188,7 @@ fn past(place: &Place, plugin: Option<&str>) -> Vec<audit_sink::PastChange> {
     place.runtime.block_on(history(&place.store(), &name(), plugin)).unwrap()
 }
 
-fn commit_change(place: &Place, table: &mut AuditTable, change: PluginChange) -> Epoch {
+fn commit_change(place: &Place, table: &mut AuditTable, change: Change) -> Epoch {
     let epoch = place.epoch_without_records(table, vec![change]);
     place.commit(table, &epoch).unwrap();
     epoch
@@ -189,9 +203,10 @@ fn the_history_holds_every_change_in_order_and_no_event_that_looks_like_one() {
     let other = PluginChange { plugin: "q".to_owned(), ..replaced("a", "b", 3) };
     // Committed out of order: the change's own time decides.
     for change in [&second, &first, &other] {
-        commit_change(&place, &mut table, change.clone());
+        commit_change(&place, &mut table, change.clone().into());
     }
-    forge(&place, &mut table, &replaced("c", "evil", 4));
+    commit_change(&place, &mut table, reloaded(1).into());
+    forge(&place, &mut table, &replaced("c", "evil", 4).into());
 
     let changes = |plugin| past(&place, plugin).into_iter().map(|p| p.change).collect::<Vec<_>>();
     assert_eq!(changes(None), [first.clone(), second.clone(), other]);
@@ -204,7 +219,7 @@ fn the_history_holds_every_change_in_order_and_no_event_that_looks_like_one() {
 }
 
 /// An event from Kafka that is a change of plugins in everything that it can say.
-fn forge(place: &Place, table: &mut AuditTable, change: &PluginChange) {
+fn forge(place: &Place, table: &mut AuditTable, change: &Change) {
     let event = rows(0, &["config_update"]);
     let details = serde_json::to_string(change).unwrap();
     let schema = event.schema();
@@ -232,7 +247,7 @@ fn a_snapshot_proves_which_plugins_judged_each_of_its_rows() {
     let mut table = place.table();
     let mut epoch = place.epoch(&table, 0, &["a", "a", "a"], 0);
     epoch.plugins = vec![id("a")];
-    epoch.changes = vec![replaced("a", "b", 2)];
+    epoch.changes = vec![reloaded(1).into(), replaced("a", "b", 2).into()];
     place.commit(&mut table, &epoch).unwrap();
     let mut quiet = place.epoch(&table, 3, &["a"], 0);
     quiet.plugins = vec![id("b")];
@@ -245,7 +260,19 @@ fn a_snapshot_proves_which_plugins_judged_each_of_its_rows() {
     assert!(snapshots[1]["summary"].get("audit-host.plugin-changes").is_none());
     let of = |key: &str| snapshots[0]["summary"][key].as_str().unwrap();
     let plugins: Vec<PluginId> = serde_json::from_str(of("audit-host.plugins")).unwrap();
-    let changes: Vec<PluginChange> = serde_json::from_str(of("audit-host.plugin-changes")).unwrap();
+    // Tables hold this text: it must not change.
+    let summary = concat!(
+        r#"[{"after":{"config_sha256":"","name":"roles","sha256":"bb","version":""},"at":1767225600000001,"#,
+        r#""before":{"config_sha256":"","name":"roles","sha256":"aa","version":""},"#,
+        r#""from":{"events":{"0":1}},"kind":"lookup-replaced","plugin":"roles","#,
+        r#""reason":"the file changed","source":"/lookups/roles.csv"},"#,
+        r#"{"after":{"config_sha256":"c","name":"p","sha256":"b","version":"1"},"at":1767225600000002,"#,
+        r#""before":{"config_sha256":"c","name":"p","sha256":"a","version":"1"},"#,
+        r#""from":{"events":{"0":2}},"kind":"replaced","plugin":"p","#,
+        r#""reason":"the file changed","source":"/plugins/p.wasm"}]"#,
+    );
+    assert_eq!(of("audit-host.plugin-changes"), summary);
+    let changes: Vec<Change> = serde_json::from_str(summary).unwrap();
     for (offset, sha256) in [(0, "a"), (1, "a"), (2, "b")] {
         let judged = audit_sink::plugins_of_row(&plugins, &changes, &partition(), offset);
         assert_eq!(judged, [id(sha256)], "offset {offset}");

@@ -8,7 +8,7 @@ use arrow::array::{ArrayRef, Int32Array, Int64Array, StringArray, TimestampMicro
 use arrow::record_batch::RecordBatch;
 use audit_core::stage::{Table, Writer};
 use audit_core::{
-    DeadLetter, Epoch, Offsets, Outbox, PluginChange, ReasonClass, Span, TopicPartition, schema,
+    Change, DeadLetter, Epoch, Offsets, Outbox, ReasonClass, Span, TopicPartition, schema,
 };
 use audit_sink::{
     AuditTable, CatalogSettings, EpochWriter, Payloads, Store, TableName, TableSettings, Vault,
@@ -40,7 +40,7 @@ impl Place {
         self.runtime.block_on(Store::open(&self.catalog())).unwrap()
     }
 
-    /// The newest metadata file of the audit table, as it stands on the disk.
+    /// The newest metadata file of the audit table, read from the disk.
     pub(crate) fn metadata(&self) -> serde_json::Value {
         let name = TableName::parse("ns.t").unwrap();
         let column = schema::ACTION_TYPE;
@@ -76,11 +76,7 @@ impl Place {
     }
 
     /// An epoch without a record.
-    pub(crate) fn epoch_without_records(
-        &self,
-        table: &AuditTable,
-        changes: Vec<PluginChange>,
-    ) -> Epoch {
+    pub(crate) fn epoch_without_records(&self, table: &AuditTable, changes: Vec<Change>) -> Epoch {
         let mut writer = self.writer(table);
         writer.write_changes(&changes).unwrap();
         Epoch {
@@ -94,7 +90,7 @@ impl Place {
         }
     }
 
-    /// An epoch of partition 0 that covers `start..start + actions`, one row an action.
+    /// An epoch of partition 0 that covers `start..start + actions`, one row per action.
     pub(crate) fn epoch(
         &self,
         table: &AuditTable,

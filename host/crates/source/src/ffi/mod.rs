@@ -1,5 +1,5 @@
-//! The one corner where we speak to librdkafka directly, for what rdkafka does not wrap: reading in
-//! batches, and the ids of topics.
+//! The only module that calls librdkafka directly, for what rdkafka does not wrap: reading in batches, and the
+//! ids of topics.
 
 #![expect(unsafe_code, reason = "rdkafka has no safe wrapper for these calls")]
 

@@ -1,4 +1,4 @@
-//! The id that Kafka gives a topic when it is created.
+//! The id that Kafka assigns to a topic when it is created.
 
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::time::Duration;
@@ -56,8 +56,8 @@ unsafe fn ask(
             std::ptr::null_mut(),
             0,
         );
-        // Any broker knows; without this the question waits for the controller, which a cluster may
-        // lack for a while and the embedded broker for ever.
+        // Any broker knows the id. Without this the request waits for the controller, which a cluster may lack for
+        // a while, and the embedded broker always.
         sys::rd_kafka_AdminOptions_set_broker(options, broker_id, std::ptr::null_mut(), 0);
         sys::rd_kafka_DescribeTopics(client, topics, options, queue);
         sys::rd_kafka_AdminOptions_destroy(options);

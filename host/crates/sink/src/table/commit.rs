@@ -11,50 +11,50 @@ use iceberg::transaction::{ApplyTransactionAction, Transaction};
 
 use crate::catalog::Store;
 use crate::error::Error;
-use crate::fence::FencedCatalog;
-use crate::names::{self, TableName};
+use crate::table::fence::FencedCatalog;
+use crate::table::names::{self, TableName};
 
-/// How often a commit is tried when the catalog fails or answers nothing.
+/// How often a commit is attempted when the catalog fails or does not answer.
 const ATTEMPTS_MAX: u32 = 6;
 /// The pause after a failed attempt; doubles each time.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// What one commit does to a table. Without a summary it makes no snapshot.
 #[derive(Default)]
-pub(crate) struct Change {
+pub(crate) struct TableChange {
     pub(crate) files: Vec<DataFile>,
     pub(crate) summary: HashMap<String, String>,
     pub(crate) set: Vec<(String, String)>,
     pub(crate) remove: Vec<String>,
 }
 
-/// Where a table stands in the eyes of one commit.
-pub(crate) enum Stand {
-    /// The commit may build on it.
+/// Whether a commit may be applied to a table as it is now.
+pub(crate) enum CommitCheck {
+    /// The commit may build on the table.
     Ready,
-    /// The commit is in it.
+    /// The table contains the commit already.
     Done,
-    /// Somebody else moved on.
-    Elsewhere { partition: TopicPartition, ours: i64, theirs: String },
+    /// Another instance has committed other offsets.
+    Conflict { partition: TopicPartition, ours: i64, theirs: String },
 }
 
 pub(crate) struct Committed {
     pub(crate) table: Table,
-    pub(crate) stand: Stand,
+    pub(crate) check: CommitCheck,
 }
 
-/// Commits a change exactly once. The outcome of every attempt is read back from the catalog: an error
-/// may hide a success, and iceberg-catalog-sql 0.10.1 can report a success that never was.
+/// Commits a change exactly once. The outcome of every attempt is read back from the catalog: an error may hide
+/// a success, and iceberg-catalog-sql 0.10.1 can report a success where nothing was committed.
 pub(crate) async fn commit(
     store: &Store,
     name: &TableName,
     base: &Table,
-    change: &Change,
-    stand: &(dyn Fn(&Table) -> Stand + Send + Sync),
+    change: &TableChange,
+    check: &(dyn Fn(&Table) -> CommitCheck + Send + Sync),
 ) -> Result<Committed, Error> {
     let fenced = FencedCatalog {
         inner: Arc::clone(&store.catalog),
-        may_commit: Box::new(|table| matches!(stand(table), Stand::Ready)),
+        may_commit: Box::new(|table| matches!(check(table), CommitCheck::Ready)),
     };
     let mut pause = PAUSE;
     let mut attempt = 1;
@@ -62,13 +62,13 @@ pub(crate) async fn commit(
         let tried = try_commit(base, &fenced, change).await;
         let table = store.catalog.load_table(base.identifier()).await;
         let cause = match (table, tried) {
-            (Ok(table), tried) => match (stand(&table), tried) {
-                (Stand::Ready, Err(cause)) => cause,
-                (Stand::Ready, Ok(())) => iceberg::Error::new(
+            (Ok(table), tried) => match (check(&table), tried) {
+                (CommitCheck::Ready, Err(cause)) => cause,
+                (CommitCheck::Ready, Ok(())) => iceberg::Error::new(
                     iceberg::ErrorKind::Unexpected,
-                    "the catalog reported a success, but the table is as it was",
+                    "the catalog reported a success, but the table has not changed",
                 ),
-                (stand, _) => return Ok(Committed { table, stand }),
+                (check, _) => return Ok(Committed { table, check }),
             },
             // The outcome is unknown until the table can be read again.
             (Err(unread), _) => unread,
@@ -78,7 +78,7 @@ pub(crate) async fn commit(
             let (table, attempts) = (name.to_string(), attempt);
             return Err(Error::GaveUp { epoch, table, attempts, cause });
         }
-        tracing::warn!(table = %name, attempt, error = %cause, "a commit failed; trying again");
+        tracing::warn!(table = %name, attempt, error = %cause, "commit failed; retrying");
         tokio::time::sleep(pause).await;
         attempt += 1;
         pause *= 2;
@@ -88,7 +88,7 @@ pub(crate) async fn commit(
 async fn try_commit(
     base: &Table,
     fenced: &FencedCatalog<'_>,
-    change: &Change,
+    change: &TableChange,
 ) -> Result<(), iceberg::Error> {
     let mut tx = Transaction::new(base);
     if !change.summary.is_empty() {

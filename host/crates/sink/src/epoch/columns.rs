@@ -1,4 +1,4 @@
-//! Rows as the chain left them, arranged as the table's schema wants them.
+//! The rows of the chain, arranged by the schema of the table.
 
 use std::sync::Arc;
 
@@ -15,11 +15,11 @@ use crate::error::Error;
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Origin<'a> {
     Topic(&'a str),
-    /// The host itself: from no record.
+    /// The host itself, and no record.
     Host,
 }
 
-/// Where each column of the table comes from.
+/// Arranges rows by the columns of a table.
 #[derive(Debug, Clone)]
 pub(crate) struct Projection {
     /// The table's columns with their Iceberg field ids.
@@ -33,7 +33,7 @@ impl Projection {
         Ok(Self { schema: Arc::new(schema) })
     }
 
-    /// The rows with the table's columns. A column of the table that nobody provides is null.
+    /// The rows with the table's columns. A column that the rows do not have is null.
     pub(crate) fn project(
         &self,
         rows: &RecordBatch,
@@ -62,7 +62,7 @@ impl Projection {
         Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns.collect())?)
     }
 
-    /// A batch whose columns are the table's already, under the table's schema.
+    /// Columns that are the table's already, as a batch with the table's schema.
     pub(crate) fn retype(&self, columns: Vec<ArrayRef>) -> Result<RecordBatch, Error> {
         Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
     }

@@ -1,41 +1,34 @@
 //! The audit table: rows, offsets, provenance and the pointer to the outbox in one transaction.
 
+pub(crate) mod settings;
+
+mod commit;
+mod definition;
+mod fence;
+mod outbox;
+
+pub(crate) mod names;
+pub(crate) mod summary;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::datatypes::Field;
 use async_trait::async_trait;
 use audit_core::stage::Table as TableStage;
-use audit_core::{Epoch, KeyMark, Outbox, PluginId, PluginState, TopicPartition};
+use audit_core::{Epoch, KeyMark, Outbox, PluginId, PluginState, TopicPartition, text};
 use iceberg::spec::{DataFile, deserialize_data_file_from_json};
 use iceberg::table::Table;
 
+use crate::audit::components::ComponentStore;
+use crate::audit::known_keys::KnownKeys;
+use crate::audit::{lineage, provenance};
 use crate::catalog::Store;
-use crate::commit::{Change, Stand, commit};
-use crate::components::ComponentStore;
-use crate::definition::{open_audit_table, open_dead_letters};
+use crate::epoch::writer::{EpochWriter, WriterSettings};
 use crate::error::Error;
-use crate::known_keys::KnownKeys;
-use crate::lineage;
-use crate::names::{self, TableName};
-use crate::outbox::{Objects, Pointer, digest_of};
-use crate::provenance;
-use crate::vault::Vault;
-use crate::writer::{EpochWriter, WriterSettings};
-
-/// Which table, and on whose behalf.
-#[derive(Debug, Clone)]
-pub struct TableSettings {
-    pub name: TableName,
-    pub group: String,
-    pub topics: Vec<String>,
-    /// Columns that transforms add.
-    pub added_columns: Vec<Field>,
-    /// Seals what detectors remember; without it nothing of that is kept.
-    pub vault: Option<Arc<Vault>>,
-    /// The version of the program, for provenance.
-    pub host_version: String,
-}
+use crate::table::commit::{CommitCheck, TableChange, commit};
+use crate::table::definition::{open_audit_table, open_dead_letters};
+use crate::table::outbox::{Objects, Pointer, digest_of};
+use crate::table::settings::TableSettings;
 
 /// The audit table and its dead letters, as one group writes them.
 pub struct AuditTable {
@@ -44,13 +37,13 @@ pub struct AuditTable {
     objects: Objects,
     rows: Table,
     dead_letters: Table,
-    /// The offsets that the table held when we looked last: what the next epoch builds on.
+    /// The offsets that the table held when it was last read: what the next epoch builds on.
     known: HashMap<TopicPartition, i64>,
-    /// Outboxes that are done and still named in the table.
+    /// Outboxes that are done, but still named in the table.
     finished: Vec<Outbox>,
     state: Option<Pointer>,
     state_digest: Arc<[u8]>,
-    /// The chain as the table remembers it.
+    /// The chain as recorded in the table.
     plugins: Option<Vec<PluginId>>,
 }
 
@@ -91,12 +84,12 @@ impl AuditTable {
         &self.known
     }
 
-    /// The plugins as they were when the group's last epoch ended; `None` before its first.
+    /// The plugins when the group's last epoch ended; `None` before its first.
     pub fn plugins(&self) -> Option<&[PluginId]> {
         self.plugins.as_deref()
     }
 
-    /// Kafka's ids of the topics whose offsets the table holds, as [`AuditTable::claim`] was told them.
+    /// Kafka's ids of the topics whose offsets the table holds, as given to [`AuditTable::claim`].
     pub fn topic_ids(&self) -> HashMap<String, String> {
         let properties = self.rows.metadata().properties();
         let id_of = |topic: &String| {
@@ -111,9 +104,9 @@ impl AuditTable {
         KnownKeys::of(self.rows.metadata().properties())
     }
 
-    /// Writes down which secrets are used, and where reading starts, before the first record is read: a partition that stays
-    /// without records (or whose first epoch a crash ends) is then known to the next start, which would
-    /// otherwise begin it anew, and with `--start latest` behind everything that came in between.
+    /// Records which secrets are used, and where reading starts, before the first record is read. So the next start
+    /// knows a partition even if it had no records, or if a crash ended its first epoch. Otherwise it would
+    /// choose the start again, and `--start latest` would skip everything that arrived in between.
     pub async fn claim(
         &mut self,
         starts: &HashMap<TopicPartition, i64>,
@@ -138,31 +131,27 @@ impl AuditTable {
         if set.is_empty() {
             return Ok(());
         }
-        let change = Change { set, ..Change::default() };
-        // Of two instances that start together one writes. The other keeps to what it finds: if it meant
-        // to start elsewhere, its first commit is fenced.
+        let change = TableChange { set, ..TableChange::default() };
+        // Of two instances that start together one writes, and the other adopts what it finds: if it started
+        // elsewhere, its first commit is fenced.
         let keys: Vec<_> = change.set.iter().map(|(key, _)| key.clone()).collect();
-        let fence = |table: &Table| {
+        let check = |table: &Table| {
             let done = keys.iter().any(|key| table.metadata().properties().contains_key(key));
-            if done { Stand::Done } else { Stand::Ready }
+            if done { CommitCheck::Done } else { CommitCheck::Ready }
         };
         let committed =
-            commit(&self.store, &self.settings.name, &self.rows, &change, &fence).await?;
+            commit(&self.store, &self.settings.name, &self.rows, &change, &check).await?;
         self.rows = committed.table;
         self.known = provenance::offsets(&self.rows, group, &self.settings.topics)?;
         self.keys().check(secrets)
     }
 
-    /// What the group's detectors remembered at those offsets.
+    /// The state of the group's detectors at those offsets.
     pub async fn states(&self) -> Result<Vec<PluginState>, Error> {
         match (&self.state, &self.settings.vault) {
             (None, _) => Ok(Vec::new()),
             (Some(pointer), Some(vault)) => self.objects.get_states(pointer, vault).await,
-            (Some(_), None) => Err(Error::Vault(
-                "the table holds a sealed state of detectors: name the key that sealed it \
-                 ([dead-letters] key-file), or start with another --group"
-                    .to_owned(),
-            )),
+            (Some(_), None) => Err(Error::NoKey),
         }
     }
 
@@ -171,7 +160,7 @@ impl AuditTable {
         EpochWriter::new(self.rows.clone(), self.dead_letters.clone(), settings)
     }
 
-    /// The components that ran with this warehouse.
+    /// The components of the plugins that ran with this warehouse.
     pub fn components(&self) -> ComponentStore {
         self.store.components()
     }
@@ -181,7 +170,7 @@ impl AuditTable {
         self.rows.metadata().location()
     }
 
-    async fn keep(&mut self, epoch: &Epoch) -> Result<Outbox, Error> {
+    async fn store_outbox(&mut self, epoch: &Epoch) -> Result<Outbox, Error> {
         let mut outbox = Outbox {
             epoch_id: epoch.staged.epoch_id.clone(),
             location: None,
@@ -196,8 +185,8 @@ impl AuditTable {
         Ok(outbox)
     }
 
-    /// Seals and keeps changed states; `None` if the table's pointer is still right.
-    async fn keep_states(&mut self, states: &[PluginState]) -> Result<Option<Pointer>, Error> {
+    /// Seals and stores changed states; `None` if the table's pointer is still right.
+    async fn store_states(&mut self, states: &[PluginState]) -> Result<Option<Pointer>, Error> {
         let Some(vault) = &self.settings.vault else { return Ok(None) };
         let digest = digest_of(states);
         if states.is_empty() || digest == self.state_digest {
@@ -209,25 +198,25 @@ impl AuditTable {
     }
 
     async fn commit_epoch(&mut self, epoch: &Epoch, outbox: &Outbox) -> Result<(), Error> {
-        let new_state = self.keep_states(&epoch.states).await?;
+        let new_state = self.store_states(&epoch.states).await?;
         let plugins = lineage::after(&epoch.plugins, &epoch.changes);
         let group = self.settings.group.clone();
         let mut remove: Vec<_> = self.finished_properties();
         if epoch.states.is_empty() && self.state.is_some() {
-            // No detector runs any more: its state would be out of date if it came back.
+            // No detector runs anymore: its state would be outdated if it were added again.
             remove.push(names::state_property(&group));
         }
-        let change = Change {
+        let change = TableChange {
             files: data_files(&self.rows, &epoch.staged.data_files)?,
             summary: provenance::summary(&self.settings, epoch),
             set: self.properties_of(epoch, outbox, new_state.as_ref(), &plugins),
             remove,
         };
         let known = &self.known;
-        let fence = |table: &Table| stand_of(table, &group, known, epoch, &outbox.epoch_id);
+        let check = |table: &Table| check_epoch(table, &group, known, epoch, &outbox.epoch_id);
         let committed =
-            commit(&self.store, &self.settings.name, &self.rows, &change, &fence).await?;
-        if let Stand::Elsewhere { partition, ours, theirs } = committed.stand {
+            commit(&self.store, &self.settings.name, &self.rows, &change, &check).await?;
+        if let CommitCheck::Conflict { partition, ours, theirs } = committed.check {
             return Err(Error::Fenced { partition, group, ours, theirs });
         }
         let before = std::mem::replace(&mut self.rows, committed.table);
@@ -238,7 +227,7 @@ impl AuditTable {
         let old_state = match new_state {
             Some(pointer) => self.state.replace(pointer),
             None if epoch.states.is_empty() => {
-                // The same state must be kept again if it comes back.
+                // The same state must be stored again if it comes back.
                 self.state_digest = Arc::from([]);
                 self.state.take()
             }
@@ -282,33 +271,33 @@ impl AuditTable {
         set
     }
 
-    /// Appends the outbox's dead letters, unless they are there already.
+    /// Appends the outbox's dead letters, unless the table has them already.
     async fn append(&mut self, outbox: &Outbox) -> Result<(), Error> {
         if outbox.dead_letter_files.is_empty() {
             return Ok(());
         }
         let group = &self.settings.group;
         let last_epoch = names::epoch_property(group);
-        let change = Change {
+        let change = TableChange {
             files: data_files(&self.dead_letters, &outbox.dead_letter_files)?,
             summary: provenance::dead_letter_summary(group, &outbox.epoch_id),
             set: vec![(last_epoch.clone(), outbox.epoch_id.clone())],
             remove: Vec::new(),
         };
-        let fence = |table: &Table| {
+        let check = |table: &Table| {
             let last = table.metadata().properties().get(&last_epoch);
             let done =
                 last == Some(&outbox.epoch_id) || provenance::has_epoch(table, &outbox.epoch_id);
-            if done { Stand::Done } else { Stand::Ready }
+            if done { CommitCheck::Done } else { CommitCheck::Ready }
         };
         let name = self.settings.name.dead_letters();
-        let committed = commit(&self.store, &name, &self.dead_letters, &change, &fence).await?;
+        let committed = commit(&self.store, &name, &self.dead_letters, &change, &check).await?;
         self.dead_letters = committed.table;
         Ok(())
     }
 
-    /// Metadata files that fell out of the table's log. iceberg 0.10.1 ignores
-    /// `write.metadata.delete-after-commit.enabled`, and a commit writes one each time.
+    /// Removes metadata files that the table's log no longer names. iceberg 0.10.1 ignores
+    /// `write.metadata.delete-after-commit.enabled`, and each commit writes one.
     async fn drop_old_metadata(&self, before: &Table) {
         let now = self.rows.metadata();
         let logged: Vec<_> = now.metadata_log().iter().map(|l| l.metadata_file.as_str()).collect();
@@ -328,19 +317,19 @@ impl AuditTable {
         }
     }
 
-    /// Takes finished outboxes out of the table without waiting for the next epoch.
+    /// Removes finished outboxes from the table without waiting for the next epoch.
     async fn forget(&mut self) -> Result<(), Error> {
         if self.finished.is_empty() {
             return Ok(());
         }
-        let change = Change { remove: self.finished_properties(), ..Change::default() };
-        let fence = |table: &Table| {
+        let change = TableChange { remove: self.finished_properties(), ..TableChange::default() };
+        let check = |table: &Table| {
             let properties = table.metadata().properties();
             let done = !change.remove.iter().any(|key| properties.contains_key(key));
-            if done { Stand::Done } else { Stand::Ready }
+            if done { CommitCheck::Done } else { CommitCheck::Ready }
         };
         let committed =
-            commit(&self.store, &self.settings.name, &self.rows, &change, &fence).await?;
+            commit(&self.store, &self.settings.name, &self.rows, &change, &check).await?;
         let before = std::mem::replace(&mut self.rows, committed.table);
         self.drop_old_metadata(&before).await;
         self.drop_finished().await;
@@ -371,7 +360,7 @@ impl TableStage for AuditTable {
     }
 
     async fn stage(&mut self, epoch: &Epoch) -> Result<Outbox, audit_core::Error> {
-        Ok(self.keep(epoch).await?)
+        Ok(self.store_outbox(epoch).await?)
     }
 
     async fn commit(&mut self, epoch: &Epoch, outbox: &Outbox) -> Result<(), audit_core::Error> {
@@ -389,63 +378,65 @@ impl TableStage for AuditTable {
     }
 
     async fn forget_finished(&mut self) -> Result<(), audit_core::Error> {
-        // Nothing depends on it: what stays is forgotten with the next commit, or the next start.
+        // Nothing depends on it: the next commit or the next start removes what is left.
         if let Err(error) = self.forget().await {
-            tracing::warn!(error = %chain_of(&error), "finished epochs stay marked as pending");
+            let error = text::one_line(&error);
+            tracing::warn!(error, "could not clear finished epochs; they stay marked as pending");
         }
         Ok(())
     }
 }
 
-/// Compares a table with what an epoch builds on: the offsets that we knew, and that it starts at.
-fn stand_of(
+/// Compares a table with what an epoch builds on: the known offsets, at which it starts.
+fn check_epoch(
     table: &Table,
     group: &str,
     known: &HashMap<TopicPartition, i64>,
     epoch: &Epoch,
     epoch_id: &str,
-) -> Stand {
+) -> CommitCheck {
     let moved = epoch.covered.iter().find_map(|(at, span)| {
         let property = names::offset_property(group, at);
-        let stands = table.metadata().properties().get(&property);
+        let found = table.metadata().properties().get(&property);
         let known = known.get(at);
-        let is_as_known = match (stands, known) {
+        let is_as_known = match (found, known) {
             (Some(text), Some(offset)) => *text == offset.to_string() && *offset == span.start,
             // A partition that was added after the start.
             (None, None) => true,
-            // The property was taken away, but a snapshot still tells.
+            // The property was removed, but a snapshot still has the offset.
             (None, Some(offset)) => *offset == span.start,
             (Some(_), None) => false,
         };
-        (!is_as_known).then(|| (at.clone(), span.start, stands))
+        (!is_as_known).then(|| (at.clone(), span.start, found))
     });
     let reads_on = epoch.covered.iter().any(|(_, span)| span.start < span.next);
     match moved {
-        None if reads_on => Stand::Ready,
-        // Without a record (only alerts, or changes of the chain) no offset tells whether it is done.
-        None | Some(_) if provenance::has_epoch(table, epoch_id) => Stand::Done,
-        None => stand_of_nothing_read(table, group, known),
+        None if reads_on => CommitCheck::Ready,
+        // Without a record (only alerts, or changes of the chain) no offset shows whether it is done.
+        None | Some(_) if provenance::has_epoch(table, epoch_id) => CommitCheck::Done,
+        None => check_without_records(table, group, known),
         Some((partition, ours, theirs)) => {
             let theirs = theirs.map_or_else(|| "no offset".to_owned(), Clone::clone);
-            Stand::Elsewhere { partition, ours, theirs }
+            CommitCheck::Conflict { partition, ours, theirs }
         }
     }
 }
 
-/// An epoch that moves no offset builds on all that we know: who was overtaken has no say in the chain.
-fn stand_of_nothing_read(
+/// An epoch that moves no offset builds on all known offsets: an instance that another one has overtaken must not
+/// change the chain.
+fn check_without_records(
     table: &Table,
     group: &str,
     known: &HashMap<TopicPartition, i64>,
-) -> Stand {
+) -> CommitCheck {
     let properties = table.metadata().properties();
     let overtaken = known.iter().find_map(|(at, offset)| {
-        let stands = properties.get(&names::offset_property(group, at))?;
-        (*stands != offset.to_string()).then(|| (at.clone(), *offset, stands.clone()))
+        let found = properties.get(&names::offset_property(group, at))?;
+        (*found != offset.to_string()).then(|| (at.clone(), *offset, found.clone()))
     });
     match overtaken {
-        None => Stand::Ready,
-        Some((partition, ours, theirs)) => Stand::Elsewhere { partition, ours, theirs },
+        None => CommitCheck::Ready,
+        Some((partition, ours, theirs)) => CommitCheck::Conflict { partition, ours, theirs },
     }
 }
 
@@ -460,16 +451,4 @@ fn data_files(table: &Table, descriptors: &[String]) -> Result<Vec<DataFile>, Er
         )
     };
     descriptors.iter().map(read).collect::<Result<_, _>>().map_err(Error::Files)
-}
-
-/// An error with its causes, for a log line.
-fn chain_of(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -1,4 +1,4 @@
-//! Names: of tables, and of the properties by which a table remembers where it stands.
+//! Names of tables, of the table properties that hold offsets and pointers, and of the keys of a summary.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -27,14 +27,11 @@ impl TableName {
                 namespace: namespace.iter().map(|part| (*part).to_owned()).collect(),
                 name: (*name).to_owned(),
             }),
-            _ => Err(Error::Setting {
-                what: format!("the table name {text:?}"),
-                problem: "must be NAMESPACE.TABLE, of letters, digits, _ and -".to_owned(),
-            }),
+            _ => Err(Error::BadName { name: text.to_owned() }),
         }
     }
 
-    /// The table of records kept aside, beside this one.
+    /// The table of dead letters, beside this one.
     #[must_use]
     pub fn dead_letters(&self) -> Self {
         Self { namespace: self.namespace.clone(), name: format!("{}_dead_letters", self.name) }
@@ -43,6 +40,11 @@ impl TableName {
     pub(crate) fn ident(&self) -> Result<TableIdent, iceberg::Error> {
         let namespace = NamespaceIdent::from_vec(self.namespace.clone())?;
         Ok(TableIdent::new(namespace, self.name.clone()))
+    }
+
+    /// What was attempted with this table, and why it failed.
+    pub(crate) fn failed(&self, attempted: &'static str, cause: iceberg::Error) -> Error {
+        Error::Table { attempted, table: self.to_string(), cause }
     }
 }
 
@@ -67,7 +69,7 @@ fn escape_group(group: &str) -> String {
     group.replace('%', "%25").replace('.', "%2E")
 }
 
-/// Where the state of the group's detectors is kept.
+/// The pointer to the stored state of the group's detectors.
 pub(crate) fn state_property(group: &str) -> String {
     own_property(group, "state")
 }
@@ -82,7 +84,7 @@ pub(crate) fn epoch_property(group: &str) -> String {
     own_property(group, "epoch")
 }
 
-/// Kafka's id of a topic whose offsets we hold: a topic that was created anew has another.
+/// Kafka's id of a topic whose offsets the table holds: a topic that was recreated has another id.
 pub(crate) fn topic_id_property(group: &str, topic: &str) -> String {
     own_property(group, &format!("topic-id.{topic}"))
 }
@@ -97,8 +99,8 @@ pub(crate) fn pending_prefix(group: &str) -> String {
     own_property(group, "pending.")
 }
 
-/// The fingerprint of a key's secret. It is the table's and not a group's, as are the values made with it; no
-/// group has an empty name.
+/// The fingerprint of a key's secret. It belongs to the table and not to a group, as do the values made with it;
+/// no group has an empty name.
 pub(crate) fn key_property(mark: &KeyMark) -> String {
     format!("{KEY_PREFIX}{}.{}", escape_group(&mark.name), mark.id)
 }
@@ -106,7 +108,7 @@ pub(crate) fn key_property(mark: &KeyMark) -> String {
 /// What every [`key_property`] begins with.
 pub(crate) const KEY_PREFIX: &str = "audit-host...key.";
 
-/// A property of the group itself. No topic has an empty name, so that it is nobody's offset.
+/// A property of the group itself. No topic has an empty name, so it cannot be taken for an offset.
 fn own_property(group: &str, name: &str) -> String {
     format!("audit-host.{}..{name}", escape_group(group))
 }
@@ -143,12 +145,12 @@ pub(crate) fn offsets_in(
     Ok(offsets)
 }
 
-/// An offset that is no number must stop us: taken for absent, it would make every row again.
+/// An offset that is not a number must be an error: if it were ignored, every row would be written again.
 pub(crate) fn parse_offset(property: &str, value: &str) -> Result<i64, Error> {
     value.parse().map_err(|_| Error::Damaged {
         what: "the table property",
         location: property.to_owned(),
-        problem: format!("{value:?} is no offset; set it to the offset to read next"),
+        problem: format!("{value:?} is not an offset; set it to the offset to read next"),
     })
 }
 

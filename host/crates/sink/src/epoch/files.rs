@@ -15,15 +15,15 @@ use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::schema::types::ColumnPath;
 
+use crate::epoch::location::SafeLocations;
 use crate::error::Error;
-use crate::location::SafeLocations;
 
 /// Bytes after which a file is closed and the next one begun.
 const FILE_BYTES_TARGET: usize = 128 << 20;
 
-/// Bytes of a column's dictionary. An epoch has a file open for each of its partitions, and every text
-/// column of each keeps a dictionary and its hash table: at the default of 1 MiB these are most of the
-/// program's memory, and columns that need so much are better off without.
+/// Bytes of a column's dictionary. An epoch has a file open for each of its partitions, and every text column of
+/// each has a dictionary and its hash table: at the default of 1 MiB these take most of the program's memory,
+/// and columns that need as much are smaller without one.
 const DICTIONARY_BYTES_MAX: usize = 128 << 10;
 
 /// Columns that queries prune by. Statistics on all columns would cost a quarter of the encoding.
@@ -49,7 +49,7 @@ pub(crate) struct Files {
     schema: iceberg::spec::SchemaRef,
 }
 
-/// An open file, or a row of them where one grows too large.
+/// An open file; another one is begun where it grows too large.
 pub(crate) type OpenFile =
     DataFileWriter<ParquetWriterBuilder, SafeLocations, DefaultFileNameGenerator>;
 
@@ -94,7 +94,7 @@ fn parquet_properties() -> WriterProperties {
         .set_writer_version(WriterVersion::PARQUET_1_0)
         // Level 3 costs a third of the speed and saves nothing on these columns.
         .set_compression(Compression::ZSTD(level))
-        // One row group a file. With several, iceberg 0.10.1 derives wrong file bounds from truncated
+        // One row group per file. With several, iceberg 0.10.1 derives wrong file bounds from truncated
         // statistics, and every engine then skips files that hold matching rows.
         .set_max_row_group_row_count(Some(usize::MAX))
         .set_dictionary_page_size_limit(DICTIONARY_BYTES_MAX)

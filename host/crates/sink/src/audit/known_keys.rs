@@ -1,12 +1,12 @@
-//! The secrets whose traces are in the table. Values that were made with one say its id; another secret under
-//! the same id would make other tokens of the same values, and nobody could tell them apart.
+//! The secrets that made tokens and ciphertexts in the table. Each such value contains the id of its secret;
+//! another secret of the same id would make other tokens of the same values, and nobody could distinguish them.
 
 use std::collections::{BTreeMap, HashMap};
 
 use audit_core::KeyMark;
 
 use crate::error::Error;
-use crate::names;
+use crate::table::names;
 
 /// Fingerprints of secrets, by the name of their property.
 #[derive(Debug, Clone, Default)]
@@ -19,14 +19,14 @@ impl KnownKeys {
         Self(properties.iter().filter(is_key).map(own).collect())
     }
 
-    /// Knows these from now on; the next start writes them down.
+    /// Adds these; the next start records them in the table.
     pub fn learn(&mut self, marks: &[KeyMark]) {
         for mark in marks {
             self.0.entry(names::key_property(mark)).or_insert_with(|| mark.fingerprint.clone());
         }
     }
 
-    /// An error where a secret is another than the one that was used under its id.
+    /// Fails if a secret is not the one that was used under its id.
     pub fn check(&self, marks: &[KeyMark]) -> Result<(), Error> {
         let other = marks.iter().find(|mark| {
             self.0.get(&names::key_property(mark)).is_some_and(|known| *known != mark.fingerprint)

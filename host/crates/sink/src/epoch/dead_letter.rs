@@ -1,4 +1,4 @@
-//! The table of records kept aside.
+//! The table of dead letters.
 
 use std::sync::Arc;
 
@@ -10,18 +10,18 @@ use audit_core::{DeadLetter, schema as event};
 use iceberg::spec::{NestedField, PrimitiveType, Schema, Type};
 use sha2::{Digest, Sha256};
 
-use crate::columns::Projection;
+use crate::epoch::columns::Projection;
 use crate::error::Error;
 use crate::vault::Vault;
 
-/// What is kept of a dead letter's bytes. Redaction has not seen them.
+/// What is stored of a dead letter's bytes. Redaction has not seen them.
 #[derive(Debug, Clone)]
 pub enum Payloads {
-    /// Size and digest: the record can be read again from Kafka while it is there.
+    /// Size and digest: the record can be read again from Kafka until it is deleted there.
     DigestOnly,
     /// Everything, sealed.
     Sealed(Arc<Vault>),
-    /// Everything, readable for whoever reads the table. Must be asked for.
+    /// Everything, readable for everybody who reads the table. Must be requested.
     Raw,
 }
 
@@ -60,9 +60,9 @@ pub(crate) fn to_rows(
     recorded_us: i64,
     projection: &Projection,
 ) -> Result<RecordBatch, Error> {
-    let kept: Vec<Kept> = letters
+    let stored: Vec<StoredPayload> = letters
         .iter()
-        .map(|letter| Kept::of(letter, payloads, payload_bytes_max))
+        .map(|letter| StoredPayload::of(letter, payloads, payload_bytes_max))
         .collect::<Result<_, _>>()?;
     let plugin = |part: fn(&audit_core::PluginId) -> &str| -> ArrayRef {
         Arc::new(letters.iter().map(|l| l.plugin.as_ref().map(part)).collect::<StringArray>())
@@ -70,7 +70,7 @@ pub(crate) fn to_rows(
     let text = |part: &dyn Fn(&DeadLetter) -> String| -> ArrayRef {
         Arc::new(letters.iter().map(|l| Some(part(l))).collect::<StringArray>())
     };
-    // Times that no reader can show (the producer chooses them) are left out.
+    // Timestamps that no reader can display are left out: the producer chooses them.
     let times = letters.iter().map(|l| {
         let micros = l.timestamp_ms.and_then(|ms| ms.checked_mul(1000));
         micros.filter(|micros| event::TIME_RANGE.contains(micros))
@@ -87,9 +87,9 @@ pub(crate) fn to_rows(
         plugin(|id| &id.sha256),
         Arc::new(letters.iter().map(|l| Some(l.payload.len() as i64)).collect::<Int64Array>()),
         text(&|l| hex::encode(Sha256::digest(&l.payload))),
-        Arc::new(kept.iter().map(|k| Some(k.form)).collect::<StringArray>()),
-        Arc::new(kept.iter().map(|k| k.key_id).collect::<StringArray>()),
-        Arc::new(kept.iter().map(|k| k.bytes.as_deref()).collect::<BinaryArray>()),
+        Arc::new(stored.iter().map(|k| Some(k.form)).collect::<StringArray>()),
+        Arc::new(stored.iter().map(|k| k.key_id).collect::<StringArray>()),
+        Arc::new(stored.iter().map(|k| k.bytes.as_deref()).collect::<BinaryArray>()),
         text(&|_| epoch_id.to_owned()),
         Arc::new(
             TimestampMicrosecondArray::from_value(recorded_us, letters.len())
@@ -104,13 +104,13 @@ pub(crate) fn to_rows(
 }
 
 /// What is stored of one payload.
-struct Kept<'a> {
+struct StoredPayload<'a> {
     form: &'static str,
     key_id: Option<&'a str>,
     bytes: Option<Vec<u8>>,
 }
 
-impl<'a> Kept<'a> {
+impl<'a> StoredPayload<'a> {
     fn of(letter: &DeadLetter, payloads: &'a Payloads, bytes_max: usize) -> Result<Self, Error> {
         let nothing = Self { form: "digest-only", key_id: None, bytes: None };
         if letter.payload.len() > bytes_max {

@@ -1,44 +1,43 @@
-//! Which plugins judged a row: the chain at an epoch's begin, and what changed since.
+//! Which plugins judged a row: the chain when its epoch began, and the changes since.
 
-use audit_core::{ChangeKind, PluginChange, PluginId, TopicPartition};
+use audit_core::{Change, ChangeKind, PluginChange, PluginId, TopicPartition};
 use iceberg::spec::SnapshotRef;
 use iceberg::table::Table;
 use serde::de::DeserializeOwned;
 
 use crate::error::Error;
-use crate::names;
+use crate::table::names;
 
-/// The chain that judged the row at an offset: `plugins` is the chain when the row's epoch began,
-/// `changes` are those of the epoch, in order. A change holds from the offset that it names for the
-/// row's partition; where it names none, the partition had not been read yet, and it holds for all of it.
+/// The chain that judged the row at an offset: `plugins` is the chain when the row's epoch began, `changes` are
+/// those of the epoch, in order. A change holds from the offset that it names for the row's partition; if it
+/// names none, the partition had not been read yet, and the change holds for all of it.
 ///
-/// Shadows and refused candidates judge nothing that is kept. A plugin whose breaker is open stays in
-/// the chain: the changes of the kinds `breaker-opened` and `breaker-closed` say which rows it was not
-/// asked about.
+/// Shadows and rejected candidates have no effect on stored rows. A plugin whose breaker is open stays in the
+/// chain: the changes of the kinds `breaker-opened` and `breaker-closed` say which rows it was not called for.
 pub fn plugins_of_row(
     plugins: &[PluginId],
-    changes: &[PluginChange],
+    changes: &[Change],
     partition: &TopicPartition,
     offset: i64,
 ) -> Vec<PluginId> {
-    let holds = |change: &&PluginChange| change.from.get(partition).is_none_or(|at| *at <= offset);
+    let holds = |change: &&Change| change.from().get(partition).is_none_or(|at| *at <= offset);
     after(plugins, changes.iter().filter(holds))
 }
 
-/// The chain when all these changes are done.
+/// The chain after all these changes.
 pub(crate) fn after<'a>(
     plugins: &[PluginId],
-    changes: impl IntoIterator<Item = &'a PluginChange>,
+    changes: impl IntoIterator<Item = &'a Change>,
 ) -> Vec<PluginId> {
     let mut chain = plugins.to_vec();
-    for change in changes {
+    for change in changes.into_iter().filter_map(Change::as_plugin) {
         apply(&mut chain, change);
     }
     chain
 }
 
-/// By name, so that a change that the chain shows already changes nothing: what was exchanged between
-/// two runs is written down by the second, whose chain begins with it.
+/// Applies a change by name, so that a change that the chain already contains has no effect: a plugin that was
+/// replaced between two runs is recorded by the second, whose chain begins with it.
 fn apply(chain: &mut Vec<PluginId>, change: &PluginChange) {
     let place_of = |chain: &[PluginId], id: &Option<PluginId>| {
         let name = &id.as_ref()?.name;
@@ -62,14 +61,12 @@ fn apply(chain: &mut Vec<PluginId>, change: &PluginChange) {
         | ChangeKind::ShadowEnded
         | ChangeKind::BreakerOpened
         | ChangeKind::BreakerClosed
-        | ChangeKind::StateLost
-        | ChangeKind::LookupReplaced
-        | ChangeKind::LookupRefused => {}
+        | ChangeKind::StateLost => {}
     }
 }
 
-/// The group's chain as the table remembers it: from the property; where that is gone, or was never
-/// written, from the newest snapshot of the group.
+/// The group's chain as recorded in the table: from the property; if that is absent, from the newest snapshot of
+/// the group.
 pub(crate) fn chain_in(table: &Table, group: &str) -> Result<Option<Vec<PluginId>>, Error> {
     let metadata = table.metadata();
     let property = names::plugins_property(group);
@@ -89,8 +86,8 @@ pub(crate) fn chain_in(table: &Table, group: &str) -> Result<Option<Vec<PluginId
     Ok(Some(after(&plugins, &changes_in(newest)?)))
 }
 
-/// The changes that a snapshot's summary names; most name none.
-pub(crate) fn changes_in(snapshot: &SnapshotRef) -> Result<Vec<PluginChange>, Error> {
+/// The changes in a snapshot's summary; most have none.
+pub(crate) fn changes_in(snapshot: &SnapshotRef) -> Result<Vec<Change>, Error> {
     in_summary(snapshot, names::SUMMARY_PLUGIN_CHANGES)
 }
 
@@ -136,9 +133,9 @@ mod tests {
         before: Option<PluginId>,
         after: Option<PluginId>,
         from: &[(i32, i64)],
-    ) -> PluginChange {
+    ) -> Change {
         let from = from.iter().map(|(partition, offset)| (at(*partition), *offset));
-        PluginChange {
+        Change::Plugin(PluginChange {
             kind,
             plugin: "p".to_owned(),
             source: "p.wasm".to_owned(),
@@ -147,7 +144,7 @@ mod tests {
             after,
             from: from.collect::<BTreeMap<_, _>>(),
             reason: String::new(),
-        }
+        })
     }
 
     fn at(partition: i32) -> TopicPartition {
@@ -184,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_that_the_chain_shows_already_changes_nothing() {
+    fn a_change_that_the_chain_already_contains_has_no_effect() {
         let (old, new, other) = (id("p", "1"), id("p", "2"), id("q", "1"));
         let chain = [new.clone(), other.clone()];
         let changes = [

@@ -1,7 +1,7 @@
-//! Every component that ever ran, so that one can run again.
+//! The components of all plugins that ever ran, so that each can run again.
 //!
-//! The table says by digest which plugin judged a row. Files are exchanged and lost; here the bytes stay,
-//! at `WAREHOUSE/.audit-host/plugins/<sha256>.wasm`, each written once.
+//! The table names the plugin that judged a row by its digest. Files are replaced and lost; the bytes stay here, at
+//! `WAREHOUSE/.audit-host/plugins/<sha256>.wasm`, each written once.
 
 use std::fmt;
 
@@ -10,8 +10,8 @@ use sha2::{Digest, Sha256};
 
 use crate::error::Error;
 
-/// Components by their digest. Cheap to clone, and needs no table: a reloader may put what it has read
-/// while epochs are committed.
+/// Components by their digest. Cheap to clone, and needs no table: a reload stores components while epochs are
+/// committed.
 #[derive(Clone)]
 pub struct ComponentStore {
     file_io: FileIO,
@@ -35,22 +35,22 @@ impl ComponentStore {
         hex::encode(Sha256::digest(bytes))
     }
 
-    /// Where the component of that digest is kept, whether it is there or not.
+    /// Where the component of that digest is stored, whether it exists or not.
     pub fn location(&self, sha256: &str) -> String {
         format!("{}/{sha256}.wasm", self.folder)
     }
 
-    /// Keeps a component. Bytes with another digest are refused: under that name they would be a lie.
+    /// Stores a component. Bytes with another digest are rejected.
     pub async fn put(&self, sha256: &str, bytes: &[u8]) -> Result<(), Error> {
         let location = self.location_of(sha256)?;
         if Self::digest(bytes) != sha256 {
-            return Err(damaged(location, "what was to be kept there has another SHA-256"));
+            return Err(damaged(location, "the bytes to be stored there have another SHA-256"));
         }
-        // A crash may have left half of it: what is there counts only if it is whole.
+        // A crash may have left half of it: an existing file counts only if its digest is right.
         if let Ok(()) = self.get(sha256).await.map(|_| ()) {
             return Ok(());
         }
-        let failed = |cause| failed("keeping", &location, cause);
+        let failed = |cause| failed("storing", &location, cause);
         let output = self.file_io.new_output(&location).map_err(failed)?;
         output.write(bytes.to_vec().into()).await.map_err(failed)
     }
@@ -70,12 +70,12 @@ impl ComponentStore {
         Ok(bytes.to_vec())
     }
 
-    /// Digests come from the table, which others may write: none may lead out of the folder.
+    /// Digests come from the table, which others can write: none may lead out of the folder.
     fn location_of(&self, sha256: &str) -> Result<String, Error> {
         let is_digest = sha256.len() == 64
             && sha256.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         if !is_digest {
-            return Err(damaged(format!("{sha256:?}"), "this is no SHA-256 in hex"));
+            return Err(damaged(format!("{sha256:?}"), "not a SHA-256 in hex"));
         }
         Ok(self.location(sha256))
     }
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_component_is_kept_once_and_comes_back_whole_or_not_at_all() {
+    async fn a_component_is_stored_once_and_comes_back_whole_or_not_at_all() {
         let dir = tempfile::tempdir().unwrap();
         let file_io = FileIOBuilder::new(Arc::new(OpenDalStorageFactory::Fs)).build();
         let own = dir.path().join("ware house/.audit-host");
@@ -126,7 +126,7 @@ mod tests {
             ["", "../../../etc/passwd", &sha256.to_uppercase(), &sha256.replacen(|_| true, "", 1)]
         {
             let refused = store.get(bad).await.unwrap_err().to_string();
-            assert!(refused.contains("no SHA-256"), "{refused}");
+            assert!(refused.contains("not a SHA-256"), "{refused}");
         }
     }
 }

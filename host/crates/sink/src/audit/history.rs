@@ -1,29 +1,29 @@
-//! What happened to the plugins, read back from the table that they judge for.
+//! The changes of plugins, read back from the table.
 
 use std::collections::HashMap;
 
 use arrow::array::{Array, AsArray, StringArray};
 use arrow::datatypes::{Int32Type, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
-use audit_core::{PluginChange, PluginId, schema};
+use audit_core::{Change, PluginChange, PluginId, schema};
 use futures::TryStreamExt;
 use iceberg::expr::Reference;
 use iceberg::spec::Datum;
 use iceberg::table::Table;
 
+use crate::audit::lineage;
 use crate::catalog::Store;
-use crate::definition::failed;
+use crate::epoch::system_rows;
 use crate::error::Error;
-use crate::names::TableName;
-use crate::{lineage, own_rows};
+use crate::table::names::TableName;
 
-/// A change as the table holds it. Times in microseconds since 1970.
+/// A change as recorded in the table. Times are in microseconds since 1970.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PastChange {
     pub change: PluginChange,
     /// When the row was written.
     pub written_at: Option<i64>,
-    /// The commit that made it visible; `None` once that snapshot is expired.
+    /// The commit that made it visible; `None` once that snapshot has expired.
     pub commit: Option<CommittedIn>,
 }
 
@@ -40,12 +40,12 @@ pub async fn history(
     name: &TableName,
     plugin: Option<&str>,
 ) -> Result<Vec<PastChange>, Error> {
-    let failed = |cause| failed("reading", name, cause);
+    let failed = |cause| name.failed("reading", cause);
     let table = load(store, name).await?;
     let equals = |column: &str, value| Reference::new(column).equal_to(Datum::string(value));
-    // Prunes by partition, then by row; what is read is looked at again below.
-    let mut filter = equals(schema::ACTION_TYPE, own_rows::ACTION_TYPE)
-        .and(equals("resource_type", own_rows::RESOURCE_TYPE));
+    // Prunes by partition, then by row; what is read is checked again below.
+    let mut filter = equals(schema::ACTION_TYPE, system_rows::ACTION_TYPE)
+        .and(equals("resource_type", system_rows::RESOURCE_TYPE));
     if let Some(plugin) = plugin {
         filter = filter.and(equals("resource_id", plugin));
     }
@@ -65,7 +65,7 @@ pub async fn history(
     Ok(rows.into_iter().map(past).collect())
 }
 
-/// The group's plugins as its last commit left them; `None` if it has made none.
+/// The group's plugins after its last commit; `None` if it has made none.
 pub async fn chain(
     store: &Store,
     name: &TableName,
@@ -75,13 +75,10 @@ pub async fn chain(
 }
 
 async fn load(store: &Store, name: &TableName) -> Result<Table, Error> {
-    let failed = |cause| failed("reading", name, cause);
+    let failed = |cause| name.failed("reading", cause);
     let ident = name.ident().map_err(failed)?;
     if !store.catalog.table_exists(&ident).await.map_err(failed)? {
-        return Err(Error::Setting {
-            what: format!("the table {name}"),
-            problem: "is not in the catalog: check --table and --catalog".to_owned(),
-        });
+        return Err(Error::NoTable { table: name.to_string() });
     }
     store.catalog.load_table(&ident).await.map_err(failed)
 }
@@ -101,8 +98,8 @@ struct Row {
     change: PluginChange,
 }
 
-/// The rows that the host wrote itself. An event from Kafka may say that it is one, but not hide the
-/// partition that it came from.
+/// The rows that the host wrote itself. An event from Kafka can imitate one, but cannot hide the partition that
+/// it came from.
 fn rows_of(name: &TableName, batch: &RecordBatch) -> Result<Vec<Row>, Error> {
     let text = |column| batch.column_by_name(column).and_then(|c| c.as_string_opt::<i32>());
     let is = |column: Option<&StringArray>, row, value| {
@@ -117,14 +114,14 @@ fn rows_of(name: &TableName, batch: &RecordBatch) -> Result<Vec<Row>, Error> {
             .column_by_name(schema::SOURCE_PARTITION)
             .and_then(|column| column.as_primitive_opt::<Int32Type>()),
     ) else {
-        let problem = "the columns of changes are absent or of another type".to_owned();
+        let problem = "columns of plugin changes are absent or of another type".to_owned();
         return Err(Error::OtherSchema { table: name.to_string(), problem });
     };
     let mut rows = Vec::new();
     for row in 0..batch.num_rows() {
         let is_ours = partitions.is_null(row)
-            && is(text("user_id"), row, own_rows::USER_ID)
-            && is(text("resource_type"), row, own_rows::RESOURCE_TYPE)
+            && is(text("user_id"), row, system_rows::USER_ID)
+            && is(text("resource_type"), row, system_rows::RESOURCE_TYPE)
             && details.is_valid(row);
         if !is_ours {
             continue;
@@ -133,32 +130,35 @@ fn rows_of(name: &TableName, batch: &RecordBatch) -> Result<Vec<Row>, Error> {
             .filter(|ids| ids.is_valid(row))
             .map_or_else(String::new, |ids| ids.value(row).to_owned());
         match serde_json::from_str(details.value(row)) {
-            Ok(change) => {
+            // Rows of lookup changes have another resource type.
+            Ok(Change::Lookup(_)) => {}
+            Ok(Change::Plugin(change)) => {
                 let written_at = times.filter(|times| times.is_valid(row)).map(|t| t.value(row));
                 rows.push(Row { audit_id, written_at, change });
             }
-            // Of a later version perhaps: what can be read is of use without it.
+            // Possibly written by a later version: the others are useful without it.
             Err(error) => {
-                tracing::warn!(audit_id, %error, "a change of plugins that this version cannot read");
+                tracing::warn!(audit_id, %error, "skipping a plugin change that this version cannot read");
             }
         }
     }
     Ok(rows)
 }
 
-/// The commits of all changes that the snapshots still tell of.
+/// The commits of all changes whose snapshots have not expired, by [`key_of`].
 fn commits(table: &Table) -> Result<HashMap<String, CommittedIn>, Error> {
     let mut commits = HashMap::new();
     for snapshot in table.metadata().snapshots() {
         let at = snapshot.timestamp_ms().saturating_mul(1_000);
         let commit = CommittedIn { snapshot_id: snapshot.snapshot_id(), at };
         let changes = lineage::changes_in(snapshot)?;
-        commits.extend(changes.iter().map(|change| (key_of(change), commit)));
+        let changes = changes.iter().filter_map(Change::as_plugin);
+        commits.extend(changes.map(|change| (key_of(change), commit)));
     }
     Ok(commits)
 }
 
-/// A change has no id of its own; its text tells it apart.
+/// A change has no id of its own; its JSON identifies it.
 fn key_of(change: &PluginChange) -> String {
     serde_json::json!(change).to_string()
 }

@@ -1,4 +1,4 @@
-//! A few figures read back from the table, for people who want to see that it is there.
+//! Counts read back from the table, for the demo and for tests.
 
 use std::collections::BTreeMap;
 
@@ -6,9 +6,8 @@ use arrow::array::AsArray;
 use futures::TryStreamExt;
 
 use crate::catalog::Store;
-use crate::definition::failed;
 use crate::error::Error;
-use crate::names::TableName;
+use crate::table::names::TableName;
 
 /// What a table holds.
 #[derive(Debug, Clone, Default)]
@@ -28,7 +27,7 @@ pub async fn summarize(
     name: &TableName,
     column: &str,
 ) -> Result<TableSummary, Error> {
-    let failed = |cause| failed("reading", name, cause);
+    let failed = |cause| name.failed("reading", cause);
     let ident = name.ident().map_err(failed)?;
     let table = store.catalog.load_table(&ident).await.map_err(failed)?;
     let metadata = table.metadata();

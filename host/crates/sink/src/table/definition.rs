@@ -1,4 +1,4 @@
-//! What the tables look like, and whether one that exists already does.
+//! The schemas of the tables: created, or checked where a table exists.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,10 +14,9 @@ use iceberg::table::Table;
 use iceberg::transaction::{AddColumn, ApplyTransactionAction, Transaction};
 
 use crate::catalog::Store;
-use crate::dead_letter;
+use crate::epoch::{dead_letter, system_rows};
 use crate::error::Error;
-use crate::names::TableName;
-use crate::own_rows;
+use crate::table::names::TableName;
 
 /// Opens the audit table, creates it, or adds the columns that it lacks.
 pub(crate) async fn open_audit_table(
@@ -45,7 +44,7 @@ pub(crate) async fn open_audit_table(
     for (column, data_type) in missing {
         update = update.add_column(AddColumn::optional(column, data_type));
     }
-    let failed = |cause| failed("adding columns to", name, cause);
+    let failed = |cause| name.failed("adding columns to", cause);
     let tx = update.apply(tx).map_err(failed)?;
     tx.commit(store.catalog.as_ref()).await.map_err(failed)
 }
@@ -54,7 +53,7 @@ pub(crate) async fn open_audit_table(
 pub(crate) async fn open_dead_letters(store: &Store, name: &TableName) -> Result<Table, Error> {
     let creation = TableCreation::builder()
         .name(String::new())
-        .schema(dead_letter::schema().map_err(|cause| failed("defining", name, cause))?)
+        .schema(dead_letter::schema().map_err(|cause| name.failed("defining", cause))?)
         .properties(HashMap::from([(
             "comment".to_owned(),
             "Records of the audit trail that could not be decoded or judged".to_owned(),
@@ -74,16 +73,15 @@ async fn open_or_create(
     name: &TableName,
     mut creation: TableCreation,
 ) -> Result<Table, Error> {
-    let ident = name.ident().map_err(|cause| failed("naming", name, cause))?;
+    let ident = name.ident().map_err(|cause| name.failed("naming", cause))?;
     let namespace = ident.namespace();
     let catalog = store.catalog.as_ref();
-    let failed_open = |cause| failed("opening", name, cause);
+    let failed_open = |cause| name.failed("opening", cause);
     if catalog.table_exists(&ident).await.map_err(failed_open)? {
         return catalog.load_table(&ident).await.map_err(failed_open);
     }
-    let failed_create = |cause| failed("creating", name, cause);
-    // Another instance may be quicker; what the catalog says then depends on the catalog, so that only
-    // a second look tells.
+    let failed_create = |cause| name.failed("creating", cause);
+    // Another instance may be quicker. The error then depends on the catalog, so look again.
     if !catalog.namespace_exists(namespace).await.map_err(failed_create)?
         && let Err(cause) = catalog.create_namespace(namespace, HashMap::new()).await
         && !catalog.namespace_exists(namespace).await.map_err(failed_create)?
@@ -103,12 +101,8 @@ async fn open_or_create(
     }
 }
 
-pub(crate) fn failed(attempted: &'static str, table: &TableName, cause: iceberg::Error) -> Error {
-    Error::Table { attempted, table: table.to_string(), cause }
-}
-
-/// Every column that audit-host writes, in the order of a new table: the event, then where it came from,
-/// then what transforms add.
+/// Every column that audit-host writes, in the order of a new table: the event, its origin, the columns that
+/// transforms add.
 fn wanted_columns(added: &[Field]) -> Vec<(String, DataType)> {
     let event = schema::EVENT_FIELDS.iter().map(|name| {
         let is_time = *name == schema::EVENT_TIMESTAMP;
@@ -139,7 +133,7 @@ fn iceberg_type(data_type: &DataType) -> Result<Type, Error> {
     arrow_type_to_type(data_type).map_err(Error::Files)
 }
 
-/// As in the pattern that audit-host replaces: by day of the event, then by what was done.
+/// As in the pattern that audit-host replaces: by day of the event, then by action.
 fn audit_partitions() -> Result<UnboundPartitionSpec, Error> {
     let field_id = |name| {
         let idx = schema::EVENT_FIELDS.iter().position(|field| *field == name);
@@ -161,19 +155,19 @@ fn audit_partitions() -> Result<UnboundPartitionSpec, Error> {
 
 fn audit_properties() -> HashMap<String, String> {
     [
-        // The pattern's own.
+        // As in the pattern.
         ("write.metadata.delete-after-commit.enabled", "true"),
         ("write.metadata.previous-versions-max", "100"),
         ("write.delete.mode", "copy-on-write"),
         ("comment", "Immutable audit trail for compliance (GDPR, SOX, HIPAA)"),
-        // What we write, for others who write too.
+        // As audit-host writes, for other writers.
         ("write.parquet.compression-codec", "zstd"),
     ]
     .map(|(key, value)| (key.to_owned(), value.to_owned()))
     .into()
 }
 
-/// The columns that the table lacks and that may be added: ours and the transforms', never the event's.
+/// The columns that the table lacks and that may be added: the host's and the transforms', never the event's.
 fn missing_columns(
     name: &TableName,
     table: &Table,
@@ -191,15 +185,16 @@ fn missing_columns(
             missing.push((column, wanted));
         }
     }
-    // What the host writes of its own plugins has no value for most columns.
+    // The rows that the host writes itself have no value for most columns.
     let always_null = present
         .as_struct()
         .fields()
         .iter()
-        .find(|field| field.required && !own_rows::FILLED.contains(&field.name.as_str()));
+        .find(|field| field.required && !system_rows::FILLED.contains(&field.name.as_str()));
     match always_null {
         Some(field) => {
-            let problem = format!("it requires the column {}, which not every row has", field.name);
+            let problem =
+                format!("it requires the column {}, which some rows do not have", field.name);
             Err(misfit(name, problem))
         }
         None => Ok(missing),
@@ -244,7 +239,7 @@ mod tests {
     use super::*;
     use crate::catalog::CatalogSettings;
 
-    /// A table of somebody else's making, with one column required.
+    /// A table that another program created, with one column required.
     async fn table_that_requires(store: &Store, column: &str) -> TableName {
         let name = TableName::parse(&format!("ns.needs_{column}")).unwrap();
         let schema = audit_schema(&[]).unwrap();
@@ -264,7 +259,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_column_may_be_required_that_our_own_rows_leave_null() {
+    async fn no_column_may_be_required_that_system_rows_leave_null() {
         let dir = tempfile::tempdir().unwrap();
         let settings = CatalogSettings {
             uri: format!("sqlite:{}", dir.path().join("c.db").display()),

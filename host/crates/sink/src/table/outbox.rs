@@ -1,7 +1,7 @@
-//! What must be done after a commit, kept outside the tables until it is done.
+//! The outbox: what must be done after a commit, stored outside the tables until it is done.
 //!
-//! Content-addressed objects below `WAREHOUSE/.audit-host/`, each named by its SHA-256: a pointer in the
-//! table is then also the proof that the object is the one that was meant.
+//! Outboxes and states are content-addressed objects below `WAREHOUSE/.audit-host/`, each named by its SHA-256:
+//! so a pointer in the table also proves that the object is the right one.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::error::Error;
 use crate::vault::Vault;
 
-/// Where an object is and what it must be. The value of a table property, as JSON.
+/// Where an object is, and its digest. The value of a table property, as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Pointer {
     pub(crate) group: String,
@@ -55,7 +55,7 @@ impl Objects {
     async fn get(&self, what: &'static str, pointer: &Pointer) -> Result<Vec<u8>, Error> {
         let damaged =
             |problem| Error::Damaged { what, location: pointer.location.clone(), problem };
-        // The pointer comes from the table, which others may write: it must not lead elsewhere.
+        // The pointer comes from the table, which others can write: it must not lead out of the folder.
         if !pointer.location.starts_with(&format!("{}/", self.folder))
             || pointer.location.contains("..")
         {
@@ -64,7 +64,7 @@ impl Objects {
         let input = self.file_io.new_input(&pointer.location).map_err(Error::Files)?;
         let bytes = input.read().await.map_err(|cause| damaged(cause.to_string()))?;
         if hex::encode(Sha256::digest(&bytes)) != pointer.sha256 {
-            return Err(damaged("its bytes are not those that the table's pointer names".into()));
+            return Err(damaged("its SHA-256 is not the one of the table's pointer".into()));
         }
         Ok(bytes.to_vec())
     }
@@ -72,7 +72,7 @@ impl Objects {
     /// A leftover object costs bytes and nothing else, so a failure is only logged.
     pub(crate) async fn remove(&self, location: &str) {
         if let Err(error) = self.file_io.delete(location).await {
-            tracing::warn!(location, %error, "removing an object that is no longer needed");
+            tracing::warn!(location, %error, "could not remove an object that is no longer needed");
         }
     }
 
@@ -96,7 +96,10 @@ impl Objects {
         let wire: OutboxWire =
             serde_json::from_slice(&bytes).map_err(|cause| damaged(cause.to_string()))?;
         if wire.format != OUTBOX_FORMAT {
-            return Err(damaged(format!("format {} of another version", wire.format)));
+            return Err(damaged(format!(
+                "its format {} is not supported by this version",
+                wire.format
+            )));
         }
         let mut covered = Offsets::default();
         for (partition, span) in wire.covered {
@@ -150,7 +153,7 @@ impl Objects {
 
 fn to_json(value: &impl Serialize) -> Result<Vec<u8>, Error> {
     serde_json::to_vec(value).map_err(|cause| Error::Damaged {
-        what: "an object to be kept",
+        what: "an object to be stored",
         location: "memory".to_owned(),
         problem: cause.to_string(),
     })
@@ -188,7 +191,7 @@ impl StateWire {
     }
 }
 
-/// A digest by which unchanged states are recognised.
+/// A digest by which unchanged states are recognized.
 pub(crate) fn digest_of(states: &[PluginState]) -> Arc<[u8]> {
     let mut hash = Sha256::new();
     for state in states {

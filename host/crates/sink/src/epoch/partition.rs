@@ -1,4 +1,4 @@
-//! Which rows belong to which partition: day of the event, and what was done.
+//! Which rows belong to which partition: the day of the event, and its action.
 
 use std::collections::HashMap;
 
@@ -28,12 +28,12 @@ impl Partition {
     }
 }
 
-/// Rows by partition. A row is named by the batch that it stands in and its place there.
+/// Rows by partition. A row is named by the index of its batch and its index there.
 pub(crate) type Groups = HashMap<Partition, Vec<(usize, usize)>>;
 
-/// Sorts the rows of several batches by partition.
+/// Groups the rows of several batches by partition.
 pub(crate) fn group(batches: &[&RecordBatch]) -> Result<Groups, Error> {
-    // Keyed by borrowed text while sorting: an owned key a row would cost more than all the rest.
+    // Keyed by borrowed text while grouping: an owned key per row would cost more than everything else.
     let mut groups: HashMap<_, Vec<(usize, usize)>> = HashMap::new();
     for (batch_idx, batch) in batches.iter().enumerate() {
         let times = column(batch, schema::EVENT_TIMESTAMP)?
@@ -59,10 +59,7 @@ fn column<'a>(batch: &'a RecordBatch, name: &'static str) -> Result<&'a dyn Arra
 }
 
 fn wrong(column: &'static str) -> Error {
-    Error::Setting {
-        what: format!("a batch's column {column}"),
-        problem: "is absent or of another type".to_owned(),
-    }
+    Error::BatchColumn { column }
 }
 
 /// Days since 1970, as Iceberg's `day` transform counts them: before 1970 they are negative.

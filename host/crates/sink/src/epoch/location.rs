@@ -1,15 +1,15 @@
-//! Where a data file goes.
+//! The paths of data files.
 //!
-//! iceberg 0.10.1 writes partition values into paths as they are, so that an `action_type` of
-//! `../../x` leaves the table's folder. Here everything but plain characters is percent-encoded, and a
-//! long value is cut and marked by its hash. Readers do not care: they take partition values from the
-//! manifests, never from paths.
+//! iceberg 0.10.1 writes partition values into paths unescaped, so that an `action_type` of `../../x` leaves the
+//! table's folder. Here everything except plain characters is percent-encoded, and a long value is cut and
+//! completed by its hash. Readers are not affected: they take partition values from the manifests, never from
+//! paths.
 
 use iceberg::spec::{Literal, PartitionKey, PrimitiveLiteral, Transform};
 use iceberg::writer::file_writer::location_generator::LocationGenerator;
 use sha2::{Digest, Sha256};
 
-/// File systems end a name at 255 bytes; this leaves room for `action_type=` and the hash.
+/// File systems limit a name to 255 bytes; this leaves room for `action_type=` and the hash.
 const VALUE_BYTES_MAX: usize = 180;
 
 /// Files of a table below its `data` folder.

@@ -1,5 +1,5 @@
-//! What a snapshot says of its epoch: enough to prove where every row came from, and to find the offsets
-//! again where somebody took the properties away.
+//! The summary of a snapshot: enough to prove where every row of its epoch came from, and to restore the
+//! offsets if their properties were removed.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -9,11 +9,11 @@ use iceberg::spec::SnapshotRef;
 use iceberg::table::Table;
 
 use crate::error::Error;
-use crate::names;
-use crate::table::TableSettings;
+use crate::table::names;
+use crate::table::settings::TableSettings;
 
-/// Per topic and partition: first offset, offset to read next, records, holes. Short, as it is kept for
-/// every snapshot.
+/// By topic and partition: first offset, offset to read next, records, holes. Short, because every snapshot has
+/// one.
 type Spans<'a> = BTreeMap<&'a str, BTreeMap<i32, (i64, i64, u64, u64)>>;
 
 /// The summary of an epoch's snapshot.
@@ -61,8 +61,8 @@ pub(crate) fn has_epoch(table: &Table, epoch_id: &str) -> bool {
     })
 }
 
-/// The offset to read next of every partition: from the properties; where one is gone, from the newest
-/// snapshot of the group that covers the partition.
+/// The offset to read next of every partition: from the properties; if one is absent, from the newest snapshot of
+/// the group that covers the partition.
 pub(crate) fn offsets(
     table: &Table,
     group: &str,

@@ -1,9 +1,9 @@
-//! A catalog that looks at the offsets each time a commit is about to build on a table.
+//! A catalog that checks the offsets of a table each time a commit is about to build on it.
 //!
-//! iceberg's `Transaction::commit` loads the newest table, puts its changes on top and tries, again and
-//! again: two instances that read the same records would both succeed. There is no hook for a
-//! condition, but every attempt calls [`Catalog::load_table`] first, and then compares and swaps against
-//! exactly what that call returned. So the check goes there.
+//! iceberg's `Transaction::commit` loads the newest table, applies its changes on top and retries on conflict:
+//! two instances that read the same records would both succeed. There is no hook for a condition, but every
+//! attempt calls [`Catalog::load_table`] first, and then compares and swaps against exactly what that call
+//! returned. So the check goes there.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -16,7 +16,7 @@ use iceberg::{
     TableIdent,
 };
 
-/// For one commit. An attempt on a table that the check refuses fails and is not tried again.
+/// For one commit. An attempt on a table that the check rejects fails and is not retried.
 pub(crate) struct FencedCatalog<'a> {
     pub(crate) inner: Arc<dyn Catalog>,
     pub(crate) may_commit: Box<dyn Fn(&Table) -> bool + Send + Sync + 'a>,

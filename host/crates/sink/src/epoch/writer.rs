@@ -1,4 +1,4 @@
-//! Rows of an epoch into files.
+//! Writes the rows of an epoch into files.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,42 +7,42 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use arrow::compute::interleave_record_batch;
 use arrow::record_batch::RecordBatch;
 use audit_core::stage::Writer;
-use audit_core::{DeadLetter, PluginChange, Staged};
+use audit_core::{Change, DeadLetter, Staged};
 use futures::future::try_join_all;
 use iceberg::spec::{DataFile, FormatVersion, serialize_data_file_to_json};
 use iceberg::table::Table;
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
-use crate::columns::{Origin, Projection};
-use crate::dead_letter::{self, Payloads};
+use crate::epoch::columns::{Origin, Projection};
+use crate::epoch::dead_letter::{self, Payloads};
+use crate::epoch::files::{self, Files, OpenFile};
+use crate::epoch::partition::{self, Partition};
+use crate::epoch::system_rows;
 use crate::error::Error;
-use crate::files::{self, Files, OpenFile};
-use crate::own_rows;
-use crate::partition::{self, Partition};
 
-/// Rows collected before they are sorted by partition: one batch has too few rows a partition for
-/// Parquet's encoders to work well. About 15 MiB of events.
+/// Rows collected before they are grouped by partition: one batch has too few rows per partition for Parquet's
+/// encoders to work well. About 15 MiB of events.
 const CHUNK_ROWS: usize = 32_768;
 /// The same bound for rows that are large.
 const CHUNK_BYTES: usize = 32 << 20;
 
-/// Rows and dead letters of one epoch, as they are in memory before compression. Open files keep what
-/// was encoded until they are closed: where nothing compresses, this is what they may take.
+/// Rows and dead letters of one epoch, in memory and before compression. Open files hold what they encoded until
+/// they are closed: where nothing compresses, this bounds their memory.
 const EPOCH_BYTES_MAX: usize = 512 << 20;
-/// Files of one epoch. Each costs an entry in the commit, of some KiB.
+/// Files of one epoch. Each adds an entry of some KiB to the commit.
 const EPOCH_FILES_MAX: usize = 1_000;
-/// New partitions in one chunk from which on chunks are small: hostile values may make a partition of
-/// every row, and a chunk is the unit in which the limits of an epoch are looked at.
+/// A chunk with more partitions than this makes the following chunks small: hostile values may make a partition
+/// of every row, and the limits of an epoch are checked once per chunk.
 const NEW_PARTITIONS_MANY: usize = 256;
 
 /// How the writer works.
 #[derive(Debug, Clone)]
 pub struct WriterSettings {
     pub payloads: Payloads,
-    /// Bytes of a dead letter's payload that are kept; of larger ones only size and digest.
+    /// The largest payload of a dead letter that is stored; of larger ones only size and digest are.
     pub payload_bytes_max: usize,
-    /// Partitions whose files are open at a time. An open file takes some hundred KiB.
+    /// Partitions whose files are open at the same time. An open file takes some hundred KiB.
     pub open_partitions_max: usize,
 }
 
@@ -92,7 +92,7 @@ struct OpenEpoch {
 
 impl OpenEpoch {
     fn begin(rows_to: &Destination, dead_letters_to: &Destination) -> Self {
-        // Ordered by time, which keeps files of one epoch together in a listing.
+        // Ordered by time, so that files of one epoch are together in a listing.
         let id = Uuid::now_v7().to_string();
         Self {
             files: Files::of(&rows_to.table, &id),
@@ -113,7 +113,7 @@ impl OpenEpoch {
 }
 
 impl EpochWriter {
-    /// To be called on the runtime that shall do the I/O.
+    /// Must be called on the runtime that does the I/O.
     pub(crate) fn new(
         table: Table,
         dead_letters: Table,
@@ -155,8 +155,8 @@ impl EpochWriter {
         Ok(())
     }
 
-    /// The open file of a partition. Where too many are open, all are closed first: each then has one
-    /// file more, but memory stays bounded whatever values arrive.
+    /// The open file of a partition. If too many are open, all are closed first: each partition then has one file
+    /// more, but memory stays bounded for any values.
     async fn file_of(&mut self, partition: Partition) -> Result<&mut OpenFile, Error> {
         let open = &mut self.open;
         let is_full = open.by_partition.len() >= self.settings.open_partitions_max;
@@ -208,7 +208,7 @@ impl EpochWriter {
     }
 }
 
-/// Closes files together: each waits for the disk.
+/// Closes files concurrently: each waits for the disk.
 async fn close_all(open: impl IntoIterator<Item = OpenFile>) -> Result<Vec<DataFile>, Error> {
     let closed = try_join_all(open.into_iter().map(files::close)).await?;
     Ok(closed.into_iter().flatten().collect())
@@ -245,12 +245,12 @@ impl Writer for EpochWriter {
         Ok(self.runtime.clone().block_on(self.add_dead_letters(&letters))?)
     }
 
-    fn write_changes(&mut self, changes: &[PluginChange]) -> Result<(), audit_core::Error> {
+    fn write_changes(&mut self, changes: &[Change]) -> Result<(), audit_core::Error> {
         if changes.is_empty() {
             return Ok(());
         }
-        // Past the chunk, whose rows are all of one topic: these are of none, and few.
-        let rows = own_rows::to_rows(changes)?;
+        // Not through the chunk, whose rows are all of one topic: these are of none, and few.
+        let rows = system_rows::to_rows(changes)?;
         self.open.n_rows += rows.num_rows() as u64;
         self.open.n_bytes += rows.get_array_memory_size();
         let runtime = self.runtime.clone();

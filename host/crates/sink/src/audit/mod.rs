@@ -1,0 +1,9 @@
+//! What the table proves: which records, plugins and secrets its rows come from, and how that is read back.
+
+pub(crate) mod provenance;
+
+pub(crate) mod history;
+pub(crate) mod lineage;
+
+pub(crate) mod components;
+pub(crate) mod known_keys;
