@@ -72,3 +72,20 @@ impl From<Error> for audit_core::Error {
         Self::caused_by(kind, "AH-0400", attempted, error)
     }
 }
+
+impl Error {
+    /// The stable code: `docs/errors.md` has cause and remedy of each.
+    pub fn code(&self) -> &'static str {
+        "AH-0400"
+    }
+
+    /// What the program must do about it.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Halted { .. } | Self::Lost { .. } | Self::Engine(_) | Self::Arrow(_) => {
+                Kind::Failed
+            }
+            _ => Kind::Config,
+        }
+    }
+}

@@ -104,3 +104,10 @@ impl From<Error> for audit_core::Error {
         Self::caused_by(error.kind(), "AH-0500", attempted, error)
     }
 }
+
+impl Error {
+    /// The stable code: `docs/errors.md` has cause and remedy of each.
+    pub fn code(&self) -> &'static str {
+        "AH-0500"
+    }
+}
