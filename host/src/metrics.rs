@@ -58,7 +58,7 @@ pub(crate) async fn serve(
                     .timer(TokioTimer::new())
                     .keep_alive(false)
                     .serve_connection(TokioIo::new(stream), answer);
-                // Whatever goes wrong here is the client's to retry.
+                // A failure here is the client's, which may retry.
                 let _ = tokio::time::timeout(CONNECTION_TIME, connection).await;
                 drop(place);
             });

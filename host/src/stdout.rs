@@ -1,4 +1,4 @@
-//! Standard output. Whoever reads it may close it early, as `head` does: that is not an error.
+//! Standard output. Its reader may close it early, as `head` does: that is not an error.
 
 use std::io::{self, ErrorKind, Write as _};
 

@@ -146,7 +146,7 @@ async fn store_components(table: &AuditTable, components: &[(String, Arc<[u8]>)]
     Ok(())
 }
 
-/// Writes down where reading starts, and tells the chain what it follows.
+/// Records in the table where reading starts, and in the chain from where and after which plugins it goes on.
 async fn claim(
     table: &mut AuditTable,
     chain: &mut PluginChain,

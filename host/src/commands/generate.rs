@@ -231,15 +231,15 @@ impl Out {
 /// A file, or a pipe whose reader may end before the events do.
 pub(crate) struct Lines {
     to: File,
-    /// Whole lines that were taken.
+    /// Whole lines that were written.
     n_written: u64,
 }
 
 impl Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let n = self.to.write(bytes)?;
-        let taken = bytes.get(..n).unwrap_or(bytes);
-        self.n_written += taken.split(|byte| *byte == b'\n').skip(1).count() as u64;
+        let written = bytes.get(..n).unwrap_or(bytes);
+        self.n_written += written.split(|byte| *byte == b'\n').skip(1).count() as u64;
         Ok(n)
     }
 

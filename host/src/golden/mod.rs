@@ -7,7 +7,9 @@
 mod error;
 
 mod case;
+mod load;
 mod lookups;
+
 mod outcome;
 mod run;
 
@@ -16,10 +18,10 @@ mod diff;
 
 mod prove;
 
-pub(crate) use self::case::{Case, embedded, read_folder};
+pub(crate) use self::case::Case;
 pub(crate) use self::compare::{Mismatch, compare};
 pub(crate) use self::error::Error;
-pub(crate) use self::outcome::update;
+pub(crate) use self::load::{embedded, read_folder, update};
 pub(crate) use self::prove::prove;
 pub(crate) use self::run::run;
 

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use audit_chain::{Engine, PluginSource};
 
-use super::case::embedded;
 use super::compare::compare;
 use super::error::Error;
+use super::load::embedded;
 use super::run::run;
 
 /// Time that all cases of a component may take together before it is rejected. Limits bound each call of

@@ -66,7 +66,7 @@ fn a_transform_gives_the_columns_that_it_writes_and_dead_letters() {
     case.expected = outcome.as_expected();
     assert_eq!(compare(&case, &outcome), []);
     case.expected.dead_letters = Some(vec![json!({"offset": 1, "class": "invalid-json"})]);
-    assert_eq!(compare(&case, &outcome), [], "a reason that is left out stands for any");
+    assert_eq!(compare(&case, &outcome), [], "a reason that is left out matches any");
     case.expected.rows = Some(vec![row(0)]);
     let text = texts(&compare(&case, &outcome)).concat();
     assert_eq!(

@@ -12,7 +12,7 @@ pub const SECTION: &str = "audit-host:golden";
 /// Bytes that all golden cases of a component may take: they are read and run before every swap.
 const BYTES_MAX: usize = 1 << 20;
 /// Each case starts the plugin twice, which takes milliseconds: a component that carries a million
-/// empty cases must not hold up whoever looks at it.
+/// empty cases must not delay its reader.
 const CASES_MAX: usize = 256;
 
 /// The cases that a component carries, in order. None for a component without them; an error for bytes
@@ -49,7 +49,7 @@ pub fn embed(cases: &[Case], component: &mut Vec<u8>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The text of a section with these cases. An error for whatever the reader would refuse.
+/// The text of a section with these cases. An error for everything that the reader would reject.
 pub fn to_json(cases: &[Case]) -> Result<String, Error> {
     let objects = cases.iter().map(of_case).collect::<Result<Vec<_>, _>>()?;
     let json = format!("[{}]", objects.join(","));
@@ -87,7 +87,7 @@ fn of_case(case: &Case) -> Result<String, Error> {
     Ok(format!("{{{}}}", members.join(",")))
 }
 
-/// Payloads: an object as it stands, anything else as text.
+/// Payloads: an object verbatim, anything else as text.
 fn events(case: &Case) -> Result<String, Error> {
     let mut events = Vec::with_capacity(case.events.len());
     for (idx, event) in case.events.iter().enumerate() {
@@ -161,7 +161,7 @@ fn member(case: &mut Case, key: &str, value: &str) -> Result<bool, String> {
     Ok(true)
 }
 
-/// Text is a payload as it stands; anything else is the payload that its JSON is.
+/// Text is decoded to the payload; any other JSON is the payload verbatim.
 fn payloads(array: &str) -> Result<Vec<Vec<u8>>, String> {
     let mut events = Vec::new();
     for event in json::elements(array)? {

@@ -232,7 +232,8 @@ mod tests {
             alerts: owned(&["{\"a\":2,\"z\":1}"]),
             dead_letters: Some(Vec::new()),
         };
-        let changed = |expected| write_expected(folder.path(), "first", expected).unwrap();
+        let changed =
+            |expected: &Expected| write_expected(folder.path(), "first", expected).unwrap();
         assert_eq!(changed(&expected), [ROWS, ALERTS]);
         let alerts = fs::read_to_string(folder.path().join("first").join(ALERTS)).unwrap();
         assert_eq!(alerts, "{\"a\":2,\"z\":1}\n");

@@ -1,5 +1,4 @@
-//! The sections of a WebAssembly binary, read from bytes that nobody has checked, and custom ones
-//! appended.
+//! The sections of a WebAssembly binary: read from untrusted bytes, and custom ones appended.
 
 use std::iter::FusedIterator;
 use std::ops::Range;
@@ -110,7 +109,7 @@ impl<'a> Reader<'a> {
         self.take(1)?.first().copied().ok_or(Damaged { at })
     }
 
-    /// A length, and so many bytes.
+    /// A length, and that many bytes.
     fn sized(&mut self) -> Result<&'a [u8], Damaged> {
         let n_bytes = self.length()?;
         self.take(n_bytes)

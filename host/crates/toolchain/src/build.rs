@@ -7,7 +7,8 @@ use std::process::Command;
 use crate::component::componentize;
 use crate::error::Error;
 use crate::lines;
-use crate::search::{TARGET, Toolchain};
+use crate::search::Toolchain;
+use crate::target::TARGET;
 
 /// A build of plugins out of one cargo workspace.
 #[derive(Debug, Clone, Copy)]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::search::TARGET;
+use crate::target::TARGET;
 
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

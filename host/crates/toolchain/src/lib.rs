@@ -12,8 +12,10 @@ mod component;
 mod error;
 mod lines;
 mod search;
+mod target;
 
 pub use build::Build;
 pub use component::componentize;
 pub use error::Error;
-pub use search::{DEBIAN_PACKAGES, Origin, Search, TARGET, Toolchain, clean};
+pub use search::{DEBIAN_PACKAGES, Origin, Search, Toolchain, clean};
+pub use target::TARGET;

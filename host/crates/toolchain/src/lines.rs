@@ -68,7 +68,7 @@ fn stretches(sections: &[Section<'_>]) -> Result<Vec<Stretch>, Cause> {
     })?;
     let context = Context::from_dwarf(dwarf)?;
     let mut found: Vec<Stretch> = Vec::new();
-    // Address 0 is no instruction: linkers leave there what they threw away.
+    // Address 0 is not an instruction: linkers put discarded functions there.
     for (address, n_bytes, _) in context.find_location_range(1, code_bytes)? {
         let Some((file, line, column)) = own_line(&context, address)? else { continue };
         let end = address + n_bytes;

@@ -12,9 +12,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
+use crate::target::TARGET;
 
-/// What plugins are compiled for: no operating system, so no imports but those of `wit/`.
-pub const TARGET: &str = "wasm32-unknown-unknown";
 /// The packages of Debian that build for wasm where rustup cannot fetch the target.
 pub const DEBIAN_PACKAGES: &[&str] = &["rustc-web", "cargo-web", "rust-web-src", "lld-22"];
 

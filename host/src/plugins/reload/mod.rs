@@ -83,7 +83,7 @@ impl Reloader {
 
     /// Until the run ends.
     pub(crate) fn run(mut self, mut watch: Watch) {
-        // Whatever changed since the files were read at the start.
+        // Picks up changes since the files were read at the start.
         self.look_and_watch(Cause::File, &mut watch);
         let mut reported = Instant::now();
         loop {
@@ -93,7 +93,7 @@ impl Reloader {
                 Cause::Tick => {}
                 Cause::File | Cause::Hangup => {
                     if cause == Cause::Hangup {
-                        // Requested by a person: what was rejected is tried once more.
+                        // An explicit request: what was rejected is tried again.
                         self.known.rejected.clear();
                     }
                     self.look_and_watch(cause, &mut watch);

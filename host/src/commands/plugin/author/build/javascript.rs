@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_is_forgotten_wherever_it_stands() {
+    fn every_mention_of_a_folder_is_overwritten() {
         let mut bytes = *b"/a/b/c x /a/b y";
         forget(&mut bytes, b"/a/b");
         assert_eq!(&bytes, b"----/c x ---- y");
