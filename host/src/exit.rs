@@ -15,7 +15,7 @@ const USAGE: u8 = 2;
 /// The error and its causes on one line, with the code of the deepest cause that has one.
 pub(crate) fn line(error: &anyhow::Error) -> String {
     let text = one_line(error.as_ref());
-    match error.chain().filter_map(coded).last() {
+    match error.chain().rev().find_map(coded) {
         Some((_, code)) => format!("{text} ({code})"),
         None => text,
     }

@@ -25,7 +25,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<()> {
     let print_config = args.print_config;
     let settings = config::resolve(args)?;
     if print_config {
-        return Ok(print(&settings.to_toml())?);
+        return print(&settings.to_toml());
     }
     let stop = Stop::default();
     stop_on_signal(Arc::clone(&stop))?;

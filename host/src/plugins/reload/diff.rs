@@ -103,12 +103,13 @@ impl<T> Plan<T> {
     pub(super) fn changes(&self, running: &[Running]) -> bool {
         let mut stays = running.iter().map(|plugin| &plugin.id.name);
         for place in &self.places {
-            match &place.step {
+            let name = match &place.step {
                 Step::Swap(_) => return true,
-                Step::Keep(name) | Step::Held(Some(name)) if stays.next() != Some(name) => {
-                    return true;
-                }
-                _ => {}
+                Step::Keep(name) | Step::Held(Some(name)) => name,
+                Step::Held(None) => continue,
+            };
+            if stays.next() != Some(name) {
+                return true;
             }
         }
         stays.next().is_some()

@@ -31,7 +31,7 @@ const STEP: Duration = Duration::from_millis(9);
 const SEED: u64 = 1;
 const TOPIC: &str = "audit_events";
 
-pub(super) fn run(args: &BenchArgs) -> Result<()> {
+pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     let source = plugin_args::source(&args.given)?;
     let figures = measure(&source, args.rows as usize, args.batch_rows as usize)?;
     print(&if args.json { figures.as_json(args.budget_ns) } else { figures.as_text() })?;

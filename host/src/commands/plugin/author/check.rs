@@ -14,7 +14,7 @@ use crate::commands::plugin::error::Error;
 use crate::golden;
 use crate::stdout::print;
 
-pub(super) fn run(args: &CheckArgs) -> Result<()> {
+pub(crate) fn run(args: &CheckArgs) -> Result<()> {
     let file = &args.given.file;
     let bytes = plugin_args::read(file)?;
     let report = if let Some(problem) = plugin_args::too_large(file, &bytes) {

@@ -19,7 +19,7 @@ use crate::stdout::print;
 /// The column of the values.
 const INDENT: usize = 15;
 
-pub(super) fn run(args: &InspectArgs) -> Result<()> {
+pub(crate) fn run(args: &InspectArgs) -> Result<()> {
     let source = plugin_args::source(&args.given)?;
     let seen = Seen::of(&source)?;
     print(&if args.json { format!("{}\n", seen.json()) } else { seen.text() })?;

@@ -22,7 +22,7 @@ use crate::stdout::is_broken_pipe;
 /// The topic in alerts.
 const TOPIC: &str = "audit_events";
 
-pub(super) fn run(args: &TryArgs) -> Result<()> {
+pub(crate) fn run(args: &TryArgs) -> Result<()> {
     let mut chain = load(args)?;
     let mut lines = Lines::open(&args.input)?;
     let mut out = BufWriter::new(io::stdout().lock());

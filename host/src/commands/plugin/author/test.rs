@@ -16,7 +16,7 @@ use crate::config;
 use crate::golden::{self, Case, Mismatch};
 use crate::stdout::print;
 
-pub(super) fn run(args: &TestArgs) -> Result<()> {
+pub(crate) fn run(args: &TestArgs) -> Result<()> {
     let subject = Subject::find(args)?;
     let engine = Engine::new()?;
     // A file that is not a component is reported once, not for every case.

@@ -12,7 +12,7 @@ use super::opened::Opened;
 use crate::cli::HistoryArgs;
 use crate::stdout::print;
 
-pub(super) async fn run(args: HistoryArgs) -> Result<()> {
+pub(crate) async fn run(args: HistoryArgs) -> Result<()> {
     let opened = Opened::open(args.table).await?;
     let history = opened.history(args.plugin.as_deref()).await?;
     print(&if args.json { as_json(&history) } else { as_text(&history) })

@@ -12,7 +12,7 @@ use super::opened::Opened;
 use crate::cli::ListArgs;
 use crate::stdout::print;
 
-pub(super) async fn run(args: ListArgs) -> Result<()> {
+pub(crate) async fn run(args: ListArgs) -> Result<()> {
     let opened = Opened::open(args.table).await?;
     let (chain, history) = (opened.chain().await?, opened.history(None).await?);
     print(&if args.json { as_json(&chain, &history) } else { as_text(&chain, &history) })

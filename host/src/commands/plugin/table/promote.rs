@@ -11,7 +11,7 @@ use crate::cli::SwapArgs;
 use crate::commands::plugin::error::Error;
 use crate::stdout::print;
 
-pub(super) async fn run(args: SwapArgs) -> Result<()> {
+pub(crate) async fn run(args: SwapArgs) -> Result<()> {
     let SwapArgs { table, plugin, pick, .. } = args;
     let opened = Opened::open(table).await?;
     let (chain, history) = (opened.chain().await?, opened.history(Some(&plugin)).await?);
