@@ -1,4 +1,4 @@
-//! Plugins that are part of this program.
+//! Plugins that are embedded in this program.
 
 use crate::config::Error;
 

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use arrow::array::AsArray;
 use arrow::datatypes::TimestampMicrosecondType;
 use audit_core::stage::Decoder;
-use audit_core::{Batch, Kind, RawBatch, Span, TopicPartition, schema};
+use audit_core::{Batch, RawBatch, Span, TopicPartition, schema};
 use audit_decode::{JsonDecoder, Settings};
 
 use crate::config::RECORD_BYTES_MAX;
 
-/// The only partition that there is.
+/// The only partition.
 const PARTITION: i32 = 0;
 
 /// The times with which Kafka would have stamped the records.
@@ -54,9 +54,8 @@ impl Feed {
             raw.push(PARTITION, offset, stamped, payload.as_ref());
         }
         let span = Span { start: first, next, records: payloads.len() as u64 };
-        raw.covered.cover(TopicPartition::new(&self.topic, PARTITION), span).map_err(|cause| {
-            audit_core::Error::caused_by(Kind::Failed, "AH-0801", "numbering the records", cause)
-        })?;
+        let covered = raw.covered.cover(TopicPartition::new(&self.topic, PARTITION), span);
+        covered.expect("the only span of a new batch follows no other");
         self.next = next;
         let batch = self.decoder.decode(raw)?;
         if stamp == Stamp::EventTime {

@@ -5,28 +5,29 @@
 mod cli;
 mod config;
 
+mod commands;
+mod wire;
+
+mod plugins;
+
+mod golden;
+
+mod atomic_file;
 mod builtin;
 mod cells;
-mod commands;
+mod error;
+mod exit;
 mod feed;
-mod golden;
 mod logging;
 mod metrics;
-mod plugins;
 mod progress;
-mod wire;
+mod stdout;
 
 use std::process::ExitCode;
 
-use audit_core::Kind;
 use clap::Parser;
 
 use crate::cli::{Cli, Command};
-
-/// Something failed.
-const FAILED: u8 = 1;
-/// The command line or the configuration is wrong. clap uses the same code.
-const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -35,8 +36,8 @@ fn main() -> ExitCode {
     match run(command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say_error(&error);
-            ExitCode::from(exit_code(&error))
+            print_error(&error);
+            ExitCode::from(exit::code(&error))
         }
     }
 }
@@ -50,24 +51,12 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Decrypt(args) => commands::decrypt::run(&args),
         Command::Plugin(command) => runtime.block_on(commands::plugin::run(command)),
     };
-    // Stages have ended; a blocking read of a file or a broker must not hold the exit up.
+    // Stages have ended; a blocking read of a file or a broker must not delay the exit.
     runtime.shutdown_background();
     ended
 }
 
-#[expect(clippy::print_stderr, reason = "the one place that prints errors")]
-fn say_error(error: &anyhow::Error) {
-    // One line, whatever a library has to say.
-    let text = format!("{error:#}");
-    let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    eprintln!("audit-host: {}", lines.join("; "));
-}
-
-fn exit_code(error: &anyhow::Error) -> u8 {
-    let is_config = error.chain().any(|cause| {
-        cause.is::<config::Error>()
-            || cause.is::<commands::plugin::Refused>()
-            || cause.downcast_ref::<audit_core::Error>().is_some_and(|e| e.kind() == Kind::Config)
-    });
-    if is_config { USAGE } else { FAILED }
+#[expect(clippy::print_stderr, reason = "the only place that prints errors")]
+fn print_error(error: &anyhow::Error) {
+    eprintln!("audit-host: {}", exit::line(error));
 }

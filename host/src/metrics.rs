@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
 use audit_core::Counters;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -21,18 +20,22 @@ use prometheus_client::registry::Unit;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
+use crate::error::Error;
+
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-/// Whoever asks may be slow or hostile: only so many are answered at a time, ...
+/// Clients may be slow or hostile: only so many are answered at a time, ...
 const CONNECTIONS_MAX: usize = 16;
 /// ... and each has this long.
 const CONNECTION_TIME: Duration = Duration::from_secs(10);
 
-/// Listens, and answers until the process ends.
-pub(crate) async fn serve(address: SocketAddr, counters: Arc<Counters>) -> Result<SocketAddr> {
-    let listener = TcpListener::bind(address)
-        .await
-        .with_context(|| format!("listening on {address} for metrics (--metrics)"))?;
-    let bound = listener.local_addr()?;
+/// Listens, and serves until the process ends. Returns the address that was bound.
+pub(crate) async fn serve(
+    address: SocketAddr,
+    counters: Arc<Counters>,
+) -> Result<SocketAddr, Error> {
+    let failed = |cause| Error::Metrics { address, cause };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
     tokio::spawn(async move {
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         loop {
@@ -40,7 +43,7 @@ pub(crate) async fn serve(address: SocketAddr, counters: Arc<Counters>) -> Resul
             let stream = match listener.accept().await {
                 Ok((stream, _)) => stream,
                 Err(error) => {
-                    tracing::warn!(%error, "a connection for metrics was not accepted");
+                    tracing::warn!(%error, "cannot accept a connection for metrics");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                     continue;
                 }
@@ -55,7 +58,7 @@ pub(crate) async fn serve(address: SocketAddr, counters: Arc<Counters>) -> Resul
                     .timer(TokioTimer::new())
                     .keep_alive(false)
                     .serve_connection(TokioIo::new(stream), answer);
-                // What goes wrong here is the asker's: it asks again.
+                // A failure here is the client's, which may retry.
                 let _ = tokio::time::timeout(CONNECTION_TIME, connection).await;
                 drop(place);
             });
@@ -71,13 +74,13 @@ fn answer(request: &Request<Incoming>, counters: &Counters) -> Response<Full<Byt
         response
     };
     if request.uri().path() != "/metrics" {
-        return refused(StatusCode::NOT_FOUND, "only /metrics is here\n");
+        return refused(StatusCode::NOT_FOUND, "only /metrics is served\n");
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return refused(StatusCode::METHOD_NOT_ALLOWED, "only GET\n");
     }
     let Ok(text) = text(counters) else {
-        return refused(StatusCode::INTERNAL_SERVER_ERROR, "the counters cannot be shown\n");
+        return refused(StatusCode::INTERNAL_SERVER_ERROR, "the counters cannot be encoded\n");
     };
     let mut response = Response::new(Full::from(text));
     response
@@ -86,13 +89,13 @@ fn answer(request: &Request<Incoming>, counters: &Counters) -> Response<Full<Byt
     response
 }
 
-/// Every counter, as it stands.
+/// Every counter.
 fn text(counters: &Counters) -> Result<String, std::fmt::Error> {
     let mut registry = prometheus_client::registry::Registry::with_prefix("audit_host");
     let mut show = |name: &str, help: &str, value: &AtomicU64| {
         registry.register(name, help, ConstCounter::new(Counters::get(value)));
     };
-    // In its parts, so that a counter that is not shown does not compile.
+    // Destructured, so that a counter that is not shown does not compile.
     let Counters {
         records_read,
         bytes_read,
@@ -114,18 +117,18 @@ fn text(counters: &Counters) -> Result<String, std::fmt::Error> {
     show("dead_letters", "Dead letters in committed epochs", dead_letters);
     show("alerts", "Alerts delivered", alerts);
     show("epochs", "Epochs committed", epochs);
-    show("plugin_failures", "Calls of plugins that failed", plugin_failures);
-    show("plugin_poison_rows", "Rows that a plugin could not judge", plugin_poison_rows);
-    show("plugin_changes", "Plugins exchanged or added", plugin_changes);
-    show("plugin_refusals", "Changes that were not taken", plugin_refusals);
+    show("plugin_failures", "Plugin calls that failed", plugin_failures);
+    show("plugin_poison_rows", "Rows on which a plugin failed", plugin_poison_rows);
+    show("plugin_changes", "Plugins loaded while running", plugin_changes);
+    show("plugin_refusals", "Plugin reloads that were rejected", plugin_refusals);
     show(
         "plugin_breaker_batches",
-        "Batches that a plugin was not asked about, as its breaker was open",
+        "Batches that bypassed a plugin because its breaker was open",
         plugin_breaker_batches,
     );
-    show("plugin_states_lost", "States that detectors lost", plugin_states_lost);
-    show("lookup_changes", "Tables and calendars exchanged", lookup_changes);
-    show("lookup_refusals", "Tables and calendars that were not taken", lookup_refusals);
+    show("plugin_states_lost", "Detector states that were lost", plugin_states_lost);
+    show("lookup_changes", "Lookups reloaded", lookup_changes);
+    show("lookup_refusals", "Lookup reloads that were rejected", lookup_refusals);
     let bytes = ConstCounter::new(Counters::get(bytes_read));
     registry.register_with_unit("read", "Payload read from Kafka", Unit::Bytes, bytes);
     let mut text = String::new();

@@ -1,11 +1,11 @@
-//! What a run has done so far, for people.
+//! Progress of a run, for people.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use audit_core::Counters;
 
-/// How often a run says where it is.
+/// How often a run logs its progress.
 pub(crate) const EVERY: Duration = Duration::from_secs(10);
 
 /// The counters at one moment.

@@ -9,8 +9,8 @@ use audit_tests::program::{LIMIT, Running, wait_until};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-const TAKEN: &str = "took a lookup";
-const REFUSED: &str = "a lookup was not taken";
+const TAKEN: &str = "lookup reloaded";
+const REFUSED: &str = "lookup reload rejected";
 
 fn put(case: &Case, text: &str) -> Result<()> {
     let partial = case.dir.join("partial");

@@ -81,7 +81,7 @@ fn two_hundred_exchanges_under_load_lose_and_repeat_nothing() -> Result<()> {
     for swap in 1..=SWAPS {
         put(&plugin, &versions[swap % 2])?;
         hang_up(&running)?;
-        wait_for(&running, "took a plugin into the chain", swap)?;
+        wait_for(&running, "plugin loaded", swap)?;
         n_under_load += usize::from(!producer.has_ended()?);
     }
     ensure!(n_under_load * 2 > SWAPS, "only {n_under_load} exchanges under load");

@@ -32,7 +32,7 @@ fn a_candidate_is_compared_on_every_row_and_leaves_no_trace() -> Result<()> {
         Ok(host(&case, &plugin)?.args(&args))
     };
     let running = shadowed()?.start()?;
-    wait_for(&running, "a candidate runs beside the plugin", 1)?;
+    wait_for(&running, "shadow started", 1)?;
     case.generate(N_EVENTS, 22)?.succeed()?;
     let all = format!("{} rows committed", 2 * N_EVENTS + 1);
     wait_for(&running, &all, 1)?;
@@ -51,7 +51,7 @@ fn a_candidate_is_compared_on_every_row_and_leaves_no_trace() -> Result<()> {
     let before = super::marks_of(&case)?;
     ensure!(before.iter().all(|mark| mark == MARK), "the candidate wrote into the table");
     promoted.succeed()?;
-    wait_for(&running, "took a plugin into the chain", 1)?;
+    wait_for(&running, "plugin loaded", 1)?;
     ensure!(fs::read(&plugin)? == versions[1], "another file was promoted");
     running.terminate()?;
     let ended = running.wait(LIMIT)?.success()?;
@@ -74,7 +74,7 @@ fn a_candidate_that_agrees_has_nothing_to_report() -> Result<()> {
         .args(&["--shadow", &shadow, "--shadow-report", &case.path("shadow.json")])
         .args(&["--plugin-cache", "off", "--trigger-interval", "500ms"])
         .start()?;
-    wait_for(&running, "a candidate runs beside the plugin", 1)?;
+    wait_for(&running, "shadow started", 1)?;
     case.generate(N_EVENTS, 23)?.succeed()?;
     let all = N_EVENTS.to_string();
     wait_for(&running, &format!("{all} events in"), 1)?;

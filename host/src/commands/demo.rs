@@ -1,4 +1,5 @@
-//! Everything at work in one process: broker, events with an attack in them, plugins, table, alerts.
+//! `audit-host demo`: the whole flow in one process, with a broker, events that contain an attack, plugins,
+//! table and alerts.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context as _, Result};
 use audit_core::pipeline::Stop;
 use audit_core::{Alert, Counters};
 use audit_generate::{Attack, Generator, Settings as Events};
@@ -15,22 +16,25 @@ use audit_source::EmbeddedBroker;
 use jiff::Timestamp;
 
 use super::generate::{Out, send_all};
-use super::print;
 use super::run::flow;
 use crate::cli::{DemoArgs, RunArgs};
 use crate::config::{self, Settings};
+use crate::error::Error;
 use crate::progress::Progress;
+use crate::stdout::print;
 
 const TOPIC: &str = "audit_events";
 const TABLE: &str = "demo.audit_trail";
 const PARTITIONS: i32 = 4;
 const TRIGGER_INTERVAL: &str = "1s";
+/// What every error of reading the result is about.
+const READING: &str = "reading the table";
 /// Event time between two events, so that the demo's hour of failed logins passes in seconds.
 const STEP: Duration = Duration::from_secs(2);
-/// How often the demo says where it is.
+/// How often the demo prints its progress.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Ticks without any progress after which nothing more is expected of the broker.
+/// Ticks without progress after which nothing more is expected from the broker.
 const QUIET_TICKS_MAX: u32 = 10;
 
 /// Records that no audit event could be: they end as dead letters, and nothing else stops.
@@ -43,7 +47,7 @@ const BAD_RECORDS: [&[u8]; 4] = [
 
 pub(crate) async fn run(args: DemoArgs) -> Result<()> {
     let dir = prepare_folder(args.dir)?;
-    let broker = EmbeddedBroker::start(TOPIC, PARTITIONS).map_err(audit_core::Error::from)?;
+    let broker = EmbeddedBroker::start(TOPIC, PARTITIONS)?;
     let settings = settings(&dir, &broker.brokers())?;
     say(&format!(
         "audit-host demo: {} events at {}/s, two plugins, a commit every {TRIGGER_INTERVAL}\n  \
@@ -79,11 +83,7 @@ pub(crate) async fn run(args: DemoArgs) -> Result<()> {
     say(&format!("  {end}\n"));
     let n_kept = end.rows + end.dead_letters;
     if n_kept != n_expected {
-        // The embedded broker drops the oldest records where it holds too many.
-        bail!(
-            "{n_kept} of {n_expected} records arrived: the embedded broker could not hold the rest; \
-               choose a lower --rate"
-        );
+        return Err(Error::DemoIncomplete { n_kept, n_expected }.into());
     }
     conclude(&settings, &dir).await
 }
@@ -94,18 +94,18 @@ fn prepare_folder(given: Option<PathBuf>) -> Result<PathBuf> {
         let now = Timestamp::now().strftime("%Y%m%d-%H%M%S").to_string();
         std::env::temp_dir().join(format!("audit-host-demo-{now}-{}", std::process::id()))
     });
-    fs::create_dir_all(&dir).with_context(|| format!("making the folder {}", dir.display()))?;
-    let mut entries =
-        fs::read_dir(&dir).with_context(|| format!("reading the folder {}", dir.display()))?;
+    fs::create_dir_all(&dir).map_err(Error::file("creating the folder", &dir))?;
+    let mut entries = fs::read_dir(&dir).map_err(Error::file("reading the folder", &dir))?;
     if entries.next().is_some() {
-        bail!(config::Error::Value {
+        let error = config::Error::Value {
             key: "--dir".to_owned(),
             value: dir.display().to_string(),
             problem: "is not empty: name a new folder, as every demo starts from nothing"
                 .to_owned(),
-        });
+        };
+        return Err(error.into());
     }
-    fs::canonicalize(&dir).with_context(|| format!("finding the folder {}", dir.display()))
+    Ok(fs::canonicalize(&dir).map_err(Error::file("finding the folder", &dir))?)
 }
 
 fn settings(dir: &Path, brokers: &str) -> Result<Settings> {
@@ -124,8 +124,7 @@ fn settings(dir: &Path, brokers: &str) -> Result<Settings> {
     })?;
     let key_file = dir.join("dead-letters.key");
     let key = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4()].map(|half| half.simple().to_string());
-    fs::write(&key_file, key.concat())
-        .with_context(|| format!("writing {}", key_file.display()))?;
+    fs::write(&key_file, key.concat()).map_err(Error::file("writing", &key_file))?;
     settings.key_file = Some(key_file);
     Ok(settings)
 }
@@ -133,7 +132,7 @@ fn settings(dir: &Path, brokers: &str) -> Result<Settings> {
 fn produce(brokers: &str, count: u64, rate: u64, seed: u64) -> Result<()> {
     let mut out = Out::kafka(brokers, TOPIC)?;
     let span = STEP.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX));
-    // The last event happens now: events of the future would be held against Kafka's clock.
+    // The last event happens now: plugins clamp events that are later than Kafka's time.
     let start = Timestamp::now().checked_sub(span).unwrap_or(Timestamp::UNIX_EPOCH);
     let mut events = Generator::new(Events {
         seed,
@@ -149,7 +148,7 @@ fn produce(brokers: &str, count: u64, rate: u64, seed: u64) -> Result<()> {
     send_all(&mut events, &mut out, Some(rate))
 }
 
-/// Says where the demo is, and stops it once everything that was produced has been read.
+/// Prints the progress, and stops the run once everything that was produced has been read.
 async fn watch(counters: Arc<Counters>, stop: Stop, all_sent: Arc<AtomicBool>, n_expected: u64) {
     let mut before = Progress::of(&counters);
     let mut quiet_ticks = 0;
@@ -168,14 +167,11 @@ async fn watch(counters: Arc<Counters>, stop: Stop, all_sent: Arc<AtomicBool>, n
 }
 
 async fn conclude(settings: &Settings, dir: &Path) -> Result<()> {
-    let store = Store::open(&settings.catalog).await.map_err(audit_core::Error::from)?;
-    let by_action =
-        summarize(&store, &settings.table, "action_type").await.map_err(audit_core::Error::from)?;
-    let by_email =
-        summarize(&store, &settings.table, "user_email").await.map_err(audit_core::Error::from)?;
-    let dead_letters = summarize(&store, &settings.table.dead_letters(), "reason_class")
-        .await
-        .map_err(audit_core::Error::from)?;
+    let store = Store::open(&settings.catalog).await.context(READING)?;
+    let by_action = summarize(&store, &settings.table, "action_type").await.context(READING)?;
+    let by_email = summarize(&store, &settings.table, "user_email").await.context(READING)?;
+    let dead_letters = summarize(&store, &settings.table.dead_letters(), "reason_class");
+    let dead_letters = dead_letters.await.context(READING)?;
 
     say(&format!(
         "Read back from {TABLE}: {} rows in {} snapshots, by action_type",
@@ -201,7 +197,7 @@ fn table(summary: &TableSummary) -> String {
 }
 
 fn show_alerts(path: &Path) -> Result<()> {
-    let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    let text = fs::read_to_string(path).map_err(Error::file("reading", path))?;
     let alerts: Vec<Alert> = text
         .lines()
         .map(serde_json::from_str)
@@ -232,7 +228,7 @@ fn next_steps(settings: &Settings, dir: &Path, summary: &TableSummary) -> String
     )
 }
 
-/// A line of the demo. It goes on to its end whether or not anybody reads it.
+/// A line of the demo, which runs to its end even if nobody reads it.
 fn say(line: &str) {
     let _ = print(&format!("{line}\n"));
 }

@@ -1,4 +1,4 @@
-//! Synthetic audit events.
+//! `audit-host generate`: synthetic audit events.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -15,6 +15,8 @@ use audit_source::Producer;
 
 use crate::cli::{GenerateArgs, KafkaTime, OneOrAll};
 use crate::config::{self, parse_duration};
+use crate::error::Error;
+use crate::stdout::is_broken_pipe;
 
 /// Events between two looks at the clock.
 const PACE_EVERY: u64 = 64;
@@ -27,10 +29,7 @@ pub(crate) async fn run(args: GenerateArgs) -> Result<()> {
 async fn create_topic(args: &GenerateArgs) -> Result<()> {
     let (Some(partitions), "kafka") = (args.partitions, args.to.as_str()) else { return Ok(()) };
     let (brokers, topic) = kafka_of(args)?;
-    Producer::create_topic(brokers, topic, partitions, &BTreeMap::new())
-        .await
-        .map_err(audit_core::Error::from)?;
-    Ok(())
+    Ok(Producer::create_topic(brokers, topic, partitions, &BTreeMap::new()).await?)
 }
 
 fn generate(args: &GenerateArgs) -> Result<()> {
@@ -43,11 +42,11 @@ fn send_to(mut out: Out, settings: Settings, args: &GenerateArgs) -> Result<()> 
     let mut generator = Generator::new(settings.clone());
     let sent = send_all(&mut generator, &mut out, args.rate);
     match (sent, &out) {
-        // A reader that has seen enough, as `head`, is no error. What was made for it and not given to
-        // it is in no label.
+        // A reader that closes the pipe, as `head` does, is not an error. Events that did not reach it are in
+        // no label.
         (Err(error), Out::Lines(lines)) if is_broken_pipe(&error) => {
             let n_given = lines.get_ref().n_written;
-            tracing::warn!(events = n_given, "the reader of the events has ended");
+            tracing::warn!(events = n_given, "the reader closed the pipe; stopping");
             generator = made_again(settings, n_given);
         }
         (sent, _) => sent?,
@@ -55,7 +54,7 @@ fn send_to(mut out: Out, settings: Settings, args: &GenerateArgs) -> Result<()> 
     write_beside(&generator, args)
 }
 
-/// The generator after so many events: the same settings give the same ones.
+/// The generator after so many events: the same settings give the same events.
 fn made_again(settings: Settings, n_events: u64) -> Generator {
     let mut generator = Generator::new(Settings { count: n_events, ..settings });
     let mut event = Vec::new();
@@ -135,7 +134,7 @@ fn settings(args: &GenerateArgs) -> Result<Settings, config::Error> {
     })
 }
 
-/// Sends every event of a generator, at most `rate` a second.
+/// Sends every event of a generator, at most `rate` per second.
 pub(crate) fn send_all(generator: &mut Generator, out: &mut Out, rate: Option<u64>) -> Result<()> {
     let started = Instant::now();
     let mut event = Vec::with_capacity(1024);
@@ -162,7 +161,7 @@ impl Out {
     fn open(args: &GenerateArgs) -> Result<Self> {
         match args.to.as_str() {
             "stdout" => {
-                // Not through the buffer of the standard library, which tells nobody what came out of it.
+                // Not through the buffer of the standard library, which does not report what left it.
                 let stdout = io::stdout().as_fd().try_clone_to_owned();
                 Ok(Self::lines(stdout.context("opening the standard output")?.into()))
             }
@@ -193,7 +192,7 @@ impl Out {
     fn send(&mut self, event: &[u8], meta: &EventMeta) -> Result<()> {
         if let Self::Kafka(producer, KafkaTime::Generated) = self {
             let sent = producer.send_at(event, meta.received_time_us.div_euclid(1000));
-            return Ok(sent.map_err(audit_core::Error::from)?);
+            return Ok(sent?);
         }
         self.send_raw(event)
     }
@@ -205,13 +204,11 @@ impl Out {
                 lines.write_all(bytes)?;
                 lines.write_all(b"\n").context("writing events")
             }
-            Self::Kafka(producer, _) => {
-                Ok(producer.send(bytes).map_err(audit_core::Error::from)?)
-            }
+            Self::Kafka(producer, _) => Ok(producer.send(bytes)?),
         }
     }
 
-    /// Waits, having handed on what was sent so far.
+    /// Waits, after flushing what was sent so far.
     fn wait(&mut self, time: Duration) -> Result<()> {
         if time.is_zero() {
             return Ok(());
@@ -226,7 +223,7 @@ impl Out {
     fn finish(&mut self) -> Result<()> {
         match self {
             Self::Lines(lines) => lines.flush().context("writing events"),
-            Self::Kafka(producer, _) => Ok(producer.flush().map_err(audit_core::Error::from)?),
+            Self::Kafka(producer, _) => Ok(producer.flush()?),
         }
     }
 }
@@ -234,15 +231,15 @@ impl Out {
 /// A file, or a pipe whose reader may end before the events do.
 pub(crate) struct Lines {
     to: File,
-    /// Whole lines that were taken.
+    /// Whole lines that were written.
     n_written: u64,
 }
 
 impl Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let n = self.to.write(bytes)?;
-        let taken = bytes.get(..n).unwrap_or(bytes);
-        self.n_written += taken.split(|byte| *byte == b'\n').skip(1).count() as u64;
+        let written = bytes.get(..n).unwrap_or(bytes);
+        self.n_written += written.split(|byte| *byte == b'\n').skip(1).count() as u64;
         Ok(n)
     }
 
@@ -252,8 +249,7 @@ impl Write for Lines {
 }
 
 fn connect(brokers: &str, topic: &str) -> Result<Box<Producer>> {
-    let producer = Producer::connect(brokers, topic, &BTreeMap::new());
-    Ok(Box::new(producer.map_err(audit_core::Error::from)?))
+    Ok(Box::new(Producer::connect(brokers, topic, &BTreeMap::new())?))
 }
 
 /// The brokers and the topic, which Kafka needs.
@@ -282,7 +278,7 @@ fn create(path: &Path) -> Result<File, config::Error> {
 
 /// Writes the tables and the configuration that names them into a folder.
 fn write_lookups(dir: &Path, lookups: &Lookups) -> Result<()> {
-    fs::create_dir_all(dir).with_context(|| format!("making the folder {}", dir.display()))?;
+    fs::create_dir_all(dir).map_err(Error::file("creating the folder", dir))?;
     let files = [
         ("roles.csv", &lookups.roles),
         ("networks.csv", &lookups.networks),
@@ -291,7 +287,7 @@ fn write_lookups(dir: &Path, lookups: &Lookups) -> Result<()> {
     ];
     for (name, content) in files {
         let path = dir.join(name);
-        fs::write(&path, content).with_context(|| format!("writing {}", path.display()))?;
+        fs::write(&path, content).map_err(Error::file("writing", &path))?;
     }
     Ok(())
 }
@@ -299,15 +295,9 @@ fn write_lookups(dir: &Path, lookups: &Lookups) -> Result<()> {
 fn write_lines<T: Display>(path: &Path, lines: impl Iterator<Item = T>) -> Result<()> {
     let mut file = BufWriter::new(create(path)?);
     for line in lines {
-        writeln!(file, "{line}").with_context(|| format!("writing {}", path.display()))?;
+        writeln!(file, "{line}").map_err(Error::file("writing", path))?;
     }
-    file.flush().with_context(|| format!("writing {}", path.display()))
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
-    })
+    Ok(file.flush().map_err(Error::file("writing", path))?)
 }
 
 #[cfg(test)]

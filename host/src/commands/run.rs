@@ -1,4 +1,4 @@
-//! The main job.
+//! `audit-host run`: the flow, until it ends.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,11 +11,11 @@ use audit_core::pipeline::{self, Stop};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::RunArgs;
-use crate::commands::print;
 use crate::config::{self, Settings};
 use crate::metrics;
 use crate::plugins::{Cause, Reloader, Watch, on_hangup, report_at_end};
 use crate::progress::{EVERY, Progress};
+use crate::stdout::print;
 use crate::wire::wire;
 
 /// Exit code of a process that Ctrl-C ended, as shells have it.
@@ -37,9 +37,10 @@ pub(crate) async fn run(args: RunArgs) -> Result<()> {
 pub(crate) async fn flow(settings: &Settings, stop: Stop, counters: &Arc<Counters>) -> Result<()> {
     if let Some(address) = settings.metrics {
         let address = metrics::serve(address, Arc::clone(counters)).await?;
-        tracing::info!("counters are at http://{address}/metrics");
+        tracing::info!("serving metrics at http://{address}/metrics");
     }
     let wired = wire(settings, counters).await?;
+    let control = wired.reloader.control();
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         topics = settings.topics.join(","),
@@ -54,11 +55,10 @@ pub(crate) async fn flow(settings: &Settings, stop: Stop, counters: &Arc<Counter
     }
     let started = Progress::of(counters);
     let reports = tokio::spawn(report(Arc::clone(counters)));
-    let control = wired.reloader.control.clone();
     let causes = watch_plugins(wired.reloader, settings.watch_plugins)?;
     let ended = pipeline::run(wired.stages, wired.budget, stop, Arc::clone(counters)).await;
     reports.abort();
-    // Where too much waits already the thread ends with the process.
+    // If the queue is full, the thread ends with the process.
     let _ = causes.try_send(Cause::End);
     report_at_end(&control, settings.shadow_report.as_deref());
     ended?;
@@ -67,7 +67,7 @@ pub(crate) async fn flow(settings: &Settings, stop: Stop, counters: &Arc<Counter
     Ok(())
 }
 
-/// Exchanges plugins beside the stream until it is told that the run ends.
+/// Reloads plugins beside the stream until the run ends.
 fn watch_plugins(reloader: Reloader, files: bool) -> Result<SyncSender<Cause>> {
     let (watch, causes) = Watch::new(files)?;
     on_hangup(causes.clone())?;
@@ -89,7 +89,7 @@ fn stop_after(duration: Duration, stop: Stop) {
 fn stop_on_signal(stop: Stop) -> Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    // From here on SIGHUP does not end the process, though nobody listens before the plugins run.
+    // From here on SIGHUP does not end the process, even before the plugins run.
     drop(signal(SignalKind::hangup())?);
     let asked = AtomicBool::new(false);
     tokio::spawn(async move {
@@ -101,7 +101,7 @@ fn stop_on_signal(stop: Stop) -> Result<()> {
             if asked.swap(true, Ordering::Relaxed) {
                 std::process::exit(INTERRUPTED);
             }
-            tracing::info!("finishing the open epoch; once more to stop at once");
+            tracing::info!("finishing the open epoch; interrupt again to stop at once");
             stop.store(true, Ordering::Relaxed);
         }
     });

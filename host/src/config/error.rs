@@ -75,16 +75,28 @@ pub(crate) enum Error {
         #[source]
         cause: audit_toolchain::Error,
     },
-    #[error(
-        "the golden cases in {} take {n_bytes} bytes of the component; at most {max} are allowed: shorten \
-         them, or move long ones to another folder", path.display()
-    )]
-    GoldenTooLarge { path: PathBuf, n_bytes: usize, max: usize },
 }
 
 impl Error {
     /// The same, with the file that it comes from.
     pub(super) fn in_file(self, path: &Path) -> Self {
         Self::InFile { path: path.to_owned(), cause: Box::new(self) }
+    }
+}
+
+impl Error {
+    /// The stable code: `docs/errors.md` has cause and remedy of each.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::Lookup(cause) => cause.code(),
+            Self::InFile { cause, .. } => cause.code(),
+            _ => "AH-0100",
+        }
+    }
+
+    /// What the program must do about it.
+    #[expect(clippy::unused_self, reason = "as of every error type")]
+    pub(crate) fn kind(&self) -> audit_core::Kind {
+        audit_core::Kind::Config
     }
 }

@@ -1,19 +1,20 @@
-//! What a case expects beside what came out.
+//! Compares what a case expects with what came out.
 
 use std::fmt;
 
+use audit_golden::{ALERTS, DEAD_LETTERS, ROWS};
 use serde_json::Value;
 
+use super::case::Case;
 use super::diff::{self, Diff};
-use super::folder::{ALERTS, DEAD_LETTERS, ROWS};
-use super::{Case, Outcome};
+use super::outcome::Outcome;
 
-/// One thing in which a case failed. Shown as the lines that differ.
+/// One way in which a case failed, shown as the lines that differ.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Mismatch {
     /// The lines are not those of the file.
     Lines { file: &'static str, diff: Diff },
-    /// Something came out of which the case says nothing.
+    /// Something came out that the case does not mention.
     Unexpected { file: &'static str, diff: Diff },
     /// Two batches of the same events gave other rows than one.
     Split { diff: Diff },
@@ -27,8 +28,8 @@ impl fmt::Display for Mismatch {
             }
             Self::Unexpected { file, diff } => write!(
                 f,
-                "there is no {file}, but this came out; if it is right, --update writes the \
-                 file:\n{diff}"
+                "there is no {file}, but this came out; if it is right, write the file with \
+                 --update:\n{diff}"
             ),
             Self::Split { diff } => write!(
                 f,
@@ -40,10 +41,10 @@ impl fmt::Display for Mismatch {
     }
 }
 
-/// Everything in which the outcome is not what the case expects; nothing if it passed.
+/// Everything in which the outcome differs from what the case expects; empty if it passed.
 pub(crate) fn compare(case: &Case, outcome: &Outcome) -> Vec<Mismatch> {
     let expected = &case.expected;
-    // Of a plugin that writes no column a row says only that it was kept.
+    // For a plugin that writes no column a row says only that it was kept.
     let asks_for_rows = outcome.writes_columns
         || expected.rows.as_ref().is_some_and(|expected| !expected.is_empty());
     let rows = if asks_for_rows { outcome.rows.as_slice() } else { &[] };
@@ -72,8 +73,8 @@ fn lines(file: &'static str, expected: Option<&[Value]>, found: &[Value]) -> Opt
     })
 }
 
-/// A dead letter without a reason stands for any reason: that of a trap names lines of the source,
-/// which move.
+/// An expected dead letter without a reason matches any reason: that of a trap names source lines, which
+/// change.
 fn same_letter(expected: &Value, found: &Value) -> bool {
     if expected.get("reason").is_some() {
         return diff::same(expected, found);

@@ -2,17 +2,18 @@
 
 use std::fmt;
 
+use audit_core::text::clipped as clip;
 use serde_json::Value;
 
 /// Lines of a diff that are shown.
 const SHOWN_MAX: usize = 40;
 /// Bytes of a line that are shown: a row may hold a document.
 const LINE_BYTES_MAX: usize = 2000;
-/// Comparing takes time and memory of one list times the other. Above this the lists are compared line
-/// by line, which shows more than it must.
+/// Comparing takes time and memory proportional to the product of both lengths. Above this the lists are
+/// compared line by line, which shows more than necessary.
 const TABLE_MAX: usize = 1 << 22;
 
-/// What has to be taken away from one list, and put in, to have the other.
+/// The lines to remove from one list, and to add, to get the other.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Diff {
     lines: Vec<Line>,
@@ -64,7 +65,7 @@ impl Diff {
         self.lines.is_empty()
     }
 
-    /// Puts lines that stand for each other together.
+    /// Pairs lines about the same thing.
     fn close(&mut self, hunk: &mut Hunk) {
         let mut found = std::mem::take(&mut hunk.found);
         for expected in hunk.expected.drain(..) {
@@ -211,13 +212,9 @@ pub(super) fn same(expected: &Value, found: &Value) -> bool {
 }
 
 fn clipped(value: &Value) -> String {
-    let mut text = value.to_string();
-    if text.len() > LINE_BYTES_MAX {
-        let end = (0..=LINE_BYTES_MAX).rev().find(|end| text.is_char_boundary(*end));
-        text.truncate(end.unwrap_or_default());
-        text.push('…');
-    }
-    text
+    let text = value.to_string();
+    let line = clip(&text, LINE_BYTES_MAX);
+    if text.len() > LINE_BYTES_MAX { line + "…" } else { line }
 }
 
 #[cfg(test)]

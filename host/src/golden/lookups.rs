@@ -1,4 +1,4 @@
-//! Tables and calendars of a case, as text in it: real ones are never granted to a case.
+//! Tables and calendars of a case, which it holds as text: real ones are never granted to a case.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use audit_chain::Granted;
 use audit_lookup::{Calendar, CalendarDefinition, KeyKind, Lookups, Set, Table, TableDefinition};
 use serde::Deserialize;
 
-/// Either of the two that there are, told apart by their keys.
+/// A table or a calendar, distinguished by their keys.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Lookup {
@@ -15,7 +15,7 @@ enum Lookup {
     Calendar(CaseCalendar),
 }
 
-/// As `[lookups.NAME]`, with the text of the file in place of its name.
+/// As `[lookups.NAME]`, with the text of the file instead of its name.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct CaseTable {
@@ -27,7 +27,7 @@ struct CaseTable {
     valid_to: Option<String>,
 }
 
-/// As `[calendars.NAME]`, with the text of the holidays in place of their file's name.
+/// As `[calendars.NAME]`, with the text of the holidays instead of their file's name.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct CaseCalendar {

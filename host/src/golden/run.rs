@@ -1,4 +1,4 @@
-//! A case through the plugin: the real engine, the real limits, a chain of one.
+//! Runs a case through the plugin: the real engine, the real limits, a chain of one.
 
 use std::collections::BTreeSet;
 
@@ -10,31 +10,18 @@ use audit_core::stage::Chain;
 use audit_core::{Alert, DeadLetter, Judged, schema};
 use serde_json::{Map, Value, json};
 
-use super::{Case, Error, Expected};
+use super::case::Case;
+use super::error::Error;
+use super::outcome::Outcome;
 use crate::cells;
 use crate::feed::{Feed, Stamp};
 
-/// The key of a line that says where its record stood.
-pub(super) const OFFSET: &str = "offset";
+/// The key of a line that holds its record's offset.
+const OFFSET: &str = "offset";
 
-/// What came out of a case.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Outcome {
-    /// `{"offset": N, <each column that the plugin writes>: value}` for each row that was kept.
-    pub(crate) rows: Vec<Value>,
-    /// As delivered, without what a rebuild changes: the id and the digests.
-    pub(crate) alerts: Vec<Value>,
-    /// `{"offset": N, "class": …, "reason": …}`, by offset.
-    pub(crate) dead_letters: Vec<Value>,
-    /// The rows of the same events in two batches.
-    pub(crate) split_rows: Vec<Value>,
-    pub(crate) writes_columns: bool,
-    pub(crate) is_detector: bool,
-}
-
-/// Runs a case, in one batch and then by another instance in two. The plugin gets the configuration and
-/// the keys of the case, and the limits of `plugin`. What it cannot judge is a dead letter, whatever
-/// `plugin` says of errors: a case says which rows those are.
+/// Runs a case in one batch, and then on another instance in two. The plugin gets the configuration and the
+/// keys of the case, and the limits of `plugin`. Rows on which it fails are dead letters regardless of the
+/// `on_error` of `plugin`: a case says which rows those are.
 pub(crate) fn run(engine: &Engine, plugin: &PluginSource, case: &Case) -> Result<Outcome, Error> {
     let whole: [&[Vec<u8>]; 1] = [&case.events];
     let (first, second) = case.events.split_at(case.events.len().div_ceil(2));
@@ -60,7 +47,7 @@ fn judge(
         keys: case.keys.clone(),
         lookups: case.lookups.clone(),
         on_error: OnError::Quarantine,
-        // One partition is all that there is.
+        // There is only one partition.
         scope: Scope::Merged,
         keyed_by: Vec::new(),
         ..plugin.clone()
@@ -78,28 +65,17 @@ fn judge(
     for events in batches {
         let batch = feed.batch(events, stamp).map_err(running)?;
         let judged = chain.judge(batch).map_err(running)?;
-        outcome.take(&writes, &judged);
+        add(&mut outcome, &writes, &judged);
     }
     outcome.dead_letters.sort_by_key(|letter| letter[OFFSET].as_i64());
     Ok(outcome)
 }
 
-impl Outcome {
-    /// What a case would have to expect to pass, but for its rows in two batches.
-    pub(crate) fn as_expected(&self) -> Expected {
-        Expected {
-            rows: Some(self.rows.clone()),
-            alerts: Some(self.alerts.clone()),
-            dead_letters: Some(self.dead_letters.clone()),
-        }
-    }
-
-    fn take(&mut self, writes: &BTreeSet<String>, judged: &Judged) {
-        let rows = (0..judged.rows.num_rows()).map(|idx| row(writes, &judged.rows, idx));
-        self.rows.extend(rows.map(as_written));
-        self.alerts.extend(judged.alerts.iter().map(alert).map(as_written));
-        self.dead_letters.extend(judged.dead_letters.iter().map(dead_letter));
-    }
+fn add(outcome: &mut Outcome, writes: &BTreeSet<String>, judged: &Judged) {
+    let rows = (0..judged.rows.num_rows()).map(|idx| row(writes, &judged.rows, idx));
+    outcome.rows.extend(rows.map(as_written));
+    outcome.alerts.extend(judged.alerts.iter().map(alert).map(as_written));
+    outcome.dead_letters.extend(judged.dead_letters.iter().map(dead_letter));
 }
 
 /// The value as it is once it was written and read: a parser may round a number's last digit, and then

@@ -1,29 +1,96 @@
-//! A plugin from its file. Everything about the file is hostile until it was checked.
+//! Plugins and lookups from their files. Everything about a file is hostile until it was checked.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use audit_chain::{Engine, Granted, Keys, PluginSource};
-use audit_lookup::Lookups;
+use anyhow::{Context as _, Result};
+use audit_chain::{Engine, Granted, Keys, Plugin, PluginChain, PluginSource};
+use audit_core::{Counters, KeyMark};
+use audit_lookup::{Definitions, Lookups, Set};
 
-use crate::builtin;
-use crate::config::{Error, KeyEntries, PluginCache, PluginEntry, Settings, read};
+use crate::config::{Error, KeyEntries, PluginCache, PluginEntry, Settings, Wanted, read};
+use crate::{builtin, error, golden};
 
-/// The engine of a run. A cache that cannot be used costs a compilation at each start, and is not worth
-/// a failure unless somebody named it.
-pub(crate) fn engine(settings: &Settings) -> Result<Engine, audit_chain::Error> {
+/// The chain of a start, and what is needed to reload it later.
+pub(crate) struct LoadedPlugins {
+    pub(crate) engine: Engine,
+    pub(crate) chain: PluginChain,
+    /// By digest the bytes of the components, to be stored beside the table.
+    pub(crate) components: Vec<(String, Arc<[u8]>)>,
+    /// Of the secrets that the plugins may use.
+    pub(crate) marks: Vec<KeyMark>,
+    /// Fingerprints, by origin.
+    pub(crate) active: BTreeMap<String, String>,
+}
+
+/// Loads every table and calendar for a start: the first that is wrong ends it.
+pub(crate) fn load_lookups(definitions: &Definitions) -> Result<Lookups, Error> {
+    let set = Set::load(definitions)?;
+    for (name, sha256) in set.versions() {
+        let rows = set.table(&name).map(audit_lookup::Table::n_rows);
+        tracing::info!(lookup = name, sha256, rows, "lookup loaded");
+    }
+    Ok(Lookups::new(set))
+}
+
+/// Loads every plugin for a start: the first that is wrong ends it. What a running host would reject is
+/// rejected here too.
+pub(crate) fn load_chain(
+    settings: &Settings,
+    lookups: &Lookups,
+    counters: &Arc<Counters>,
+) -> Result<LoadedPlugins> {
+    let engine = engine(settings).context("loading plugins")?;
+    let wanted = &settings.wanted;
+    let (mut plugins, mut components, mut marks) = (Vec::new(), Vec::new(), Vec::new());
+    let mut active = BTreeMap::new();
+    for entry in &wanted.plugins {
+        let source = source(entry, &wanted.keys, lookups)?;
+        active.insert(entry.origin(), fingerprint(entry, &source));
+        marks.extend(source.marks());
+        let plugin = Plugin::load(&engine, source.clone()).context("loading plugins")?;
+        golden::prove(&engine, &source).map_err(|cause| {
+            let plugin = entry.path.clone();
+            error::Error::GoldenCases { plugin, cause }
+        })?;
+        components.push((plugin.id().sha256.clone(), source.component));
+        plugins.push(plugin);
+    }
+    check_shadows(wanted, &plugins)?;
+    let chain = PluginChain::new(plugins).context("loading plugins")?;
+    let chain = chain.counting(Arc::clone(counters)).looking_up(lookups.clone());
+    Ok(LoadedPlugins { engine, chain, components, marks, active })
+}
+
+/// An error for a shadow of a plugin that is not in the chain.
+fn check_shadows(wanted: &Wanted, plugins: &[Plugin]) -> Result<(), Error> {
+    for plugin in wanted.shadows.keys() {
+        if !plugins.iter().any(|known| known.id().name == *plugin) {
+            let known: Vec<_> = plugins.iter().map(|p| p.id().name.as_str()).collect();
+            let problem = format!("is not a plugin of the chain; available: {}", known.join(", "));
+            let (key, value) = ("--shadow".to_owned(), plugin.clone());
+            return Err(Error::Value { key, value, problem });
+        }
+    }
+    Ok(())
+}
+
+/// The engine of a run. A default cache that cannot be used costs a compilation at each start, and is not
+/// worth a failure; one that was named is.
+fn engine(settings: &Settings) -> Result<Engine, audit_chain::Error> {
     match &settings.plugin_cache {
         PluginCache::Off => Engine::new(),
         PluginCache::Named(folder) => Engine::with_cache(folder),
         PluginCache::Default(folder) => Engine::with_cache(folder).or_else(|error| {
-            tracing::warn!(%error, "every start compiles the plugins");
+            tracing::warn!(%error, "no plugin cache; every start compiles the plugins");
             Engine::new()
         }),
     }
 }
 
 /// Reads a plugin and what it may use. Nothing of it runs.
-pub(crate) fn source(
+pub(super) fn source(
     entry: &PluginEntry,
     keys: &KeyEntries,
     lookups: &Lookups,
@@ -40,7 +107,7 @@ pub(crate) fn source(
         origin: entry.origin(),
         component,
         config: entry.config.clone(),
-        keys: keys_of(entry, keys)?,
+        keys: read_keys(&entry.keys, keys)?,
         lookups: Granted {
             names: entry.lookups.iter().cloned().collect(),
             lookups: lookups.clone(),
@@ -52,19 +119,23 @@ pub(crate) fn source(
     })
 }
 
-fn keys_of(entry: &PluginEntry, entries: &KeyEntries) -> Result<Keys, Error> {
+/// Reads the secrets with these names.
+pub(crate) fn read_keys<'a>(
+    names: impl IntoIterator<Item = &'a String>,
+    entries: &KeyEntries,
+) -> Result<Keys, Error> {
     let mut keys = Keys::new();
-    for name in &entry.keys {
-        if let Some(key) = entries.get(name) {
-            keys.insert(name.clone(), key.read(name)?);
+    for name in names {
+        if let Some(entry) = entries.get(name) {
+            keys.insert(name.clone(), entry.read(name)?);
         }
     }
     Ok(keys)
 }
 
-/// Everything by which a plugin is the same as before: bytes, configuration, limits, keys, and which
-/// lookups it may ask. Not what is in those: they are exchanged under it.
-pub(crate) fn fingerprint(entry: &PluginEntry, source: &PluginSource) -> String {
+/// Identifies a plugin with everything that changes what it does: bytes, configuration, limits, keys, and
+/// which lookups it may ask. Not the content of those: it is reloaded under the plugin.
+pub(super) fn fingerprint(entry: &PluginEntry, source: &PluginSource) -> String {
     let PluginEntry { config, lookups, on_error, scope, keyed_by, limits, .. } = entry;
     let keys = source.marks();
     let sha256 = source.sha256();

@@ -1,13 +1,13 @@
 //! Plugins from their files into the chain: at the start, and whenever something changes.
 
 mod load;
-mod lookups;
+
 mod reload;
+
 mod shadows;
 mod watch;
 
-pub(crate) use load::{engine, fingerprint, source};
-pub(crate) use lookups::load_lookups;
+pub(crate) use load::{LoadedPlugins, load_chain, load_lookups, read_keys};
 pub(crate) use reload::Reloader;
 pub(crate) use shadows::report_at_end;
 pub(crate) use watch::{Cause, Watch, on_hangup};

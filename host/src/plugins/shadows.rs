@@ -1,15 +1,17 @@
-//! Tells people how candidates compare.
+//! Reports how shadows compare with the plugins beside which they run.
 
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
 use audit_chain::{ChainControl, ShadowReport};
 
-/// How long the end of a run waits for candidates to see the last batches.
+use crate::atomic_file;
+
+/// How long the end of a run waits for shadows to judge the last batches.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// Says in the log how every candidate compares, and writes the report.
+/// Logs how every shadow compares, and writes the report.
 pub(crate) fn report(control: &ChainControl, file: Option<&Path>) {
     let reports = control.shadow_reports();
     for report in &reports {
@@ -24,25 +26,22 @@ pub(crate) fn report(control: &ChainControl, file: Option<&Path>) {
             alerts_lost = report.alerts_lost.len(),
             rows_failed = report.failed.rows,
             cost_ratio = report.shadow_nanoseconds as f64 / report.live_nanoseconds.max(1) as f64,
-            "shadow"
+            "shadow comparison"
         );
     }
     if let (Some(path), false) = (file, reports.is_empty())
         && let Err(error) = write(path, &reports)
     {
-        tracing::warn!(error = format!("{error:#}"), "the shadow report was not written");
+        tracing::warn!(file = %path.display(), %error, "could not write the shadow report");
     }
 }
 
-/// Through a file of another name, so that a reader never sees half of one.
-fn write(path: &Path, reports: &[ShadowReport]) -> Result<()> {
-    let partial = PathBuf::from(format!("{}.partial", path.display()));
+fn write(path: &Path, reports: &[ShadowReport]) -> io::Result<()> {
     let text = serde_json::to_string_pretty(reports)?;
-    std::fs::write(&partial, text + "\n").with_context(|| partial.display().to_string())?;
-    std::fs::rename(&partial, path).with_context(|| path.display().to_string())
+    atomic_file::replace(path, (text + "\n").as_bytes())
 }
 
-/// The last report of a run: waits a while for candidates that are behind.
+/// The last report of a run: waits a while for shadows that are behind.
 pub(crate) fn report_at_end(control: &ChainControl, file: Option<&Path>) {
     let deadline = Instant::now() + DRAIN;
     let is_behind = |report: &ShadowReport| report.batches_waiting > 0;

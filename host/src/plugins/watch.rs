@@ -1,4 +1,4 @@
-//! Says when to look at the plugin files again.
+//! Decides when the plugin files are read again.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ffi::OsString;
@@ -13,16 +13,16 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// Quiet time after the last event: an editor or a copy makes several.
 const SETTLE: Duration = Duration::from_millis(200);
-/// A file that is written without a pause is looked at nevertheless.
+/// A file that is written without a pause is read after this time anyway.
 const SETTLE_MAX: Duration = Duration::from_secs(5);
 
-/// Causes that wait to be looked at; more say nothing new.
+/// Causes that wait to be handled; more would say nothing new.
 const CAUSES_WAITING_MAX: usize = 256;
 
 /// Links on the way to a file, as many as Linux follows.
 const LINKS_MAX: usize = 40;
 
-/// Why to look.
+/// Why the files are read again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cause {
     /// A file changed.
@@ -44,18 +44,18 @@ impl Cause {
     }
 }
 
-/// What in the watched folders means something. The alerts and the table may lie beside the plugins.
+/// What matters in the watched folders. The alerts and the table may lie beside the plugins.
 #[derive(Default)]
 struct Interest {
     names: BTreeSet<OsString>,
-    /// Folders of which every file counts.
+    /// Folders in which every file matters.
     whole: BTreeSet<PathBuf>,
 }
 
 impl Interest {
     fn covers(&self, path: &Path) -> bool {
         let Some(name) = path.file_name() else { return true };
-        // Kubernetes exchanges `..data` when a ConfigMap changes.
+        // Kubernetes replaces `..data` when a ConfigMap changes.
         self.names.contains(name)
             || name.as_encoded_bytes().starts_with(b"..")
             || path.parent().is_some_and(|folder| self.whole.contains(folder))
@@ -71,7 +71,7 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Watches nothing yet. The sender is for signals and for the end; without `files` it is all.
+    /// Watches nothing yet. The sender is for signals and for the end; without `files` these are the only causes.
     pub(crate) fn new(files: bool) -> Result<(Self, SyncSender<Cause>)> {
         let (sender, causes) = sync_channel(CAUSES_WAITING_MAX);
         let interest = Arc::new(Mutex::new(Interest::default()));
@@ -100,7 +100,7 @@ impl Watch {
         }
         *self.interest.lock().unwrap_or_else(PoisonError::into_inner) = interest;
         for gone in self.folders.difference(&wanted) {
-            // An error says that it is not watched any more.
+            // An error means that it is no longer watched.
             let _ = watcher.unwatch(gone);
         }
         let mut seen = BTreeSet::new();
@@ -112,14 +112,18 @@ impl Watch {
                 }
                 Err(error) => {
                     let folder = folder.display();
-                    tracing::warn!(%folder, %error, "changes here are only seen after SIGHUP");
+                    tracing::warn!(
+                        %folder,
+                        %error,
+                        "cannot watch this folder; changes in it are noticed only after SIGHUP"
+                    );
                 }
             }
         }
         self.folders = seen;
     }
 
-    /// Waits for a reason to look, or for `tick` to pass.
+    /// Waits for a cause, or for `tick` to pass.
     pub(crate) fn next(&self, tick: Duration) -> Cause {
         let mut cause = match self.causes.recv_timeout(tick) {
             Ok(cause) => cause,
@@ -137,7 +141,7 @@ impl Watch {
     }
 }
 
-/// How a path leads to its file. None of these paths has a link among its folders, so each folder has one
+/// How a path resolves to its file. None of these paths has a link among its folders, so each folder has one
 /// name: events come under the name by which it was watched last.
 #[derive(Debug, PartialEq, Eq)]
 struct Way {
@@ -147,7 +151,7 @@ struct Way {
     end: PathBuf,
 }
 
-/// Goes the way that the system goes, link by link.
+/// Resolves a path as the operating system does, link by link.
 fn way_to(file: &Path) -> Way {
     let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
     let mut links = Vec::new();
@@ -189,24 +193,24 @@ fn watcher(
 ) -> Result<RecommendedWatcher> {
     Ok(notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         let means_something = event.is_ok_and(|event| {
-            // Being read is no change; our own look would wake us for ever.
+            // A read is not a change; our own would wake us forever.
             let interest = interest.lock().unwrap_or_else(PoisonError::into_inner);
             !matches!(event.kind, EventKind::Access(_))
                 && (event.paths.is_empty() || event.paths.iter().any(|path| interest.covers(path)))
         });
         if means_something {
-            // One that does not fit changes nothing: others wait already.
+            // If the queue is full, others wait already.
             let _ = causes.try_send(Cause::File);
         }
     })?)
 }
 
-/// Looks again at every SIGHUP, for file systems that tell nobody of changes.
+/// Sends a cause at every SIGHUP, for file systems that report no changes.
 pub(crate) fn on_hangup(causes: SyncSender<Cause>) -> Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
-            tracing::info!("SIGHUP: looking at the plugins");
+            tracing::info!("SIGHUP received; reading the plugins again");
             if let Err(TrySendError::Disconnected(_)) = causes.try_send(Cause::Hangup) {
                 return;
             }

@@ -1,52 +1,40 @@
 //! Golden cases of our own plugins: `plugins/NAME/golden/CASE/`, in the files that `docs/plugin-testing.md`
-//! describes. They travel inside the component, as those that `plugin build` puts there do, so that the
-//! host runs them before a new version takes over; and `cargo xtask test` runs them by the program.
+//! describes. They are embedded in the component, as `plugin build` does it, so that the host runs them before
+//! a new version is swapped in; and `cargo xtask test` has the program run them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
-use audit_toolchain::append_custom;
-use serde_json::{Map, Value};
+use audit_golden::{Case, EVENTS};
 
 use crate::context::Context;
 use crate::run;
 
-/// The custom section: a JSON array of cases.
-const SECTION: &str = "audit-host:golden";
-
-/// The files of what is expected, and their keys in the section.
-const EXPECTED: [(&str, &str); 3] =
-    [("rows", "rows.jsonl"), ("alerts", "alerts.jsonl"), ("dead_letters", "dead_letters.jsonl")];
-
 /// Puts the cases of a folder into a component. Without any the component stays as it is.
 pub(super) fn embed(folder: &Path, component: &mut Vec<u8>) -> Result<usize> {
-    let mut cases = Vec::new();
-    for dir in folders(folder)? {
-        match case(&dir)? {
-            Some(case) => cases.push(case),
-            None => println!("  the golden case {} expects nothing yet: left out", dir.display()),
-        }
+    let (unfinished, finished): (Vec<_>, Vec<_>) =
+        cases(folder)?.into_iter().partition(|case| case.expected.is_empty());
+    for case in unfinished {
+        let dir = folder.join(case.name);
+        println!("  the golden case {} expects nothing yet: left out", dir.display());
     }
-    let n_cases = cases.len();
-    if n_cases > 0 {
-        append_custom(component, SECTION, Value::Array(cases).to_string().as_bytes());
-    }
-    Ok(n_cases)
+    audit_golden::embed(&finished, component)?;
+    Ok(finished.len())
 }
 
-/// Runs the cases of every built component by the program. One without cases fails, and so does a case
-/// that expects nothing: whoever adds a plugin adds what shows that it works.
+/// Has the program run the cases of every built component. One without cases fails, and so does a case that
+/// expects nothing: a new plugin comes with what shows that it works.
 pub(crate) fn check(ctx: &Context) -> Result<()> {
     for plugin in entries(&ctx.root.join("plugins"))? {
-        for dir in folders(&plugin.join("golden"))? {
-            let is_finished = case(&dir)?.is_some();
+        let folder = plugin.join("golden");
+        for case in cases(&folder)? {
             ensure!(
-                is_finished,
+                !case.expected.is_empty(),
                 "the golden case {} expects nothing: `audit-host plugin test FILE --cases {} --update`",
-                dir.display(),
-                plugin.join("golden").display()
+                folder.join(case.name).display(),
+                folder.display()
             );
         }
     }
@@ -63,11 +51,18 @@ fn components(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// The folders of the cases, by name.
-fn folders(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = if folder.exists() { entries(folder)? } else { Vec::new() };
-    found.retain(|path| path.is_dir());
-    Ok(found)
+/// The cases of a folder. In ours every folder is a case, so one without events is a mistake.
+fn cases(folder: &Path) -> Result<Vec<Case>> {
+    if folder.exists() {
+        for dir in entries(folder)?.iter().filter(|path| path.is_dir()) {
+            ensure!(
+                dir.join(EVENTS).is_file(),
+                "the golden case {} has no {EVENTS}",
+                dir.display()
+            );
+        }
+    }
+    Ok(audit_golden::read_folder(folder)?)
 }
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
@@ -75,49 +70,6 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut paths: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
     paths.sort();
     Ok(paths)
-}
-
-/// One case as the section holds it. `None` without any file of what is expected.
-fn case(dir: &Path) -> Result<Option<Value>> {
-    read(dir).with_context(|| format!("the golden case {}", dir.display()))
-}
-
-fn read(dir: &Path) -> Result<Option<Value>> {
-    let mut case = match optional(dir, "case.json")? {
-        Some(text) => serde_json::from_str(&text).context("case.json")?,
-        None => Map::new(),
-    };
-    let name = dir.file_name().context("a case without a name")?.to_string_lossy();
-    case.insert("name".to_owned(), Value::from(name));
-    if let Some(text) = optional(dir, "config.json")? {
-        case.insert("config".to_owned(), serde_json::from_str(&text).context("config.json")?);
-    }
-    let events = optional(dir, "events.jsonl")?.context("no events.jsonl")?;
-    // A payload keeps its text: what is no JSON is a case as well.
-    let events: Vec<Value> = lines(&events).map(Value::from).collect();
-    case.insert("events".to_owned(), Value::Array(events));
-    let mut is_finished = false;
-    for (key, file) in EXPECTED {
-        let text = optional(dir, file)?;
-        is_finished |= text.is_some();
-        let text = text.unwrap_or_default();
-        let objects = lines(&text).map(serde_json::from_str).collect::<Result<Vec<Value>, _>>();
-        case.insert(key.to_owned(), Value::Array(objects.context(file)?));
-    }
-    Ok(is_finished.then_some(Value::Object(case)))
-}
-
-fn lines(text: &str) -> impl Iterator<Item = &str> {
-    text.lines().map(str::trim).filter(|line| !line.is_empty())
-}
-
-fn optional(dir: &Path, file: &str) -> Result<Option<String>> {
-    let path = dir.join(file);
-    if !path.is_file() {
-        return Ok(None);
-    }
-    let text = fs::read_to_string(&path);
-    text.map(Some).with_context(|| format!("reading {}", path.display()))
 }
 
 #[cfg(test)]
@@ -133,7 +85,7 @@ mod tests {
         for (file, text) in files {
             fs::write(dir.join(file), text)?;
         }
-        let mut component = Vec::new();
+        let mut component = b"\0asm\x0d\0\x01\0".to_vec();
         let n_cases = embed(&folder, &mut component);
         fs::remove_dir_all(&folder)?;
         Ok((n_cases?, component))
@@ -148,21 +100,20 @@ mod tests {
             ("alerts.jsonl", ""),
         ];
         let (n_cases, component) = embedded("all", &files).unwrap();
-        let expected = r#"[{"alerts":[],"clock":7,"config":{"keep":2},"dead_letters":[],"events":["{\"n\": 1.10}","no \"event\""],"name":"first","rows":[]}]"#;
         assert_eq!(n_cases, 1);
-        assert!(
-            component.ends_with(expected.as_bytes()),
-            "{}",
-            String::from_utf8_lossy(&component)
-        );
+        let cases = audit_golden::embedded(&component).unwrap();
+        let case = &cases[0];
+        assert_eq!((case.name.as_str(), case.clock), ("first", Some(7)));
+        assert_eq!(case.config, "{\"keep\": 2}");
+        assert_eq!(case.events, [b"{\"n\": 1.10}".as_slice(), b"no \"event\""]);
     }
 
     #[test]
     fn an_unfinished_case_is_left_out_and_a_wrong_one_is_named() {
         let (n_cases, component) = embedded("none", &[("events.jsonl", "{}")]).unwrap();
-        assert_eq!((n_cases, component.len()), (0, 0));
+        assert_eq!((n_cases, component.len()), (0, 8));
         let error = embedded("payloads", &[("rows.jsonl", "")]).unwrap_err();
-        assert!(format!("{error:#}").contains("first: no events.jsonl"), "{error:#}");
+        assert!(format!("{error:#}").contains("first has no events.jsonl"), "{error:#}");
         let error = embedded("text", &[("events.jsonl", ""), ("rows.jsonl", "no")]).unwrap_err();
         assert!(format!("{error:#}").contains("rows.jsonl"), "{error:#}");
         let mut component = Vec::new();

@@ -20,14 +20,22 @@ pub(crate) mod stamp;
 pub(crate) mod templates;
 
 /// What goes into our plugins, besides the tool chain. The last two hold the flags.
-const PLUGIN_INPUTS: &[&str] =
-    &["plugins", "wit", "Cargo.lock", "Cargo.toml", "host/crates/toolchain", "xtask/src/plugins"];
+const PLUGIN_INPUTS: &[&str] = &[
+    "plugins",
+    "wit",
+    "Cargo.lock",
+    "Cargo.toml",
+    "host/crates/golden",
+    "host/crates/toolchain",
+    "xtask/src/plugins",
+];
 /// What goes into the guests. The SDK takes versions from the workspace.
 const GUEST_INPUTS: &[&str] = &[
     "tests/guests",
     "plugins/sdk",
     "wit",
     "Cargo.toml",
+    "host/crates/golden",
     "host/crates/toolchain",
     "xtask/src/plugins",
 ];

@@ -20,7 +20,8 @@ const HOST: &[(&str, &[&str])] = &[
     ("audit-alert", &["audit-core"]),
     ("audit-report", &["audit-core"]),
     ("audit-generate", &["audit-core"]),
-    ("audit-toolchain", &[]),
+    ("audit-golden", &[]),
+    ("audit-toolchain", &["audit-golden"]),
     (
         "audit-host",
         &[
@@ -33,6 +34,7 @@ const HOST: &[(&str, &[&str])] = &[
             "audit-alert",
             "audit-report",
             "audit-generate",
+            "audit-golden",
             "audit-toolchain",
         ],
     ),

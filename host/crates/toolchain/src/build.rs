@@ -1,10 +1,14 @@
-//! How cargo is called for a plugin, and what becomes of the module that it leaves.
+//! The cargo command that builds a plugin, and the component made of its module.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::{Error, TARGET, Toolchain, componentize, lines};
+use crate::component::componentize;
+use crate::error::Error;
+use crate::lines;
+use crate::search::Toolchain;
+use crate::target::TARGET;
 
 /// A build of plugins out of one cargo workspace.
 #[derive(Debug, Clone, Copy)]
@@ -12,9 +16,9 @@ pub struct Build<'a> {
     pub toolchain: &'a Toolchain,
     /// The folder of the package or workspace.
     pub dir: &'a Path,
-    /// The folder that components name as `.`: the checkout. No path above it gets into them.
+    /// The checkout, which components name as `.`. No path above it gets into them.
     pub root: &'a Path,
-    /// Where cargo puts what it builds.
+    /// Cargo's target folder.
     pub target: &'a Path,
 }
 
@@ -30,7 +34,7 @@ impl Build<'_> {
             .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "3")
             .env("CARGO_PROFILE_RELEASE_LTO", "fat")
             .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1")
-            // `component` keeps of it what a backtrace needs.
+            // `component` reduces it to what a backtrace needs.
             .env("CARGO_PROFILE_RELEASE_DEBUG", "line-tables-only")
             .env("CARGO_PROFILE_RELEASE_STRIP", "none")
             .env("CARGO_ENCODED_RUSTFLAGS", self.rustflags()?.join("\x1f"));

@@ -1,28 +1,29 @@
-//! Keeps of a module's debug information what a backtrace needs: the author's line of each instruction.
+//! Reduces a module's debug information to what a backtrace needs: the author's line of each instruction.
 //!
 //! The debug information of std and of all dependencies is ten times the size of a plugin, and an
 //! author asks one thing of it: which line of mine was it? So it is read once, with inlined calls
-//! resolved, and written anew as a single table from addresses to lines of the project: a twentieth of
-//! the size. An instruction of a foreign function that was inlined gets the line of the author's that
-//! called it; a foreign function of its own gets none, and shows in a backtrace by its name.
+//! resolved, and rewritten as a single table from addresses to lines of the project, a twentieth of the
+//! size. An instruction of a foreign function that was inlined gets the author's line that called it; a
+//! foreign function that was not inlined gets none, and appears in a backtrace by its name.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use addr2line::{Context, Location};
+use audit_golden::{CODE, Section, append_custom};
 use gimli::write::{
     Address, AttributeValue, Dwarf, EndianVec, LineProgram, LineRow, LineString, Sections, Unit,
 };
 use gimli::{Encoding, EndianSlice, Format, LineEncoding, LittleEndian, constants};
 
-use crate::Error;
-use crate::section::{CODE, Section, append_custom, sections};
+use crate::component::walk;
+use crate::error::Error;
 
-/// What the folder of cargo is called in the debug information: sources of dependencies.
+/// The name of cargo's folder in the debug information: sources of dependencies.
 pub(crate) const CARGO: &str = "cargo";
 /// The SDK belongs to the project, but its lines are the last that an author looks for.
 const SDK: &[&str] = &["audit-plugin-sdk/src/", "plugins/sdk/src/"];
-/// Debug information of wasm stands in custom sections of these names.
+/// Custom sections whose name begins like this hold the debug information.
 const DEBUG: &str = ".debug_";
 
 type Slice<'a> = EndianSlice<'a, LittleEndian>;
@@ -38,9 +39,9 @@ struct Stretch {
     column: u32,
 }
 
-/// The module with lines of the project alone. Without debug information it stays as it is.
+/// The module with only the project's lines. Without debug information it is unchanged.
 pub(crate) fn keep_own(module: &[u8], what: &str) -> Result<Vec<u8>, Error> {
-    let sections = sections(module).map_err(|at| Error::NotWasm { what: what.to_owned(), at })?;
+    let sections = walk(module, what)?;
     if !sections.iter().any(|section| section.name == ".debug_line") {
         return Ok(module.to_vec());
     }
@@ -67,7 +68,7 @@ fn stretches(sections: &[Section<'_>]) -> Result<Vec<Stretch>, Cause> {
     })?;
     let context = Context::from_dwarf(dwarf)?;
     let mut found: Vec<Stretch> = Vec::new();
-    // Address 0 is no instruction: linkers leave there what they threw away.
+    // Address 0 is not an instruction: linkers put discarded functions there.
     for (address, n_bytes, _) in context.find_location_range(1, code_bytes)? {
         let Some((file, line, column)) = own_line(&context, address)? else { continue };
         let end = address + n_bytes;
@@ -178,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_of_the_project_are_told_from_others() {
+    fn files_of_the_project_are_recognized() {
         let cases = [
             ("./src/lib.rs", Some("src/lib.rs")),
             ("././plugins/redact-pii/src/lib.rs", Some("plugins/redact-pii/src/lib.rs")),
@@ -212,11 +213,11 @@ mod tests {
             stretch(50, 60, "src/lib.rs", 6),
         ];
         write(&lines, &mut module).expect("lines are written");
-        let again = stretches(&sections(&module).expect("a module")).expect("lines are read");
+        let again = stretches(&walk(&module, "a test").expect("a module")).expect("lines are read");
         assert_eq!(again, lines);
         // And what is kept of that is the same.
         let kept = keep_own(&module, "a test").expect("lines are kept");
-        let again = stretches(&sections(&kept).expect("a module")).expect("lines are read");
+        let again = stretches(&walk(&kept, "a test").expect("a module")).expect("lines are read");
         assert_eq!(again, lines);
     }
 

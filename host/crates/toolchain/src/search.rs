@@ -1,7 +1,7 @@
-//! Finds a tool chain that builds for wasm32, or gets one.
+//! Finds a Rust toolchain that builds for wasm32, or installs the target.
 //!
-//! In this order: the target of the active rustup tool chain, `rustup target add`, and, for machines
-//! that reach Debian's archive but not rustup's, Debian's own rustc with the sources of std.
+//! In this order: the target of the active rustup toolchain; `rustup target add`; and, for machines that
+//! reach Debian's archive but not rustup's server, Debian's own rustc with the sources of std.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -11,10 +11,9 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::Error;
+use crate::error::Error;
+use crate::target::TARGET;
 
-/// What plugins are compiled for: no operating system, so no imports but those of `wit/`.
-pub const TARGET: &str = "wasm32-unknown-unknown";
 /// The packages of Debian that build for wasm where rustup cannot fetch the target.
 pub const DEBIAN_PACKAGES: &[&str] = &["rustc-web", "cargo-web", "rust-web-src", "lld-22"];
 
@@ -22,13 +21,13 @@ pub const DEBIAN_PACKAGES: &[&str] = &["rustc-web", "cargo-web", "rust-web-src",
 const RUSTUP_WITHIN: Duration = Duration::from_mins(1);
 /// How long a failure of `rustup target add` is remembered.
 const RUSTUP_RETRY_AFTER: Duration = Duration::from_hours(24);
-/// How often a child is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How often a child process is polled.
+const POLL_EVERY: Duration = Duration::from_millis(100);
 const DEBIAN_CARGO: &str = "/usr/bin/cargo";
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_STD: &str = "/usr/lib/rustlib/src/rust/library/std/Cargo.toml";
 
-/// Where a tool chain comes from.
+/// Where a toolchain comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
     /// The one that is active in the folder, with std for the target.
@@ -37,7 +36,7 @@ pub enum Origin {
     Debian,
 }
 
-/// A tool chain that builds for [`TARGET`].
+/// A toolchain that builds for [`TARGET`].
 #[derive(Debug, Clone)]
 pub struct Toolchain {
     origin: Origin,
@@ -47,12 +46,12 @@ pub struct Toolchain {
 }
 
 impl Toolchain {
-    /// For the user: which one it is.
+    /// A description for the user.
     pub fn about(&self) -> &str {
         &self.about
     }
 
-    /// Changes whenever the tool chain gives other components.
+    /// Changes whenever the toolchain would build other components.
     pub fn id(&self) -> &str {
         &self.id
     }
@@ -64,7 +63,7 @@ impl Toolchain {
         }
     }
 
-    /// `cargo` of this tool chain, up to the subcommand's name.
+    /// `cargo` of this toolchain, up to the subcommand's name.
     pub(crate) fn cargo(&self) -> Command {
         match self.origin {
             Origin::Rustup => {
@@ -73,7 +72,7 @@ impl Toolchain {
                 command
             }
             Origin::Debian => {
-                // The tool chain has no std for wasm32: cargo builds it, which a stable cargo must be told to allow.
+                // This toolchain has no std for wasm32: cargo builds it, which a stable cargo must be told to allow.
                 let mut command = without_rustup(DEBIAN_CARGO);
                 command
                     .args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features="])
@@ -91,16 +90,16 @@ impl Toolchain {
 /// What to look for and where.
 #[derive(Debug, Clone, Copy)]
 pub struct Search<'a> {
-    /// The folder of the sources: its `rust-toolchain.toml` says which tool chain is active.
+    /// The folder of the sources: its `rust-toolchain.toml` says which toolchain is active.
     pub dir: &'a Path,
     /// A folder in which a failure of `rustup target add` is remembered. Created when needed.
     pub cache: &'a Path,
-    /// The only one to take; any if absent.
+    /// The only origin that is accepted; any if absent.
     pub wanted: Option<Origin>,
 }
 
 impl Search<'_> {
-    /// The first tool chain that works. `say` is told what takes time and what was passed over.
+    /// The first toolchain that works. `say` gets a line for what takes time and for what was skipped.
     pub fn find(&self, say: &mut dyn FnMut(&str)) -> Result<Toolchain, Error> {
         if self.wanted != Some(Origin::Debian) {
             if self.has_target() {
@@ -135,7 +134,7 @@ impl Search<'_> {
         Ok(Toolchain { origin: Origin::Rustup, about, id, linker: None })
     }
 
-    /// Whether the active tool chain has std for the target.
+    /// Whether the active toolchain has std for the target.
     fn has_target(&self) -> bool {
         let dir = output(self.rustc().args(["--print", "target-libdir", "--target", TARGET]));
         let Ok(Ok(mut entries)) = dir.map(|dir| fs::read_dir(dir.trim())) else { return false };
@@ -150,7 +149,7 @@ impl Search<'_> {
         let age = fs::metadata(&failed).and_then(|file| file.modified()).ok();
         let age = age.and_then(|time| time.elapsed().ok());
         if self.wanted.is_none() && age.is_some_and(|age| age < RUSTUP_RETRY_AFTER) {
-            say(&format!("`rustup target add {TARGET}` failed here lately: not tried"));
+            say(&format!("`rustup target add {TARGET}` failed here in the last 24 hours: skipped"));
             return Ok(false);
         }
         if !runs(OsStr::new("rustup"), &["--version"]) {
@@ -207,7 +206,7 @@ pub fn clean(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// A program of Debian's tool chain, which must not meet the variables of rustup.
+/// A program of Debian's toolchain, which must not see the variables of rustup.
 fn without_rustup(program: &str) -> Command {
     let mut command = clean(program);
     for name in ["RUSTUP_TOOLCHAIN", "CARGO", "RUSTC", "RUSTFLAGS", "CARGO_BUILD_TARGET"] {
@@ -254,11 +253,11 @@ fn succeeds_within(command: &mut Command, limit: Duration) -> Result<bool, Error
     while begin.elapsed() < limit {
         match child.try_wait() {
             Ok(Some(status)) => return Ok(status.success()),
-            Ok(None) => thread::sleep(LOOK_EVERY),
+            Ok(None) => thread::sleep(POLL_EVERY),
             Err(cause) => return Err(failed(command, cause)),
         }
     }
-    // An error says that it has ended already.
+    // An error means that it has ended already.
     drop(child.kill());
     drop(child.wait());
     Ok(false)
