@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use audit_chain::{Key, KeyIdError};
 use serde::{Deserialize, Serialize};
 
-use super::{Error, read};
+use super::error::Error;
+use super::read;
+#[cfg(test)]
+use super::setting::{DefaultValue, Range, Setting};
 
 /// A key shorter than this could be guessed.
 const KEY_BYTES_MIN: usize = 16;
@@ -22,7 +25,7 @@ pub(crate) struct KeyEntry {
     /// What stands in tokens and ciphertexts; derived from the secret if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) id: Option<String>,
-    /// Secrets that this one took the place of, for what was made under them.
+    /// Secrets that this one replaced, for what was made under them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) previous: Vec<PreviousKey>,
 }
@@ -35,6 +38,35 @@ pub(crate) struct PreviousKey {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) id: Option<String>,
 }
+
+/// The keys of `[keys.NAME]`, for the docs.
+#[cfg(test)]
+pub(super) const SETTINGS: [Setting; 3] = [
+    Setting::file().required("the file").range(Range::Described("16 bytes or more")).declared(
+        "keys.NAME.file",
+        &[
+            "A secret for keyed hashes, tokens and encryption.",
+            "",
+            "White space around it is removed. The plugin uses it by name and never sees it.",
+        ],
+    ),
+    Setting::file()
+        .default(DefaultValue::Computed(
+            "first 8 hex digits of SHA-256 of HMAC-SHA-256(secret, `key id`)",
+        ))
+        .range(Range::Described("1 to 32 letters, digits, `-`"))
+        .declared(
+            "keys.NAME.id",
+            &["Identifies the secret in tokens and ciphertexts made with it."],
+        ),
+    Setting::file()
+        .default(DefaultValue::Computed("`[]`"))
+        .range(Range::Described("a list of `{ file, id }`"))
+        .declared(
+            "keys.NAME.previous",
+            &["Secrets that this one replaced.", "", "See [rotation](operations/keys.md)."],
+        ),
+];
 
 impl KeyEntry {
     /// A key without id and history.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::Deserialize;
 use wasmtime::ResourceLimiter;
 
 /// What one plugin may take. Memory, tables and instances count for each instance of it.
@@ -64,7 +65,8 @@ impl Limits {
 }
 
 /// What becomes of a row that a plugin cannot judge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum OnError {
     /// The row becomes a dead letter.
     #[default]
@@ -77,7 +79,8 @@ pub enum OnError {
 }
 
 /// What feeds one state of a detector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Scope {
     /// All partitions in one stream, one instance.
     #[default]

@@ -40,7 +40,7 @@ use audit_sink::{PastChange, Store};
 
 pub(crate) use self::refused::Refused;
 use crate::cli::{PluginCommand, TableArgs};
-use crate::config::{self, TablePlace};
+use crate::config::{self, TableRef};
 
 pub(crate) async fn run(command: PluginCommand) -> Result<()> {
     match command {
@@ -61,7 +61,7 @@ pub(crate) async fn run(command: PluginCommand) -> Result<()> {
 /// The table that a command reads.
 struct Opened {
     store: Store,
-    place: TablePlace,
+    place: TableRef,
 }
 
 impl Opened {
