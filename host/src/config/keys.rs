@@ -1,4 +1,4 @@
-//! Secrets out of their files.
+//! Secrets, read from their files.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ pub(crate) type KeyEntries = BTreeMap<String, KeyEntry>;
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct KeyEntry {
     pub(crate) file: PathBuf,
-    /// What stands in tokens and ciphertexts; derived from the secret if absent.
+    /// Identifies the secret in tokens and ciphertexts; derived from the secret if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) id: Option<String>,
     /// Secrets that this one replaced, for what was made under them.
@@ -74,13 +74,13 @@ impl KeyEntry {
         Self { file, id: None, previous: Vec::new() }
     }
 
-    /// Every file whose change means something.
+    /// The files to watch for changes.
     pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
         let previous = self.previous.iter().map(|previous| previous.file.as_path());
         [self.file.as_path()].into_iter().chain(previous)
     }
 
-    /// Reads the secrets. White space around them is cut off, as editors leave it.
+    /// Reads the secrets without the white space around them, which editors add.
     pub(crate) fn read(&self, name: &str) -> Result<Key, Error> {
         let mut key = secret(name, &self.file, self.id.as_deref())?;
         for previous in &self.previous {

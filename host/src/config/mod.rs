@@ -5,6 +5,7 @@ mod error;
 pub(crate) mod read;
 mod units;
 
+mod argument;
 mod plugin_settings;
 mod sections;
 mod setting;
