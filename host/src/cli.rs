@@ -49,6 +49,7 @@ pub(crate) enum LogFormat {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one, for the life of the program")]
 pub(crate) enum Command {
     /// Read events, run the plugins, write the table (the default command)
     Run(RunArgs),

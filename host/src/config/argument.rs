@@ -9,7 +9,7 @@ use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use super::setting::{DefaultValue, Flag, Setting, Takes};
 
 impl Setting {
-    /// The argument of clap, if it has a flag.
+    /// The argument for clap, if it has a flag.
     pub(super) fn arg(&self) -> Option<Arg> {
         let Flag { long, variable, value, takes } = self.flag?;
         let arg = Arg::new(long).long(long).help(self.help());
@@ -32,25 +32,24 @@ impl Setting {
         })
     }
 
-    /// Whether it asks for something else than a run.
+    /// Whether it requests something other than a run.
     pub(super) fn is_request(&self) -> bool {
         self.flag.is_some_and(|flag| matches!(flag.takes, Takes::Nothing))
     }
 
-    /// What flag or variable say; nothing of what has neither.
+    /// What the flag or the variable says; the type's default if it has no flag.
     pub(super) fn given<T: Layer>(&self, matches: &mut ArgMatches) -> T {
         self.flag.map_or_else(T::default, |flag| T::given(flag.long, matches))
     }
 
     /// The first paragraph of its doc comment and the default, as plain text.
     fn help(&self) -> String {
-        let mut help = self.paragraphs().0.replace('`', "");
-        let default = self.default.to_string();
-        let is_told = !matches!(self.default, DefaultValue::Required(_) | DefaultValue::Absent);
-        if is_told {
-            help.push_str(&format!(" [default: {}]", default.replace('`', "")));
-        }
-        help
+        let help = self.paragraphs().0;
+        let help = match self.default {
+            DefaultValue::Required(_) | DefaultValue::Absent => help,
+            default => format!("{help} [default: {default}]"),
+        };
+        help.replace('`', "")
     }
 
     /// The first paragraph, and the others.
@@ -98,7 +97,7 @@ impl Layer for bool {
     }
 }
 
-/// Only the file has maps; a flag that adds to one is read by itself.
+/// Only the file has maps. A flag that adds to one is read by itself, as it can be malformed.
 impl Layer for BTreeMap<String, String> {
     fn given(_: &str, _: &mut ArgMatches) -> Self {
         Self::new()

@@ -235,6 +235,7 @@ impl Error {
 
     /// Whatever it is, the user must correct it.
     #[allow(dead_code, reason = "asked by main.rs")]
+    #[expect(clippy::unused_self, reason = "as the errors of all crates have it")]
     pub(crate) fn kind(&self) -> Kind {
         Kind::Config
     }

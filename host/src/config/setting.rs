@@ -11,6 +11,8 @@ use clap::builder::{EnumValueParser, ValueParser};
 use super::error::Error;
 use super::units::{parse_duration, show_duration};
 
+type Literal = &'static str;
+
 /// One setting.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Setting {
@@ -27,7 +29,7 @@ pub(crate) struct Setting {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Flag {
     pub(super) long: &'static str,
-    /// None for what only a command line may say.
+    /// None for a request, which a variable cannot make.
     pub(super) variable: Option<&'static str>,
     /// The name of its value in help and docs.
     pub(super) value: &'static str,
@@ -48,11 +50,11 @@ pub(crate) enum Takes {
     Word(fn() -> ValueParser),
 }
 
-/// What holds if nothing is given.
+/// The value if nothing is given.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum DefaultValue {
     Absent,
-    /// With the noun of the error.
+    /// With the noun of the error: "the table".
     Required(&'static str),
     Text(&'static str),
     Switch(bool),
@@ -62,7 +64,7 @@ pub(crate) enum DefaultValue {
     Time(fn() -> Duration),
     /// The word of a type's `Default`.
     Word(fn() -> String),
-    /// Computed from other settings: how, in words.
+    /// Derived from something else; for help and docs, in words.
     Computed(&'static str),
 }
 
@@ -161,51 +163,30 @@ impl Setting {
         Self { key: "", lines: &[], flag, default, range }
     }
 
-    const fn flag(
-        long: &'static str,
-        variable: &'static str,
-        value: &'static str,
-        takes: Takes,
-    ) -> Self {
+    const fn flag(long: Literal, variable: Literal, value: Literal, takes: Takes) -> Self {
         let flag = Flag { long, variable: Some(variable), value, takes };
         Self { flag: Some(flag), ..Self::file() }
     }
 
-    pub(crate) const fn text(
-        long: &'static str,
-        variable: &'static str,
-        value: &'static str,
-    ) -> Self {
+    pub(crate) const fn text(long: Literal, variable: Literal, value: Literal) -> Self {
         Self::flag(long, variable, value, Takes::Text)
     }
 
-    pub(crate) const fn path(
-        long: &'static str,
-        variable: &'static str,
-        value: &'static str,
-    ) -> Self {
+    pub(crate) const fn path(long: Literal, variable: Literal, value: Literal) -> Self {
         Self::flag(long, variable, value, Takes::Path)
     }
 
-    pub(crate) const fn list(
-        long: &'static str,
-        variable: &'static str,
-        value: &'static str,
-    ) -> Self {
+    pub(crate) const fn list(long: Literal, variable: Literal, value: Literal) -> Self {
         Self::flag(long, variable, value, Takes::List)
     }
 
-    pub(crate) const fn switch(long: &'static str, variable: &'static str, default: bool) -> Self {
+    pub(crate) const fn switch(long: Literal, variable: Literal, default: bool) -> Self {
         let setting = Self::flag(long, variable, "BOOL", Takes::Switch);
         setting.default(DefaultValue::Switch(default))
     }
 
     /// One of the words of `T`.
-    pub(crate) const fn word<T>(
-        long: &'static str,
-        variable: &'static str,
-        value: &'static str,
-    ) -> Self
+    pub(crate) const fn word<T>(long: Literal, variable: Literal, value: Literal) -> Self
     where
         T: ValueEnum + Default + Clone + Send + Sync + 'static,
     {
@@ -214,8 +195,8 @@ impl Setting {
         setting.default(DefaultValue::Word(default_word::<T>)).range(Range::Words(words::<T>))
     }
 
-    /// A flag that asks for something else than a run, with no variable.
-    pub(crate) const fn request(long: &'static str) -> Self {
+    /// A flag that requests something other than a run, with no variable.
+    pub(crate) const fn request(long: Literal) -> Self {
         let flag = Flag { long, variable: None, value: "", takes: Takes::Nothing };
         Self { flag: Some(flag), ..Self::file() }
     }
@@ -247,14 +228,14 @@ fn words<T: ValueEnum>() -> String {
     words.map(|word| format!("`{}`", word.get_name())).collect::<Vec<_>>().join(", ")
 }
 
-/// Reading: what is given, checked, or else the default.
+/// What is given, checked; or else the default.
 impl Setting {
     /// `kafka.on-gap`.
     pub(super) fn key(&self) -> String {
         self.key.replace('_', "-")
     }
 
-    /// What errors call it: the flag, or else the key.
+    /// Its name in errors: the flag, or else the key.
     pub(super) fn name(&self) -> String {
         self.flag.map_or_else(|| self.key(), |flag| format!("--{}", flag.long))
     }
@@ -275,7 +256,7 @@ impl Setting {
         Error::Missing { what, flag: self.name(), variable: self.variable(), key: self.key() }
     }
 
-    /// A value that is refused.
+    /// The error for a value that is refused.
     pub(super) fn refuse(&self, value: &str, problem: &str) -> Error {
         let (key, value, problem) = (self.name(), value.to_owned(), problem.to_owned());
         Error::Value { key, value, problem }
