@@ -36,8 +36,8 @@ pub(crate) struct LogArgs {
     /// warn,audit_sink=debug
     #[arg(long, env = "AUDIT_HOST_LOG", default_value = "info", value_name = "LEVEL")]
     pub(crate) log: String,
-    /// Log as text, or as one JSON object per line
-    #[arg(long, env = "AUDIT_HOST_LOG_FORMAT", default_value = "text")]
+    /// Log format: text, or json with one object per line
+    #[arg(long, env = "AUDIT_HOST_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
     pub(crate) log_format: LogFormat,
 }
 
@@ -92,13 +92,13 @@ pub(crate) struct DemoArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
     /// Number of events, 100 to 200000
-    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(100..=200_000))]
+    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(100..=200_000))]
     pub(crate) count: u64,
     /// Events per second, 1 to 20000
-    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..=20_000))]
+    #[arg(long, value_name = "N", default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..=20_000))]
     pub(crate) rate: u64,
     /// The same seed gives the same events
-    #[arg(long, default_value_t = 42)]
+    #[arg(long, value_name = "N", default_value_t = 42)]
     pub(crate) seed: u64,
 }
 

@@ -15,20 +15,20 @@ pub(crate) struct GenerateArgs {
     #[command(flatten)]
     pub(crate) log: LogArgs,
     /// Number of events
-    #[arg(long, default_value_t = 250)]
+    #[arg(long, value_name = "N", default_value_t = 250)]
     pub(crate) count: u64,
     /// Events per second [default: as fast as possible]
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) rate: Option<u64>,
     /// The same seed and settings give the same bytes
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
     /// Who acts: pattern (everything is uniform) or office (people with roles, hours and addresses)
     /// [default: office if an attack needs it, else pattern]
     #[arg(long, value_name = "NAME")]
     pub(crate) population: Option<Population>,
     /// Number of different users; an office needs at least 20 [default: 5; in an office 50]
-    #[arg(long)]
+    #[arg(long, value_name = "N")]
     pub(crate) users: Option<usize>,
     /// Time of the first event
     #[arg(long, default_value = "2025-01-16T08:00:00Z", value_name = "RFC3339")]

@@ -40,8 +40,10 @@ fn tables(command: &Command) -> BTreeMap<&'static str, String> {
     let of_command = |name: &str| {
         let command = command.find_subcommand(name).expect("a command of the program");
         let rows = command.get_arguments().filter(|arg| !is_of_log(arg)).map(argument);
-        let columns = ["Flag", "Default", "Meaning"];
-        table(columns, rows.map(|[flag, _, default, meaning]| [flag, default, meaning]))
+        let rows = rows.map(|[flag, variable, default, meaning]| {
+            [flag, if default.is_empty() { variable } else { default }, meaning]
+        });
+        table(["Flag", "Default", "Meaning"], rows)
     };
     let only_in_file = File::settings().filter(|setting| setting.flag.is_none());
     let plugin = Plugin::ALL.iter().filter(|setting| setting.key() != "limits");
@@ -63,7 +65,9 @@ fn is_of_log(arg: &Arg) -> bool {
 fn main_job(command: &Command) -> String {
     let columns = ["Flag", "Variable", "Key in the file", "Default", "Meaning"];
     let settings = CommandLine::ALL.iter().chain(File::settings());
-    let settings = settings.filter(|setting| setting.flag.is_some()).map(flag_row);
+    let mut settings: Vec<_> = settings.filter(|setting| setting.flag.is_some()).collect();
+    settings.sort_by_key(|setting| setting.is_request());
+    let settings = settings.into_iter().map(flag_row);
     let log = command.get_arguments().filter(|arg| arg.get_long().is_some() && is_of_log(arg));
     let log = log.map(|arg| {
         let [flag, variable, default, meaning] = argument(arg);

@@ -9,7 +9,7 @@ const ROWS: (u64, u64) = TableDefinition::ROWS;
 
 /// `[lookups.NAME]`.
 pub(super) const TABLE: [Setting; 7] = [
-    Setting::file().required("the file").declared("file", &["CSV, or Parquet if the name ends with `.parquet`."]),
+    Setting::file().required("the file").declared("file", &["The file: CSV, or Parquet if its name ends with `.parquet`."]),
     Setting::file()
         .required("the column")
         .range(Range::Described("a column of the file"))
@@ -59,9 +59,9 @@ pub(super) const CALENDAR: [Setting; 3] = [
         .declared(
             "time_zone",
             &[
-                "The database is part of the program.",
+                "Time zone of the hours.",
                 "",
-                "`Factory` and `Etc/Unknown` are refused, because they stand for no place.",
+                "The IANA database is part of the program. `Factory` and `Etc/Unknown` are refused.",
             ],
         ),
     Setting::file()
@@ -79,6 +79,6 @@ pub(super) const CALENDAR: [Setting; 3] = [
         .range(Range::Described("1 to 10,000 rows, at most 1 MiB"))
         .declared(
             "holidays",
-            &["CSV with the columns `date` (`2025-12-25`) and, for people, `name`."],
+            &["CSV file of holidays: a column `date` (`2025-12-25`), and optionally `name`."],
         ),
 ];

@@ -30,7 +30,7 @@ settings! {
 
         /// A plugin: a component file, or `builtin:NAME`. Repeat the flag for more; they run in this order
         ///
-        /// In the file: `[[plugin]]`, see [plugins](#plugins).
+        /// See [plugins](#plugins).
         plugin: Vec<String> = Setting::list("plugin", "AUDIT_HOST_PLUGIN", "FILE");
 
         /// Print the resulting configuration, secrets masked, and exit
@@ -117,7 +117,7 @@ settings! {
         warehouse: Option<String> = Setting::text("warehouse", "AUDIT_HOST_WAREHOUSE", "URI")
             .default(DefaultValue::Computed("the folder `warehouse` beside the catalog's file"));
 
-        /// The table
+        /// Name of the table
         ///
         /// It is created if absent. Letters, digits, `_` and `-`; the namespace may have several levels.
         name: Option<String> = Setting::text("table", "AUDIT_HOST_TABLE", "NAMESPACE.NAME")
@@ -198,14 +198,14 @@ settings! {
             .default(DefaultValue::Bytes(|| RECORD_BYTES_MAX))
             .range(Range::Positive);
 
-        /// Records after which an epoch ends before its time.
+        /// Number of records after which an epoch ends early.
         epoch_rows_max: Option<u64> = Setting::file()
             .default(DefaultValue::Number(|| EPOCH_ROWS_MAX))
             .range(Range::Positive);
 
-        /// Data files that are open at a time.
+        /// Number of data files that are open at the same time.
         ///
-        /// When there would be more, all are closed first, which makes more and smaller files.
+        /// If more are needed, all are closed first, which makes more and smaller files.
         open_partitions_max: Option<u64> = Setting::file()
             .default(DefaultValue::Number(|| OPEN_PARTITIONS_MAX))
             .range(Range::Positive);
