@@ -1,4 +1,4 @@
-//! Arguments of the commands by which an author tries a plugin out.
+//! Arguments of the commands that try a plugin out.
 
 use std::path::PathBuf;
 
@@ -6,13 +6,13 @@ use clap::Args;
 
 use super::LogArgs;
 
-/// One plugin and how it is set up.
+/// One plugin and its configuration.
 #[derive(Debug, Args)]
 pub(crate) struct GivenArgs {
     /// A component file, or builtin:NAME
     #[arg(value_name = "FILE")]
     pub(crate) file: String,
-    /// The plugin's configuration: JSON, or @FILE that holds it [default: {}]
+    /// The plugin's configuration: JSON, or @FILE to read it from [default: {}]
     #[arg(long, value_name = "JSON")]
     pub(crate) config: Option<String>,
     #[command(flatten)]
@@ -21,7 +21,7 @@ pub(crate) struct GivenArgs {
 
 #[derive(Debug, Default, Args)]
 pub(crate) struct KeyArgs {
-    /// Grant the plugin the key in this file under this name. Give it again for more
+    /// Grant the plugin the key in this file under this name. Repeat the flag for more
     #[arg(long = "key", value_name = "NAME=FILE")]
     pub(crate) keys: Vec<String>,
     /// Grant the plugin every table and calendar of this configuration file
@@ -35,7 +35,7 @@ pub(crate) struct CheckArgs {
     pub(crate) log: LogArgs,
     #[command(flatten)]
     pub(crate) given: GivenArgs,
-    /// One JSON object
+    /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -46,7 +46,7 @@ pub(crate) struct InspectArgs {
     pub(crate) log: LogArgs,
     #[command(flatten)]
     pub(crate) given: GivenArgs,
-    /// One JSON object
+    /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -55,19 +55,19 @@ pub(crate) struct InspectArgs {
 pub(crate) struct TestArgs {
     #[command(flatten)]
     pub(crate) log: LogArgs,
-    /// The folder of a plugin's project; or a component file, or builtin:NAME, whose own cases are run
+    /// A project folder; or a component file or builtin:NAME, to run the golden cases inside it
     #[arg(default_value = ".")]
     pub(crate) path: String,
     /// The component of the project [default: target/NAME.wasm, else NAME.wasm]
     #[arg(long, value_name = "FILE")]
     pub(crate) component: Option<String>,
-    /// The folder of the cases, one folder each
+    /// Folder of the golden cases, one folder for each
     #[arg(long, value_name = "DIR")]
     pub(crate) cases: Option<PathBuf>,
-    /// Only cases whose name holds this text
+    /// Run only cases whose name contains this text
     #[arg(long, value_name = "TEXT")]
     pub(crate) only: Option<String>,
-    /// Write what comes out as what is expected
+    /// Write the results as the expected ones
     #[arg(long)]
     pub(crate) update: bool,
 }
@@ -78,18 +78,18 @@ pub(crate) struct BenchArgs {
     pub(crate) log: LogArgs,
     #[command(flatten)]
     pub(crate) given: GivenArgs,
-    /// How many events a round
+    /// Number of events per round
     #[arg(long, value_name = "N", default_value_t = 65_536,
           value_parser = clap::value_parser!(u32).range(1..=4_000_000))]
     pub(crate) rows: u32,
-    /// Events of one call of the plugin
+    /// Number of events per call of the plugin
     #[arg(long, value_name = "N", default_value_t = 4096,
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) batch_rows: u32,
-    /// Fail if a row takes more nanoseconds
+    /// Fail if a row takes more nanoseconds than this
     #[arg(long, value_name = "NS", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) budget_ns: Option<u64>,
-    /// One JSON object
+    /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -102,10 +102,10 @@ pub(crate) struct TryArgs {
     /// Component files, or builtin:NAME; they run in this order
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<String>,
-    /// Events, one a line; - for standard input
+    /// File of events, one per line; - for standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) input: String,
-    /// Configuration of the first plugin: JSON, or @FILE that holds it. Give it again for the next ones
+    /// Configuration of the first plugin: JSON, or @FILE to read it from. Repeat the flag for the next ones
     #[arg(long, value_name = "JSON")]
     pub(crate) config: Vec<String>,
     #[command(flatten)]

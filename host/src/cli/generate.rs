@@ -8,70 +8,71 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 
 use super::LogArgs;
+use crate::config::Kafka;
 
 #[derive(Debug, Args)]
 pub(crate) struct GenerateArgs {
     #[command(flatten)]
     pub(crate) log: LogArgs,
-    /// How many events
-    #[arg(long, default_value_t = 250)]
+    /// Number of events
+    #[arg(long, value_name = "N", default_value_t = 250)]
     pub(crate) count: u64,
-    /// Events a second; as fast as possible if absent
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    /// Events per second [default: as fast as possible]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) rate: Option<u64>,
     /// The same seed and settings give the same bytes
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
-    /// Who acts: pattern (uniform in everything) or office (people with roles, hours and addresses)
+    /// Who acts: pattern (everything is uniform) or office (people with roles, hours and addresses)
     /// [default: office if an attack needs it, else pattern]
     #[arg(long, value_name = "NAME")]
     pub(crate) population: Option<Population>,
-    /// How many different users [default: 5; in an office 50, at least 20]
-    #[arg(long)]
+    /// Number of different users; an office needs at least 20 [default: 5; in an office 50]
+    #[arg(long, value_name = "N")]
     pub(crate) users: Option<usize>,
     /// Time of the first event
     #[arg(long, default_value = "2025-01-16T08:00:00Z", value_name = "RFC3339")]
     pub(crate) start: Timestamp,
-    /// The pattern's time between two events, for example 9ms [default: 30s]
+    /// Time between two events of the pattern, for example 9ms; not for an office [default: 30s]
     #[arg(long, value_name = "TIME")]
     pub(crate) step: Option<String>,
     /// Attacks to mix in: all, or failed-logins, password-spray, login-after-attack, off-hours,
     /// ip-spread, privilege-change, unusual-volume, mass-export
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     pub(crate) attacks: Vec<OneOrAll<Attack>>,
-    /// How often attacks come to an office and how far above thresholds: low, medium or high
+    /// How often an office is attacked and how far above thresholds: low, medium or high
     /// [default: medium]
     #[arg(long, value_name = "NAME")]
     pub(crate) intensity: Option<Intensity>,
-    /// What goes wrong on an office's way to Kafka: all, or duplicates, late, out-of-order, future,
+    /// What goes wrong between an office and Kafka: all, or duplicates, late, out-of-order, future,
     /// forged
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     pub(crate) disorder: Vec<OneOrAll<Disorder>>,
-    /// Mix further personal data into the details
+    /// Add more personal data to details
     #[arg(long)]
     pub(crate) pii: bool,
-    /// Where events go: stdout, file:PATH or kafka (with --brokers and --topic)
+    /// Where to write events: stdout, file:PATH or kafka (with --brokers and --topic)
     #[arg(long, default_value = "stdout", value_name = "TARGET")]
     pub(crate) to: String,
     /// Kafka brokers: HOST:PORT[,HOST:PORT]
-    #[arg(long, env = "AUDIT_HOST_BROKERS", value_name = "LIST")]
+    #[arg(long, env = Kafka::brokers().variable(), value_name = "LIST")]
     pub(crate) brokers: Option<String>,
     /// Kafka topic; must exist unless --partitions is given
-    #[arg(long, env = "AUDIT_HOST_TOPIC")]
+    #[arg(long, env = Kafka::topics().variable())]
     pub(crate) topic: Option<String>,
-    /// Create the topic with so many partitions if it is absent
+    /// Create the topic with this number of partitions if it is absent
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
     pub(crate) partitions: Option<i32>,
-    /// The time of Kafka records: sent (now) or generated (when the event arrives in its own time)
+    /// Timestamp of Kafka records: sent (now) or generated (when the event would have arrived)
     #[arg(long, value_enum, default_value_t = KafkaTime::Sent, value_name = "WHICH")]
     pub(crate) kafka_time: KafkaTime,
-    /// Write what was attacked to this file, one JSON object a line
+    /// Write labels of attacks and near misses to this file, one JSON object per line
     #[arg(long, value_name = "FILE")]
     pub(crate) labels: Option<PathBuf>,
-    /// Write an office's roles, networks and holidays to this folder, and a configuration with them
+    /// Write an office's roles, networks and holidays to this folder, with a configuration that uses them
     #[arg(long, value_name = "DIR")]
     pub(crate) lookups: Option<PathBuf>,
-    /// Write every sensitive value that the events hold to this file, one a line, for tests
+    /// Write every sensitive value of the events to this file, one per line, for tests
     #[arg(long, value_name = "FILE")]
     pub(crate) pii_values: Option<PathBuf>,
 }

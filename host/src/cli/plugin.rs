@@ -6,30 +6,31 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::LogArgs;
 use super::author::{BenchArgs, CheckArgs, InspectArgs, TestArgs, TryArgs};
+use crate::config::TableArgs;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginCommand {
-    /// Makes the project of a new plugin, which builds and passes its tests as it is
+    /// Create the project of a new plugin, which builds and passes its tests as it is
     New(NewArgs),
-    /// Builds a project into a component, with its golden cases inside
+    /// Build a project into a component that contains its golden cases
     Build(BuildArgs),
-    /// Says everything that stands between a component and the chain
+    /// Report everything that prevents a component from loading
     Check(CheckArgs),
-    /// Shows what a component is, asks for and touches
+    /// Show a component's identity, imports, columns and size
     Inspect(InspectArgs),
-    /// Runs golden cases on the real engine with the real limits
+    /// Run golden cases on the real engine with the real limits
     Test(TestArgs),
-    /// Measures a plugin on generated events
+    /// Benchmark a plugin on generated events
     Bench(BenchArgs),
-    /// Takes events of a file through plugins, and prints what comes out as JSON lines
+    /// Run events from a file through plugins and print the results as JSON lines
     Run(TryArgs),
-    /// Lists the plugins that judge now, as the table remembers them
+    /// List the plugins that run, as recorded in the table
     List(ListArgs),
-    /// Lists what happened to the plugins, oldest first
+    /// List the changes of plugins, oldest first
     History(HistoryArgs),
-    /// Puts back the component that ran before
+    /// Restore the component that ran before
     Rollback(SwapArgs),
-    /// Puts the candidate that runs as a shadow in its plugin's place
+    /// Replace a plugin by the candidate that runs as its shadow
     Promote(SwapArgs),
 }
 
@@ -50,33 +51,13 @@ impl PluginCommand {
     }
 }
 
-/// Which table, found as a run finds it.
-#[derive(Debug, Default, Args)]
-pub(crate) struct TableArgs {
-    /// Configuration file (TOML), the one that the host runs with
-    #[arg(long, env = "AUDIT_HOST_CONFIG", value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-    /// Iceberg catalog: sqlite:PATH [default: sqlite:WAREHOUSE/catalog.db]
-    #[arg(long, env = "AUDIT_HOST_CATALOG", value_name = "URI")]
-    pub(crate) catalog: Option<String>,
-    /// Folder of the tables' files [default: the folder `warehouse` beside the catalog's file]
-    #[arg(long, env = "AUDIT_HOST_WAREHOUSE", value_name = "URI")]
-    pub(crate) warehouse: Option<String>,
-    /// The table
-    #[arg(long, env = "AUDIT_HOST_TABLE", value_name = "NAMESPACE.NAME")]
-    pub(crate) table: Option<String>,
-    /// The group of the host [default: audit-host]
-    #[arg(long, env = "AUDIT_HOST_GROUP")]
-    pub(crate) group: Option<String>,
-}
-
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
     #[command(flatten)]
     pub(crate) log: LogArgs,
     #[command(flatten)]
     pub(crate) table: TableArgs,
-    /// One JSON object a line
+    /// Print one JSON object per line
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -87,10 +68,10 @@ pub(crate) struct HistoryArgs {
     pub(crate) log: LogArgs,
     #[command(flatten)]
     pub(crate) table: TableArgs,
-    /// Only this plugin
+    /// Show only this plugin
     #[arg(value_name = "NAME")]
     pub(crate) plugin: Option<String>,
-    /// One JSON object a line
+    /// Print one JSON object per line
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -108,14 +89,14 @@ pub(crate) struct SwapArgs {
     pub(crate) pick: PickArgs,
 }
 
-/// Which component, and where it goes.
+/// Which component, and where to write it.
 #[derive(Debug, Default, Args)]
 pub(crate) struct PickArgs {
-    /// The component with this SHA-256, or the only one whose SHA-256 begins so [default: rollback: the
-    /// one that ran before; promote: the newest candidate]
+    /// SHA-256 of the component, or a unique prefix of it [default: rollback: the one that ran before;
+    /// promote: the newest candidate]
     #[arg(long, value_name = "SHA256")]
     pub(crate) to: Option<String>,
-    /// Write the component to this file and leave the plugin's alone
+    /// Write the component to this file, and leave the plugin's file unchanged
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 }
@@ -153,15 +134,15 @@ mod tests {
 pub(crate) struct NewArgs {
     #[command(flatten)]
     pub(crate) log: LogArgs,
-    /// The plugin's name: lower-case letters, digits and _, beginning with a letter
+    /// The plugin's name: lower-case letters, digits and _, starting with a letter
     pub(crate) name: String,
     /// The language of the plugin
     #[arg(long)]
     pub(crate) lang: Lang,
-    /// What the plugin does: replace columns, or raise alerts
+    /// What the plugin does: transform replaces columns, detector raises alerts
     #[arg(long)]
     pub(crate) kind: Kind,
-    /// The project's folder; must not exist [default: NAME]
+    /// The project's folder, which must not exist yet [default: NAME]
     #[arg(long)]
     pub(crate) dir: Option<PathBuf>,
 }
@@ -173,7 +154,7 @@ pub(crate) struct BuildArgs {
     /// The project's folder
     #[arg(default_value = ".")]
     pub(crate) dir: PathBuf,
-    /// Where the component goes [default: DIR/target/NAME.wasm]
+    /// Where to write the component [default: DIR/target/NAME.wasm]
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 }
@@ -187,7 +168,7 @@ pub(crate) enum Lang {
     Python,
 }
 
-/// What a plugin may do to a batch.
+/// What a plugin does with a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Kind {

@@ -17,7 +17,7 @@ use jiff::Timestamp;
 
 use super::generate::{Out, send_all};
 use super::run::flow;
-use crate::cli::{DemoArgs, RunArgs};
+use crate::cli::DemoArgs;
 use crate::config::{self, Settings};
 use crate::error::Error;
 use crate::progress::Progress;
@@ -110,18 +110,20 @@ fn prepare_folder(given: Option<PathBuf>) -> Result<PathBuf> {
 
 fn settings(dir: &Path, brokers: &str) -> Result<Settings> {
     let path = |name: &str| dir.join(name).display().to_string();
-    let mut settings = config::resolve(RunArgs {
+    let mut flags = config::Flags {
         // The detector first: it counts by address, and a redactor may change addresses.
         plugins: vec!["builtin:detect_failed_logins".into(), "builtin:redact_pii".into()],
-        brokers: Some(brokers.to_owned()),
-        topic: vec![TOPIC.to_owned()],
-        table: Some(TABLE.to_owned()),
-        catalog: Some(format!("sqlite:{}", path("catalog.db"))),
-        warehouse: Some(path("warehouse")),
-        trigger_interval: Some(TRIGGER_INTERVAL.to_owned()),
-        alerts: Some(format!("file:{}", path("alerts.jsonl"))),
-        ..RunArgs::default()
-    })?;
+        ..config::Flags::default()
+    };
+    let given = &mut flags.given;
+    given.kafka.brokers = Some(brokers.to_owned());
+    given.kafka.topics = vec![TOPIC.to_owned()];
+    given.table.name = Some(TABLE.to_owned());
+    given.table.catalog = Some(format!("sqlite:{}", path("catalog.db")));
+    given.table.warehouse = Some(path("warehouse"));
+    given.run.trigger_interval = Some(TRIGGER_INTERVAL.to_owned());
+    given.alerts.to = Some(format!("file:{}", path("alerts.jsonl")));
+    let mut settings = config::resolve(flags)?;
     let key_file = dir.join("dead-letters.key");
     let key = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4()].map(|half| half.simple().to_string());
     fs::write(&key_file, key.concat()).map_err(Error::file("writing", &key_file))?;

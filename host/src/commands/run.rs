@@ -22,8 +22,8 @@ use crate::wire::wire;
 const INTERRUPTED: i32 = 130;
 
 pub(crate) async fn run(args: RunArgs) -> Result<()> {
-    let print_config = args.print_config;
-    let settings = config::resolve(args)?;
+    let print_config = args.flags.print_config;
+    let settings = config::resolve(args.flags)?;
     if print_config {
         return print(&settings.to_toml());
     }

@@ -1,163 +1,95 @@
-//! The configuration file as it is written. Every key is optional here; `resolve` knows what is needed.
+//! The configuration file as it is written, and its layers. Every key is optional here; `resolve` knows
+//! what is needed.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use audit_lookup::{CalendarDefinition, TableDefinition};
+use clap::ArgMatches;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{Error, KeyEntry, read};
-use crate::cli::{OnGap, StartAt};
+use super::error::Error;
+use super::keys::KeyEntry;
+use super::plugin_settings::Plugin;
+use super::read;
+use super::sections::{Alerts, DeadLetters, Kafka, Limits, Metrics, Plugins, Run, Table};
+use super::setting::Setting;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub(super) struct File {
-    pub(super) kafka: Kafka,
-    pub(super) table: Table,
-    pub(super) run: Run,
-    pub(super) alerts: Alerts,
-    pub(super) metrics: Metrics,
-    pub(super) dead_letters: DeadLetters,
-    pub(super) limits: Limits,
-    #[serde(rename = "plugins")]
-    pub(super) plugins_place: PluginsPlace,
+pub(crate) struct File {
+    pub(crate) plugins: Plugins,
+    pub(crate) kafka: Kafka,
+    pub(crate) table: Table,
+    pub(crate) run: Run,
+    pub(crate) alerts: Alerts,
+    pub(crate) metrics: Metrics,
+    pub(crate) dead_letters: DeadLetters,
+    pub(crate) limits: Limits,
     #[serde(rename = "plugin")]
-    pub(super) plugins: Vec<Plugin>,
-    pub(super) keys: BTreeMap<String, KeyEntry>,
-    pub(super) lookups: BTreeMap<String, TableDefinition>,
-    pub(super) calendars: BTreeMap<String, CalendarDefinition>,
+    pub(crate) listed: Vec<Plugin>,
+    pub(crate) keys: BTreeMap<String, KeyEntry>,
+    pub(crate) lookups: BTreeMap<String, TableDefinition>,
+    pub(crate) calendars: BTreeMap<String, CalendarDefinition>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub(super) struct Kafka {
-    pub(super) brokers: Option<String>,
-    pub(super) topics: Vec<String>,
-    pub(super) group: Option<String>,
-    pub(super) start: Option<StartAt>,
-    pub(super) on_gap: Option<OnGap>,
-    /// librdkafka's own, for example `"security.protocol" = "ssl"`.
-    pub(super) properties: BTreeMap<String, String>,
-}
+impl File {
+    /// The settings of all sections, in the order of help and docs.
+    pub(super) fn settings() -> impl Iterator<Item = &'static Setting> {
+        [
+            Plugins::ALL,
+            Kafka::ALL,
+            Table::ALL,
+            Run::ALL,
+            Alerts::ALL,
+            Metrics::ALL,
+            DeadLetters::ALL,
+            Limits::ALL,
+        ]
+        .into_iter()
+        .flatten()
+    }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub(super) struct Table {
-    pub(super) name: Option<String>,
-    pub(super) catalog: Option<String>,
-    pub(super) catalog_name: Option<String>,
-    pub(super) warehouse: Option<String>,
-}
+    /// What flags and variables say, as if it were a file.
+    pub(super) fn given(matches: &mut ArgMatches) -> Self {
+        Self {
+            plugins: Plugins::given(matches),
+            kafka: Kafka::given(matches),
+            table: Table::given(matches),
+            run: Run::given(matches),
+            alerts: Alerts::given(matches),
+            metrics: Metrics::given(matches),
+            dead_letters: DeadLetters::given(matches),
+            limits: Limits::given(matches),
+            ..Self::default()
+        }
+    }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub(super) struct Run {
-    pub(super) trigger_interval: Option<String>,
-    pub(super) duration: Option<String>,
-    pub(super) until_end: Option<bool>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub(super) struct Metrics {
-    pub(super) listen: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub(super) struct Alerts {
-    pub(super) to: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub(super) struct DeadLetters {
-    pub(super) key_file: Option<PathBuf>,
-    pub(super) payload: Option<Payload>,
-}
-
-/// What is kept of a dead letter's bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Payload {
-    Sealed,
-    DigestOnly,
-    Raw,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub(super) struct Limits {
-    pub(super) max_record_bytes: Option<u64>,
-    pub(super) epoch_rows_max: Option<u64>,
-    pub(super) open_partitions_max: Option<u64>,
-}
-
-/// Where plugins are, beside those that are listed.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub(super) struct PluginsPlace {
-    pub(super) dir: Option<PathBuf>,
-    /// A folder for compiled code, or `off`.
-    pub(super) cache: Option<String>,
-    /// Whether files are watched.
-    pub(super) watch: Option<bool>,
-    /// By plugin the file of a candidate that runs beside it.
-    pub(super) shadow: BTreeMap<String, String>,
-    pub(super) shadow_report: Option<PathBuf>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub(super) struct Plugin {
-    /// A component file or `builtin:NAME`.
-    pub(super) path: String,
-    pub(super) config: toml::Table,
-    /// Names of `[keys]` that the plugin may use.
-    pub(super) keys: Vec<String>,
-    /// Names of `[lookups]` and `[calendars]` that the plugin may ask.
-    pub(super) lookups: Vec<String>,
-    pub(super) on_error: OnError,
-    pub(super) scope: Scope,
-    pub(super) keyed_by: Vec<String>,
-    pub(super) limits: PluginLimits,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum OnError {
-    #[default]
-    Quarantine,
-    Halt,
-    Pass,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Scope {
-    #[default]
-    Merged,
-    Partition,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub(super) struct PluginLimits {
-    pub(super) batch_time: Option<String>,
-    pub(super) setup_time: Option<String>,
-    pub(super) breaker_pause: Option<String>,
-    pub(super) memory_bytes_max: Option<u64>,
-    pub(super) output_bytes_max: Option<u64>,
-    pub(super) table_elements_max: Option<u64>,
-    pub(super) instances_max: Option<u64>,
-    pub(super) file_bytes_max: Option<u64>,
-    pub(super) poison_rows_max: Option<u64>,
+    /// The sections of both; `self` wins. What has no flags is the file's.
+    pub(super) fn over(self, file: Self) -> Self {
+        Self {
+            plugins: self.plugins.over(file.plugins),
+            kafka: self.kafka.over(file.kafka),
+            table: self.table.over(file.table),
+            run: self.run.over(file.run),
+            alerts: self.alerts.over(file.alerts),
+            metrics: self.metrics.over(file.metrics),
+            dead_letters: self.dead_letters.over(file.dead_letters),
+            limits: self.limits.over(file.limits),
+            ..file
+        }
+    }
 }
 
 /// Reads and parses a configuration file. An unknown key is refused with the nearest known one.
 pub(super) fn read(path: &Path) -> Result<File, Error> {
     parse(path)
+}
+
+/// The same, or an empty one if none is named.
+pub(super) fn read_given(path: Option<&Path>) -> Result<File, Error> {
+    path.map_or_else(|| Ok(File::default()), read)
 }
 
 /// The same for a file that holds what one `[[plugin]]` does.

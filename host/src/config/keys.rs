@@ -1,4 +1,4 @@
-//! Secrets out of their files.
+//! Secrets, read from their files.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use audit_chain::{Key, KeyIdError};
 use serde::{Deserialize, Serialize};
 
-use super::{Error, read};
+use super::error::Error;
+use super::read;
+#[cfg(test)]
+use super::setting::{DefaultValue, Range, Setting};
 
 /// A key shorter than this could be guessed.
 const KEY_BYTES_MIN: usize = 16;
@@ -19,10 +22,10 @@ pub(crate) type KeyEntries = BTreeMap<String, KeyEntry>;
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct KeyEntry {
     pub(crate) file: PathBuf,
-    /// What stands in tokens and ciphertexts; derived from the secret if absent.
+    /// Identifies the secret in tokens and ciphertexts; derived from the secret if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) id: Option<String>,
-    /// Secrets that this one took the place of, for what was made under them.
+    /// Secrets that this one replaced, for what was made under them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) previous: Vec<PreviousKey>,
 }
@@ -36,19 +39,48 @@ pub(crate) struct PreviousKey {
     pub(crate) id: Option<String>,
 }
 
+/// The keys of `[keys.NAME]`, for the docs.
+#[cfg(test)]
+pub(super) const SETTINGS: [Setting; 3] = [
+    Setting::file().required("the file").range(Range::Described("16 bytes or more")).declared(
+        "keys.NAME.file",
+        &[
+            "A secret for keyed hashes, tokens and encryption.",
+            "",
+            "White space around it is removed. The plugin uses it by name and never sees it.",
+        ],
+    ),
+    Setting::file()
+        .default(DefaultValue::Computed(
+            "first 8 hex digits of SHA-256 of HMAC-SHA-256(secret, `key id`)",
+        ))
+        .range(Range::Described("1 to 32 letters, digits, `-`"))
+        .declared(
+            "keys.NAME.id",
+            &["Identifies the secret in tokens and ciphertexts made with it."],
+        ),
+    Setting::file()
+        .default(DefaultValue::Computed("`[]`"))
+        .range(Range::Described("a list of `{ file, id }`"))
+        .declared(
+            "keys.NAME.previous",
+            &["Secrets that this one replaced.", "", "See [rotation](operations/keys.md)."],
+        ),
+];
+
 impl KeyEntry {
     /// A key without id and history.
     pub(crate) fn of_file(file: PathBuf) -> Self {
         Self { file, id: None, previous: Vec::new() }
     }
 
-    /// Every file whose change means something.
+    /// The files to watch for changes.
     pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
         let previous = self.previous.iter().map(|previous| previous.file.as_path());
         [self.file.as_path()].into_iter().chain(previous)
     }
 
-    /// Reads the secrets. White space around them is cut off, as editors leave it.
+    /// Reads the secrets without the white space around them, which editors add.
     pub(crate) fn read(&self, name: &str) -> Result<Key, Error> {
         let mut key = secret(name, &self.file, self.id.as_deref())?;
         for previous in &self.previous {

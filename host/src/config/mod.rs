@@ -1,16 +1,35 @@
-//! Configuration: the file as written, the settings that result.
+//! Configuration. Each setting is declared once (`sections.rs`, `plugin_settings.rs`), given by flags and
+//! variables (`flags.rs`) or by the file (`file.rs`), and resolved to what the stages take (`resolve.rs`).
 
 mod error;
-mod file;
-mod keys;
-mod place;
-mod plugins;
 pub(crate) mod read;
+mod units;
+
+mod argument;
+mod plugin_settings;
+mod sections;
+mod setting;
+
+mod file;
+mod flags;
+mod keys;
+mod plugins;
+
 mod resolve;
 mod secret;
+mod show;
+mod table_ref;
+
+#[cfg(test)]
+pub(crate) mod docs;
+#[cfg(test)]
+mod lookup_settings;
 
 pub(crate) use error::Error;
+pub(crate) use flags::{Flags, TableArgs};
 pub(crate) use keys::{KeyEntries, KeyEntry};
-pub(crate) use place::{TablePlace, resolve_table};
 pub(crate) use plugins::{PluginEntry, PluginPlaces, Wanted, lookups_and_keys};
-pub(crate) use resolve::{PluginCache, RECORD_BYTES_MAX, Settings, parse_duration, resolve};
+pub(crate) use resolve::{PluginCache, Settings, resolve};
+pub(crate) use sections::{CommandLine, Kafka, OnGap, RECORD_BYTES_MAX, StartAt};
+pub(crate) use table_ref::{TableRef, resolve_table};
+pub(crate) use units::parse_duration;

@@ -1,27 +1,17 @@
-//! The plugins that are wanted: out of flags, the configuration file and a folder. Asked again whenever
-//! one of them changes while the program runs.
+//! The plugins that are wanted, from flags, the configuration file and a folder. Read again whenever one of
+//! these changes while the program runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use audit_chain::{Limits, OnError, Scope};
 use audit_lookup::Definitions;
 
+use super::error::Error;
 use super::file::{self, File};
-use super::resolve::{parse_duration, value};
-use super::{Error, KeyEntries};
-
-/// Longer calls would hold the stream up for as long.
-const TIME_MAX: Duration = Duration::from_mins(10);
-/// A batch is judged within this at least.
-const TIME_MIN: Duration = Duration::from_millis(10);
-const MEMORY_BYTES: (u64, u64) = (1 << 20, 4 << 30);
-const OUTPUT_BYTES: (u64, u64) = (64 << 10, 1 << 30);
-const FILE_BYTES: (u64, u64) = (1 << 10, 1 << 30);
-const TABLE_ELEMENTS: (u64, u64) = (100, 10_000_000);
-const INSTANCES: (u64, u64) = (1, 1000);
-const POISON_ROWS: (u64, u64) = (0, 1_000_000);
+use super::keys::KeyEntries;
+use super::plugin_settings::Plugin;
+use super::sections::Plugins;
 
 /// A plugin as configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +21,7 @@ pub(crate) struct PluginEntry {
     /// JSON text that is an object.
     pub(crate) config: String,
     pub(crate) keys: Vec<String>,
-    /// Tables and calendars that it may ask.
+    /// Tables and calendars that it may query.
     pub(crate) lookups: Vec<String>,
     pub(crate) on_error: OnError,
     pub(crate) scope: Scope,
@@ -57,7 +47,7 @@ impl PluginEntry {
         }
     }
 
-    /// Whether nothing is said of it but where it is.
+    /// Whether only its path is configured.
     pub(crate) fn is_bare(&self) -> bool {
         *self == Self { from_folder: self.from_folder, ..Self::plain(&self.path) }
     }
@@ -104,11 +94,7 @@ pub(crate) struct Wanted {
 impl PluginPlaces {
     /// Reads everything again.
     pub(crate) fn look(&self) -> Result<Wanted, Error> {
-        let file = match &self.config {
-            Some(path) => file::read(path)?,
-            None => File::default(),
-        };
-        self.wanted(&file)
+        self.wanted(&file::read_given(self.config.as_deref())?)
     }
 
     /// What is wanted, with a configuration file that was read already.
@@ -118,7 +104,7 @@ impl PluginPlaces {
             Some(path) => cause.in_file(path),
             None => cause,
         })?;
-        let folder = self.folder.as_ref().or(file.plugins_place.dir.as_ref());
+        let folder = self.folder.as_ref().or(file.plugins.dir.as_ref());
         if let Some(folder) = folder {
             let given: BTreeSet<String> = plugins.iter().map(PluginEntry::origin).collect();
             let found = in_folder(folder, file)?;
@@ -126,7 +112,7 @@ impl PluginPlaces {
         }
         let mut shadows = BTreeMap::new();
         for (plugin, candidate) in
-            file.plugins_place.shadow.iter().chain(self.shadows.iter().map(|(p, c)| (p, c)))
+            file.plugins.shadow.iter().chain(self.shadows.iter().map(|(p, c)| (p, c)))
         {
             shadows.insert(plugin.clone(), candidate.clone());
         }
@@ -135,7 +121,7 @@ impl PluginPlaces {
     }
 }
 
-/// What the configuration file says of keys and lookups, for commands that run no flow.
+/// Keys and lookups of the configuration file, for commands that run no flow.
 pub(crate) fn lookups_and_keys(path: &Path) -> Result<(Definitions, KeyEntries), Error> {
     let file = file::read(path)?;
     Ok((definitions(&file), file.keys))
@@ -149,7 +135,7 @@ fn definitions(file: &File) -> Definitions {
 /// those of the file.
 fn listed(flags: &[String], file: &File) -> Result<Vec<PluginEntry>, Error> {
     let entries: Vec<_> =
-        file.plugins.iter().map(|plugin| entry(plugin, file)).collect::<Result<_, _>>()?;
+        file.listed.iter().map(|plugin| entry(plugin, file)).collect::<Result<_, _>>()?;
     let origin_of = |path: &String| PluginEntry::plain(path).origin();
     if flags.is_empty() {
         return Ok(entries);
@@ -180,21 +166,24 @@ fn in_folder(folder: &Path, file: &File) -> Result<Vec<PluginEntry>, Error> {
 fn of_folder(path: &Path, file: &File) -> Result<PluginEntry, Error> {
     let Some(text) = path.to_str() else {
         let shown = path.display().to_string();
-        return Err(value("--plugin-dir", &shown, "is a file name that is not UTF-8: rename it"));
+        let problem = "is a file name that is not UTF-8: rename it";
+        return Err(Plugins::dir().refuse(&shown, problem));
     };
     let beside = path.with_extension("toml");
-    // What cannot be looked at is not taken for absent: the plugin would run with other settings.
+    // A file that cannot be checked is not treated as absent: the plugin would run with other settings.
     let failed = |cause| Error::Read { path: beside.clone(), cause };
     let has_file = beside.try_exists().map_err(failed)?;
-    let mut plugin = if has_file { file::read_plugin(&beside)? } else { file::Plugin::default() };
+    let mut plugin = if has_file { file::read_plugin(&beside)? } else { Plugin::default() };
     text.clone_into(&mut plugin.path);
     let entry = entry(&plugin, file).map_err(|cause| cause.in_file(&beside))?;
     Ok(PluginEntry { from_folder: true, ..entry })
 }
 
-fn entry(plugin: &file::Plugin, file: &File) -> Result<PluginEntry, Error> {
+fn entry(plugin: &Plugin, file: &File) -> Result<PluginEntry, Error> {
     if plugin.path.is_empty() {
-        return Err(value("plugin.path", "", "is empty: name a component file or builtin:NAME"));
+        let (key, value) = ("plugin.path".to_owned(), String::new());
+        let problem = "is empty: name a component file or builtin:NAME".to_owned();
+        return Err(Error::Value { key, value, problem });
     }
     if let Some(key) = plugin.keys.iter().find(|key| !file.keys.contains_key(*key)) {
         return Err(Error::UnknownKey { plugin: plugin.path.clone(), key: key.clone() });
@@ -209,80 +198,18 @@ fn entry(plugin: &file::Plugin, file: &File) -> Result<PluginEntry, Error> {
         config: serde_json::json!(plugin.config).to_string(),
         keys: plugin.keys.clone(),
         lookups: plugin.lookups.clone(),
-        on_error: match plugin.on_error {
-            file::OnError::Quarantine => OnError::Quarantine,
-            file::OnError::Halt => OnError::Halt,
-            file::OnError::Pass => OnError::Pass,
-        },
-        scope: match plugin.scope {
-            file::Scope::Merged => Scope::Merged,
-            file::Scope::Partition => Scope::Partition,
-        },
+        on_error: plugin.on_error,
+        scope: plugin.scope,
         keyed_by: plugin.keyed_by.clone(),
-        limits: limits(&plugin.path, &plugin.limits)?,
+        limits: plugin.limits.resolve(&plugin.path)?,
         from_folder: false,
-    })
-}
-
-fn limits(plugin: &str, given: &file::PluginLimits) -> Result<Limits, Error> {
-    let default = Limits::default();
-    let key = |name: &str| format!("plugin {plugin}: limits.{name}");
-    let time = |name: &str, text: &Option<String>, default| match text {
-        None => Ok(default),
-        Some(text) => {
-            let time = parse_duration(&key(name), text)?;
-            if (TIME_MIN..=TIME_MAX).contains(&time) {
-                return Ok(time);
-            }
-            Err(value(&key(name), text, "must be from 10ms to 10m"))
-        }
-    };
-    let number = |name: &str, number: Option<u64>, default: u64, (min, max): (u64, u64)| {
-        let number = number.unwrap_or(default);
-        if (min..=max).contains(&number) {
-            return Ok(number);
-        }
-        let problem = format!("must be from {min} to {max}");
-        Err(value(&key(name), &number.to_string(), &problem))
-    };
-    let size = |name, given, default: usize, range| {
-        number(name, given, default as u64, range).map(|n| usize::try_from(n).unwrap_or(usize::MAX))
-    };
-    Ok(Limits {
-        batch_time: time("batch-time", &given.batch_time, default.batch_time)?,
-        setup_time: time("setup-time", &given.setup_time, default.setup_time)?,
-        breaker_pause: time("breaker-pause", &given.breaker_pause, default.breaker_pause)?,
-        memory_bytes: size(
-            "memory-bytes-max",
-            given.memory_bytes_max,
-            default.memory_bytes,
-            MEMORY_BYTES,
-        )?,
-        output_bytes: size(
-            "output-bytes-max",
-            given.output_bytes_max,
-            default.output_bytes,
-            OUTPUT_BYTES,
-        )?,
-        table_elements: size(
-            "table-elements-max",
-            given.table_elements_max,
-            default.table_elements,
-            TABLE_ELEMENTS,
-        )?,
-        instances: size("instances-max", given.instances_max, default.instances, INSTANCES)?,
-        file_bytes: number("file-bytes-max", given.file_bytes_max, default.file_bytes, FILE_BYTES)?,
-        poison_rows: size(
-            "poison-rows-max",
-            given.poison_rows_max,
-            default.poison_rows,
-            POISON_ROWS,
-        )?,
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn wanted(text: &str, flags: &[&str]) -> Result<Wanted, Error> {
@@ -300,7 +227,7 @@ mod tests {
                 "batch-time = \"1h\"",
                 "plugin a.wasm: limits.batch-time: \"1h\" must be from 10ms to 10m",
             ),
-            ("batch-time = \"5\"", "is no time"),
+            ("batch-time = \"5\"", "invalid duration \"5\""),
             ("memory-bytes-max = 3", "limits.memory-bytes-max: \"3\" must be from 1048576 to"),
             ("instances-max = 0", "limits.instances-max: \"0\" must be from 1 to 1000"),
             ("memory-bytes = 1", "unknown field `memory-bytes`"),

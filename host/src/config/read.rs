@@ -1,4 +1,4 @@
-//! Reading files that a person names. What stands there may be a pipe, a device, or far too large.
+//! Reading files that a user names: each may turn out to be a pipe, a device, or far too large.
 
 use std::fs::OpenOptions;
 use std::io::{Error, ErrorKind, Read, Result};
@@ -7,7 +7,7 @@ use std::path::Path;
 
 use audit_lookup::Stamp;
 
-/// Bytes of a configuration or a key: more is another file.
+/// Bytes of a configuration or a key file: a larger one is something else.
 const SMALL_BYTES_MAX: u64 = 1 << 20;
 
 /// A file of text.
@@ -21,11 +21,11 @@ pub(crate) fn small(path: &Path) -> Result<Vec<u8>> {
     whole(path, SMALL_BYTES_MAX)
 }
 
-/// The bytes of a file that is a file, is not too large, and is not written while it is read. One that is
-/// replaced by a rename meanwhile is read as it was: whole.
+/// The bytes of a regular file that is not too large and does not change while it is read. If a rename
+/// replaces it meanwhile, the old file is read to its end.
 pub(crate) fn whole(path: &Path, bytes_max: u64) -> Result<Vec<u8>> {
     let refuse = |problem: String| Err(Error::new(ErrorKind::InvalidData, problem));
-    // Without waiting: to open a pipe would wait for a writer.
+    // Non-blocking, because opening a pipe would wait for a writer.
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     let before = file.metadata()?;
     if !before.is_file() {
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_files_of_a_fair_size_are_read() {
+    fn only_regular_files_within_the_limit_are_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("p.wasm");
         std::fs::write(&path, b"12345").unwrap();

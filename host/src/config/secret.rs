@@ -1,10 +1,10 @@
-//! Values that must not be shown.
+//! Masking of secrets in what is printed.
 
-/// What stands in a secret's place.
+/// Printed instead of a secret.
 const MASK: &str = "***";
 
-/// Properties of librdkafka whose text is no secret. Everything else that is neither a number nor a
-/// truth value is masked: a password may stand under a misspelt key.
+/// Properties of librdkafka whose value is not a secret. Everything else that is neither a number nor a
+/// boolean is masked, because a password may be given under a misspelt key.
 const SHOWN: [&str; 12] = [
     "client.id",
     "client.rack",

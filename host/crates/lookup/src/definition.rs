@@ -8,11 +8,6 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 
 const NAME_BYTES_MAX: usize = 64;
-/// Bytes of a table's file, and of the values in it, unless the definition says otherwise.
-const FILE_BYTES_DEFAULT: u64 = 64 << 20;
-const FILE_BYTES: (u64, u64) = (1, 1 << 30);
-const ROWS_DEFAULT: u64 = 5_000_000;
-const ROWS: (u64, u64) = (1, 50_000_000);
 
 /// Everything that is defined, by name. Tables and calendars share one set of names, as a plugin is
 /// granted both alike.
@@ -98,12 +93,20 @@ pub struct CalendarDefinition {
 }
 
 impl TableDefinition {
+    /// Bytes of a table's file, and of the values in it, unless the definition says otherwise.
+    pub const FILE_BYTES_DEFAULT: u64 = 64 << 20;
+    /// The smallest and the largest limit that a definition may set.
+    pub const FILE_BYTES: (u64, u64) = (1, 1 << 30);
+    pub const ROWS_DEFAULT: u64 = 5_000_000;
+    pub const ROWS: (u64, u64) = (1, 50_000_000);
+
     pub(crate) fn bytes_max(&self, key: &str) -> Result<u64, Error> {
-        within(key, "file-bytes-max", self.file_bytes_max, FILE_BYTES_DEFAULT, FILE_BYTES)
+        let given = self.file_bytes_max;
+        within(key, "file-bytes-max", given, Self::FILE_BYTES_DEFAULT, Self::FILE_BYTES)
     }
 
     pub(crate) fn rows_max(&self, key: &str) -> Result<u64, Error> {
-        within(key, "rows-max", self.rows_max, ROWS_DEFAULT, ROWS)
+        within(key, "rows-max", self.rows_max, Self::ROWS_DEFAULT, Self::ROWS)
     }
 
     /// The columns between which a row is valid: both or neither.

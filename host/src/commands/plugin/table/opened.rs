@@ -7,14 +7,14 @@ use audit_sink::{ComponentStore, PastChange, Store};
 use super::history_format::clean;
 use crate::cli::TableArgs;
 use crate::commands::plugin::error::Error;
-use crate::config::{self, TablePlace};
+use crate::config::{self, TableRef};
 
 /// What every error of the table is about.
 const READING: &str = "reading the table";
 
 pub(super) struct Opened {
     store: Store,
-    place: TablePlace,
+    place: TableRef,
 }
 
 impl Opened {
