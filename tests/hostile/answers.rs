@@ -1,12 +1,12 @@
-//! Every misbehaviour of `process`, set off by one row: that row is kept aside and says why, the others
-//! are stored, and the next batch finds a plugin that works.
+//! Every misbehavior of `process`, set off by one row: that row becomes a dead letter with the reason, the
+//! others are stored, and the plugin judges the next batch.
 
 use anyhow::{Context, Result, ensure};
 use audit_chain::Engine;
 use audit_core::ReasonClass;
 use serde_json::json;
 
-use super::{chain, judge, settled, source, told};
+use super::{chain, judge, reported, settled, source};
 
 /// Rows of a batch: two halvings of a full byte of rows, and not a power of two.
 const ROWS: usize = 50;
@@ -115,7 +115,7 @@ const HARMLESS: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn one_poison_row_is_kept_aside_and_says_why() -> Result<()> {
+fn one_poison_row_is_dead_lettered_with_its_reason() -> Result<()> {
     let engine = Engine::new()?;
     let transforms = TRANSFORM.iter().map(|case| ("transform", case));
     let detectors = DETECTOR.iter().map(|case| ("detector", case));
@@ -140,7 +140,7 @@ fn try_one(engine: &Engine, mode: &str, behaviour: &str, word: &str) -> Result<(
     ensure!(*class == ReasonClass::PluginFault, "class {class}");
     ensure!(reason.to_lowercase().contains(&word.to_lowercase()), "reason: {reason}");
     ensure!(reason.len() <= 1024 && !reason.contains(char::is_control), "reason: {reason:?}");
-    let message = told(&mut chain, "plugin-fault").context("nobody was told")?;
+    let message = reported(&mut chain, "plugin-fault").context("no alert")?;
     ensure!(message.contains("could not judge 1 rows"), "{message}");
     let next = judge(&mut chain, ROWS as i64, ROWS)?;
     ensure!(settled(&next, ROWS)?.is_empty(), "the next batch has dead letters");

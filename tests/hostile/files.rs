@@ -1,4 +1,4 @@
-//! Files that are no plugins, and plugins that fail before their first batch.
+//! Files that are not plugins, and plugins that fail before their first batch.
 
 use std::fs;
 use std::time::Instant;
@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{refusal, source};
 
-/// A file with these bytes; what is said of it must hold the words.
+/// A file with these bytes is rejected, and the error holds the words.
 fn refused(engine: &Engine, what: &str, bytes: Vec<u8>, words: &[&str]) -> Result<()> {
     let said = refusal(engine, PluginSource::new(format!("{what}.wasm"), bytes))?;
     ensure!(said.contains(&format!("{what}.wasm")), "{what}: {said}");
@@ -100,8 +100,8 @@ fn configurations_that_break_the_contract_are_refused() -> Result<()> {
     Ok(())
 }
 
-/// A valid component of 200 MiB is only a matter of time and of the limit on files, which is looked at
-/// before a byte is read (`host/src/plugins/load.rs`).
+/// A valid component of 200 MiB is only a matter of time and of the limit on files, which is checked before
+/// a byte is read (`host/src/plugins/load.rs`).
 #[test]
 fn a_large_component_loads_or_is_refused_in_seconds() -> Result<()> {
     let engine = Engine::new()?;

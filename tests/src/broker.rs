@@ -13,7 +13,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::env;
-use crate::kafka::{Install, Kafka};
+use crate::kafka::Kafka;
 
 /// The largest record that a test sends has 100 MiB, and a request has a head of its own.
 const MESSAGE_BYTES_MAX: &str = "125829120";
@@ -35,7 +35,7 @@ fn start() -> Result<Kafka> {
         ("socket.request.max.bytes", MESSAGE_BYTES_MAX),
         ("replica.fetch.max.bytes", MESSAGE_BYTES_MAX),
     ];
-    Kafka::start(&Install::from_env()?, &env::folder("kafka")?, 0, &props)
+    Kafka::start(&env::kafka()?, &env::folder("kafka")?, 0, &props)
 }
 
 fn client() -> Result<ClientConfig> {
@@ -44,7 +44,7 @@ fn client() -> Result<ClientConfig> {
     Ok(config)
 }
 
-/// What the node is asked to do to a topic, answered.
+/// Runs one request of the admin client and waits for its answer.
 fn administer<T>(
     ask: impl AsyncFnOnce(&AdminClient<DefaultClientContext>, &AdminOptions) -> Result<T, KafkaError>,
 ) -> Result<T> {

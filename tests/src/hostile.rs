@@ -5,13 +5,13 @@
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// What stands before and after the mode of the guest `hostile`.
+/// The bytes before and after the mode of the guest `hostile`.
 const MODE_BEFORE: &[u8] = b"MODE:";
 const MODE_AFTER: &[u8] = b"#";
 /// Bytes between the two, filled up with `-`.
 const MODE_BYTES: usize = 26;
 
-/// The first bytes of a component, as far as they tell it from a core module.
+/// The first bytes of a component, which differ from those of a core module.
 const COMPONENT_HEADER: &[u8] = b"\0asm\x0d\0\x01\0";
 const CORE_MODULE_HEADER: &[u8] = b"\0asm\x01\0\0\0";
 
@@ -127,7 +127,7 @@ fn leb128(bytes: &mut Vec<u8>, mut value: usize) {
     bytes.push(value as u8);
 }
 
-/// Where a text stands in the bytes.
+/// Where a text occurs in the bytes.
 fn places(bytes: &[u8], text: &[u8]) -> Vec<usize> {
     let windows = bytes.windows(text.len()).enumerate();
     windows.filter(|(_, window)| *window == text).map(|(place, _)| place).collect()

@@ -21,6 +21,7 @@ mod extra;
 mod faults;
 mod findings;
 mod forged;
+mod marks;
 mod resources;
 mod traps;
 

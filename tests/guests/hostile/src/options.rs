@@ -8,7 +8,7 @@ use crate::abi::audit_host::plugin::types::ColumnType;
 use crate::abi::audit_host::plugin::types::{Fault, Judgement};
 use crate::abi::exports::audit_host::plugin::lifecycle::{Binding, ConfigError};
 use crate::abi::exports::audit_host::plugin::state::RestoreError;
-use crate::{answers, configure, extra, faults, findings, forged, resources, state, traps};
+use crate::{answers, configure, extra, faults, findings, forged, marks, resources, state, traps};
 
 /// A call of `process` that misbehaves.
 pub(crate) struct Call<'a> {
@@ -51,6 +51,7 @@ pub(crate) type Table = &'static [(&'static str, Deed)];
 
 const TABLES: &[Table] = &[
     &[("nothing", Deed::Nothing), ("count", Deed::Nothing)],
+    marks::TABLE,
     answers::TABLE,
     extra::TABLE,
     findings::TABLE,

@@ -49,7 +49,7 @@ fn panic_logged(call: &Call) {
     panic(call);
 }
 
-/// Rust would panic instead of trapping, so it is told that the divisor is none that it must look at.
+/// Rust would panic instead of trapping, so it must believe that the divisor is not zero.
 fn divide_by_zero(_: &Call) {
     let (dividend, divisor) = (zero(), zero());
     // SAFETY: none: the promise is broken on purpose. What is left of the division is an instruction
