@@ -34,7 +34,7 @@ const COLUMNS: [&str; 17] = [
     "source_offset",
 ];
 
-/// What the pattern's own table has.
+/// What the table of the usual Spark job has.
 const PROPERTIES: [(&str, &str); 5] = [
     ("write.metadata.delete-after-commit.enabled", "true"),
     ("write.metadata.previous-versions-max", "100"),
@@ -158,7 +158,7 @@ fn check_provenance(rows: &Reading) -> Result<()> {
     Ok(())
 }
 
-/// No value that the generator called sensitive stands in any column.
+/// No value that the generator lists as personal data is in any column.
 fn check_redaction(case: &Case) -> Result<()> {
     let rows = case.reader().grep(TABLE, &case.dir.join("pii.txt"))?;
     let found = &rows.0["grep"];

@@ -13,7 +13,7 @@ const ROWS: usize = 50;
 /// The row that sets it off.
 const POISON: i64 = 37;
 
-/// A behaviour, and a word that the reason of the dead letter must hold.
+/// A behavior, and a word that the reason of the dead letter must hold.
 type Case = (&'static str, &'static str);
 
 const TRANSFORM: &[Case] = &[
@@ -120,17 +120,17 @@ fn one_poison_row_is_dead_lettered_with_its_reason() -> Result<()> {
     let transforms = TRANSFORM.iter().map(|case| ("transform", case));
     let detectors = DETECTOR.iter().map(|case| ("detector", case));
     let mut wrong = Vec::new();
-    for (mode, (behaviour, word)) in transforms.chain(detectors) {
-        if let Err(error) = try_one(&engine, mode, behaviour, word) {
-            wrong.push(format!("{behaviour} of a {mode}: {error:#}"));
+    for (mode, (behavior, word)) in transforms.chain(detectors) {
+        if let Err(error) = try_one(&engine, mode, behavior, word) {
+            wrong.push(format!("{behavior} of a {mode}: {error:#}"));
         }
     }
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())
 }
 
-fn try_one(engine: &Engine, mode: &str, behaviour: &str, word: &str) -> Result<()> {
-    let config = json!({ "do": behaviour, "at_offset": POISON });
+fn try_one(engine: &Engine, mode: &str, behavior: &str, word: &str) -> Result<()> {
+    let config = json!({ "do": behavior, "at_offset": POISON });
     let mut chain = chain(engine, source(mode, &config)?)?;
     let judged = judge(&mut chain, 0, ROWS)?;
     let letters = settled(&judged, ROWS)?;
@@ -150,15 +150,15 @@ fn try_one(engine: &Engine, mode: &str, behaviour: &str, word: &str) -> Result<(
 #[test]
 fn what_keeps_the_contract_is_stored() -> Result<()> {
     let engine = Engine::new()?;
-    for (mode, behaviour) in HARMLESS {
-        let config = json!({ "do": behaviour, "at_offset": POISON });
+    for (mode, behavior) in HARMLESS {
+        let config = json!({ "do": behavior, "at_offset": POISON });
         let mut chain = chain(&engine, source(mode, &config)?)?;
-        let judged = judge(&mut chain, 0, ROWS).with_context(|| (*behaviour).to_owned())?;
+        let judged = judge(&mut chain, 0, ROWS).with_context(|| (*behavior).to_owned())?;
         let letters = settled(&judged, ROWS)?;
-        ensure!(letters.is_empty(), "{behaviour} of a {mode}: {letters:?}");
+        ensure!(letters.is_empty(), "{behavior} of a {mode}: {letters:?}");
         for alert in &judged.alerts {
-            ensure!(!alert.message.contains(char::is_control), "{behaviour}: {alert:?}");
-            ensure!(alert.message.len() <= 1024 && alert.events.len() <= 100, "{behaviour}");
+            ensure!(!alert.message.contains(char::is_control), "{behavior}: {alert:?}");
+            ensure!(alert.message.len() <= 1024 && alert.events.len() <= 100, "{behavior}");
         }
     }
     Ok(())

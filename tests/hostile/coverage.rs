@@ -26,11 +26,11 @@ fn quoted_at_end(source: &str) -> Option<String> {
     before.rsplit('"').next().map(str::to_owned)
 }
 
-/// What `{"do": …}` of `hostile` takes: the names before `Deed::` in its tables.
+/// What `{"do": …}` of `hostile` takes: the names before `Behavior::` in its tables.
 fn behaviors() -> Result<BTreeSet<String>> {
     let mut names = BTreeSet::new();
     for path in sources("guests/hostile/src")? {
-        names.extend(fs::read_to_string(path)?.split("Deed::").filter_map(quoted_at_end));
+        names.extend(fs::read_to_string(path)?.split("Behavior::").filter_map(quoted_at_end));
     }
     Ok(names)
 }

@@ -66,7 +66,7 @@ fn show(engine: &Engine, mode: &str, config: serde_json::Value, rows: usize) {
 #[test]
 fn explore() -> Result<()> {
     let engine = Engine::new()?;
-    for (mode, behaviour) in [
+    for (mode, behavior) in [
         ("detector", "alert-key-twice"),
         ("detector", "alert-times-reversed"),
         ("transform", "configure-reads-nothing"),
@@ -92,9 +92,9 @@ fn explore() -> Result<()> {
         ("detector", "alert-foreign-events"),
         ("transform", "append-mark"),
     ] {
-        show(&engine, mode, json!({"do": behaviour, "at_offset": 37}), 50);
+        show(&engine, mode, json!({"do": behavior, "at_offset": 37}), 50);
     }
-    for behaviour in [
+    for behavior in [
         "realloc-trap",
         "realloc-spin",
         "realloc-log",
@@ -102,15 +102,15 @@ fn explore() -> Result<()> {
         "realloc-out-of-bounds",
         "realloc-unaligned",
     ] {
-        show(&engine, "transform", json!({"do": behaviour}), 3);
-        show(&engine, "detector", json!({"do": behaviour}), 3);
+        show(&engine, "transform", json!({"do": behavior}), 3);
+        show(&engine, "detector", json!({"do": behavior}), 3);
     }
-    for behaviour in ["snapshot-different", "snapshot-empty"] {
-        show(&engine, "detector", json!({"do": behaviour, "alert_at": [49, 99]}), 50);
+    for behavior in ["snapshot-different", "snapshot-empty"] {
+        show(&engine, "detector", json!({"do": behavior, "alert_at": [49, 99]}), 50);
         show(
             &engine,
             "detector",
-            json!({"do": behaviour, "alert_at": [49, 99], "trap_at": [70]}),
+            json!({"do": behavior, "alert_at": [49, 99], "trap_at": [70]}),
             50,
         );
     }

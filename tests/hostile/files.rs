@@ -70,7 +70,7 @@ fn plugins_that_fail_before_their_first_batch_are_refused() -> Result<()> {
 #[test]
 fn configurations_that_break_the_contract_are_refused() -> Result<()> {
     let engine = Engine::new()?;
-    for (behaviour, words) in [
+    for (behavior, words) in [
         ("configure-trap", "calling configure"),
         ("configure-spin", "took longer than"),
         ("configure-error", "configuring hostile transform: key"),
@@ -91,11 +91,11 @@ fn configurations_that_break_the_contract_are_refused() -> Result<()> {
         ("configure-huge", "hostile transform"),
         ("configure-huge-writes", "hostile transform"),
     ] {
-        let config = json!({ "do": behaviour });
-        let said = refusal(&engine, source("transform", &config)?)
-            .with_context(|| behaviour.to_owned())?;
-        ensure!(said.contains(words), "{behaviour}: {said}");
-        ensure!(said.len() < 8192 && !said.contains(char::is_control), "{behaviour}: {said:?}");
+        let config = json!({ "do": behavior });
+        let said =
+            refusal(&engine, source("transform", &config)?).with_context(|| behavior.to_owned())?;
+        ensure!(said.contains(words), "{behavior}: {said}");
+        ensure!(said.len() < 8192 && !said.contains(char::is_control), "{behavior}: {said:?}");
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Variants of a component, made from its bytes: what a damaged file, another ABI or another plugin
-//! looks like, without a build for each.
+//! Variants of a component, made from its bytes: a damaged file, another ABI, another plugin, without a
+//! build for each.
 //!
 //! Texts are patched in place by texts of the same length, so that no length in the file changes.
 
@@ -62,7 +62,7 @@ pub fn with_abi(bytes: &[u8], version: &str) -> Result<Vec<u8>> {
     patched(bytes, own.context("no version of the ABI in the component")?, &format!("@{version}"))
 }
 
-/// The component without the export `state`: it has one of a name that nobody asks for.
+/// The component without the export `state`: it has one of a name that no host asks for.
 pub fn without_state(bytes: &[u8]) -> Result<Vec<u8>> {
     patched(bytes, "audit-host:plugin/state@0.1.1", "audit-host:plugin/stale@0.1.1")
 }
@@ -95,14 +95,14 @@ pub fn truncated(bytes: &[u8], n_bytes: usize) -> Result<Vec<u8>> {
 pub fn core_module(bytes: &[u8]) -> Result<Vec<u8>> {
     ensure!(bytes.starts_with(COMPONENT_HEADER), "not a component");
     let start = *places(bytes, CORE_MODULE_HEADER).first().context("no module in the component")?;
-    // A module stands in a section of the component, whose length is in the bytes before it.
+    // A module is in a section of the component, whose length is in the bytes before it.
     let n_bytes = section_bytes(bytes, start).context("the module has no length")?;
     Ok(bytes.iter().skip(start).take(n_bytes).copied().collect())
 }
 
 /// Bytes of the section whose contents begin at `start`: the number that ends there.
 fn section_bytes(bytes: &[u8], start: usize) -> Option<usize> {
-    // Id 1 is a module. A number of up to 5 bytes stands between it and the contents.
+    // Id 1 is a module. A number of up to 5 bytes is between it and the contents.
     (1..=5).find_map(|n_digits| {
         let id = start.checked_sub(n_digits + 1)?;
         let digits = bytes.get(id + 1..start)?;

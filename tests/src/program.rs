@@ -80,7 +80,7 @@ impl Program {
         Ok(Running { child, args, out, began, peak_rss_bytes: 0 })
     }
 
-    /// Runs it to its end, whatever that is.
+    /// Runs it to its end, with any exit code.
     pub fn run(&self) -> Result<Ended> {
         self.start()?.wait(LIMIT)
     }

@@ -59,7 +59,7 @@ fn a_topic_that_was_created_anew_is_not_taken_for_the_old_one() -> Result<()> {
     let host = case.host()?.args(&["--until-end"]);
     host.succeed()?;
     delete_topic(&case.topic)?;
-    // Deletion is asynchronous: until it is done the name is taken.
+    // Deletion is asynchronous: until it is done the name is in use.
     let deadline = Instant::now() + Duration::from_secs(30);
     while let Err(error) = create_topic(&case.topic, 1) {
         ensure!(Instant::now() < deadline, "{error:#}");

@@ -3,11 +3,11 @@
 
 use crate::abi::audit_host::plugin::types::{Judgement, Utf8Values};
 use crate::guest::agents;
-use crate::options::{Call, Deed, Table};
+use crate::options::{Behavior, Call, Table};
 
-pub(crate) const TABLE: Table = &[("append-mark", Deed::Spoil(append_mark))];
+pub(crate) const TABLE: Table = &[("append-mark", Behavior::Spoil(append_mark))];
 
-/// What is appended. It stands in the file, where a test patches it to make another version.
+/// What is appended. A test patches it in the file, to make another version.
 #[used]
 static MARK: [u8; 8] = *b"[mark A]";
 
