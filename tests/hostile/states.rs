@@ -43,6 +43,31 @@ fn a_snapshot_that_fails_costs_the_state_and_not_the_stream() -> Result<()> {
     Ok(())
 }
 
+/// Nothing is known of it before it is needed: after a failed call, or at the next start.
+#[test]
+fn a_snapshot_that_its_own_guest_refuses_costs_the_state_and_not_the_stream() -> Result<()> {
+    let engine = Engine::new()?;
+    for how in ["snapshot-empty", "snapshot-different"] {
+        let config = json!({ "do": how, "trap_at": 150, "alert_at": 199 });
+        let mut chain = chain(&engine, source("detector", &config)?)?;
+        ensure!(settled(&judge(&mut chain, 0, ROWS)?, ROWS)?.is_empty(), "{how}");
+        let states = chain.snapshot()?;
+        ensure!(states.len() == 1, "{how}: {} states", states.len());
+
+        let judged = judge(&mut chain, 100, ROWS)?;
+        let letters = settled(&judged, ROWS)?;
+        ensure!(letters.keys().copied().eq([150]), "{how}: {letters:?}");
+        reported(&mut chain, "detector-state-lost").with_context(|| format!("{how}: no alert"))?;
+        // It begins anew, and from there on it has seen every row but the poison row, once.
+        let sum: u64 = (100..200).sum::<u64>() - 150;
+        ensure!(seen(&judged)? == (99, sum.to_string()), "{how}: {:?}", judged.alerts);
+
+        let restarted = super::chain(&engine, source("detector", &config)?)?.restore(&states);
+        ensure!(restarted.is_err(), "{how}: a start took the state");
+    }
+    Ok(())
+}
+
 #[test]
 fn a_huge_snapshot_is_kept_and_nothing_else_breaks() -> Result<()> {
     let engine = Engine::new()?;

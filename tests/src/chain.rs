@@ -5,6 +5,7 @@ use std::thread;
 use anyhow::{Context, Result};
 use audit_chain::PluginChain;
 use audit_core::PluginChange;
+use audit_core::stage::Chain as _;
 
 /// Asks something of the chain from another thread, as a running host does, while the chain takes its
 /// changes between two batches. Returns the answer, and the changes that the chain recorded.
