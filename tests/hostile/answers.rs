@@ -30,7 +30,7 @@ const TRANSFORM: &[Case] = &[
     ("allocate", "than"),
     ("log-endless", "took longer than"),
     ("has-key-endless", "took longer than"),
-    ("hash-endless", ""),
+    ("hash-endless", "took longer than"),
     ("fault-transient", "a transient fault"),
     ("fault-bad-input", "bad input"),
     ("fault-other", "a fault"),

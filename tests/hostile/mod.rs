@@ -10,7 +10,6 @@ mod variants;
 mod wasi;
 
 mod coverage;
-mod explore;
 
 use std::collections::BTreeMap;
 use std::fs;
