@@ -34,6 +34,8 @@ fn start() -> Result<Kafka> {
         ("message.max.bytes", MESSAGE_BYTES_MAX),
         ("socket.request.max.bytes", MESSAGE_BYTES_MAX),
         ("replica.fetch.max.bytes", MESSAGE_BYTES_MAX),
+        // Generated events may have Kafka times of long ago, which the default retention deletes.
+        ("log.retention.ms", "-1"),
     ];
     Kafka::start(&env::kafka()?, &env::folder("kafka")?, 0, &props)
 }
