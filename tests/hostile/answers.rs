@@ -187,6 +187,7 @@ fn what_keeps_the_contract_is_stored() -> Result<()> {
         match *behavior {
             // The defaults may take longer than the short deadline of this suite.
             "hash-many" => (config["n"], config["key"]) = (json!(10_000), json!("k")),
+            "busy" => config["n"] = json!(10_000_000),
             "huge-column" => config["bytes"] = json!(8 << 20),
             _ => {}
         }
