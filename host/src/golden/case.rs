@@ -249,7 +249,7 @@ mod tests {
             (r#"[{"name":"x","events":[],"keys":{"k":1}}]"#, "keys: text is expected"),
             (
                 r#"[{"name":"x","events":[],"lookups":{"t":{"csv":"k\na\na\n","key":"k"}}}]"#,
-                "lookups: lookups.t: t.csv, line 3: its key stands at line 2 already",
+                "lookups: lookups.t: t.csv, line 3: duplicate key: line 2 has it already",
             ),
             (
                 r#"[{"name":"x","events":[],"lookups":{"t":{"key":"k"}}}]"#,

@@ -297,12 +297,12 @@ fn wrong_calendars_are_refused_with_key_and_line() {
     let for_a_year = format!("date\n{}\n", many.join("\n"));
     let good = ["mon-fri 09:00-17:00"];
     for (zone, hours, holidays, says) in [
-        ("Europe/Berln", &good[..], None, "c.time-zone: \"Europe/Berln\" is no time zone"),
+        ("Europe/Berln", &good[..], None, "c.time-zone: \"Europe/Berln\" is not a time zone"),
         ("Europe/Berln", &good, None, "did you mean \"Europe/Berlin\"?"),
         // Both would be UTC.
-        ("Etc/Unknown", &good, None, "c.time-zone: \"Etc/Unknown\" is no time zone"),
-        ("etc/unknown", &good, None, "c.time-zone: \"etc/unknown\" is no time zone"),
-        ("Factory", &good, None, "c.time-zone: \"Factory\" is no time zone"),
+        ("Etc/Unknown", &good, None, "c.time-zone: \"Etc/Unknown\" is not a time zone"),
+        ("etc/unknown", &good, None, "c.time-zone: \"etc/unknown\" is not a time zone"),
+        ("Factory", &good, None, "c.time-zone: \"Factory\" is not a time zone"),
         ("UTC", &[], None, "c.hours: it covers nothing"),
         (
             "UTC",
@@ -325,14 +325,14 @@ fn wrong_calendars_are_refused_with_key_and_line() {
             Some("date,name\n2025-01-01,\"New Year\n2025-12-25,Christmas\n"),
             "holidays.csv, line 2: the quote that opens here is not closed",
         ),
-        ("UTC", &good, Some("date\n01.01.2025\n"), "holidays.csv, line 2: no date"),
-        ("UTC", &good, Some("date\n2025-02-29\n"), "holidays.csv, line 2: no date"),
-        ("UTC", &good, Some("date\n0025-01-01\n"), "line 2: no date of the years"),
+        ("UTC", &good, Some("date\n01.01.2025\n"), "holidays.csv, line 2: not a date"),
+        ("UTC", &good, Some("date\n2025-02-29\n"), "holidays.csv, line 2: not a date"),
+        ("UTC", &good, Some("date\n0025-01-01\n"), "line 2: not a date in the years"),
         (
             "UTC",
             &good,
             Some("date,name\n2025-01-01,a\n2025-01-01,b\n"),
-            "line 3: its date stands at line 2",
+            "line 3: duplicate date: line 2 has it",
         ),
         (
             "UTC",

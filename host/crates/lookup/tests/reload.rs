@@ -98,8 +98,8 @@ fn what_cannot_be_taken_leaves_the_table_as_it_was() {
         ("user,role\n", "roles: lookups.roles: "),
         ("user,role\n", "roles.csv: it has no rows"),
         ("", "it is empty"),
-        ("user,role\nada,clerk\nada,admin\n", "line 3: its key stands at line 2 already"),
-        ("user\nada\n", "the column \"role\" is gone; only a restart takes it"),
+        ("user,role\nada,clerk\nada,admin\n", "line 3: duplicate key: line 2 has it already"),
+        ("user\nada\n", "the column \"role\" was removed; restart to load it"),
         ("who,role\nada,clerk\n", "lookups.roles.key: the file has no column \"user\""),
     ] {
         write(&folder, "roles.csv", text);
@@ -187,7 +187,7 @@ fn definitions_may_change_as_long_as_plugins_find_what_they_rely_on() {
     (roles.valid_from, roles.valid_to) = (Some("from".to_owned()), Some("to".to_owned()));
     write(&folder, "roles.csv", "user,role,from,to\nada,clerk,,\n");
     let said = refusal(&set.reload(&definitions, false));
-    assert!(said.contains("only a restart takes it"), "{said}");
+    assert!(said.contains("restart to load it"), "{said}");
 }
 
 #[test]
