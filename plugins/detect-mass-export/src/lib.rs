@@ -12,7 +12,7 @@ mod report;
 mod rule;
 
 use audit_detect::{
-    Bursts, EventColumns, Memory, Sighting, corrupt, format_of, is_one_of, key, raise,
+    Bursts, EventColumns, Sighting, State, corrupt, format_of, is_one_of, key, raise,
 };
 use audit_plugin_sdk::{
     Batch, Binding, Config, ConfigError, Context, Description, Detector, Fault, Judgement,
@@ -21,20 +21,20 @@ use audit_plugin_sdk::{
 
 use config::Settings;
 
-/// The version of the format of a snapshot. That of the release before is read as well.
+/// The version of the state's format. The previous version can be read as well.
 const STATE_VERSION: u32 = 2;
 
-/// Tells a state of this detector from any other bytes.
+/// Distinguishes a state of this detector from any other bytes.
 const MAGIC: &[u8] = b"mass-export";
 
-/// What is forgotten for want of room, in alerts.
+/// The name of the keys in alerts on evictions.
 const KEYS: &str = "users with exports";
 
-/// The detector with what it remembers.
+/// The detector and its state.
 #[derive(Debug)]
 pub struct DetectMassExport {
     settings: Settings,
-    users: Memory<Bursts>,
+    users: State<Bursts>,
 }
 
 impl Detector for DetectMassExport {
@@ -47,7 +47,7 @@ impl Detector for DetectMassExport {
 
     fn configure(config: &Config) -> Result<(Self, Binding), ConfigError> {
         let settings = Settings::from_config(config)?;
-        let users = Memory::new(settings.limits);
+        let users = State::new(settings.limits);
         Ok((Self { settings, users }, Columns::bound(Binding::default())))
     }
 
@@ -75,7 +75,7 @@ impl Detector for DetectMassExport {
 
     fn restore(&mut self, version: u32, bytes: &[u8]) -> Result<(), RestoreError> {
         let format = format_of(version, STATE_VERSION)?;
-        let users = Memory::read(MAGIC, bytes, self.settings.limits, format);
+        let users = State::read(MAGIC, bytes, self.settings.limits, format);
         self.users = users.ok_or_else(corrupt)?;
         Ok(())
     }

@@ -6,7 +6,14 @@ use audit_plugin_sdk::lookup::Table;
 use audit_plugin_sdk::{Config, ConfigError, Span, serde};
 
 use crate::calendars::{Calendars, Owners};
-use crate::{LATE_MICROS, STRETCH_MICROS_MAX};
+
+pub(crate) const DAY_MICROS: i64 = 86_400_000_000;
+
+/// A longer closed stretch is split into parts of this length: a permanent closure is reported monthly.
+pub(crate) const STRETCH_MICROS_MAX: i64 = 31 * DAY_MICROS;
+
+/// How long a stretch is kept after its end, for late events.
+pub(crate) const LATE_MICROS: i64 = DAY_MICROS;
 
 /// JSON Schema of the configuration.
 pub(crate) const SCHEMA: &str = include_str!("schema.json");

@@ -23,10 +23,10 @@ use audit_plugin_sdk::{
 use config::Settings;
 use state::State;
 
-/// The version of the format of [`snapshot`]. That of the release before is read as well.
+/// The version of the state's format. The previous version can be read as well.
 const STATE_VERSION: u32 = 2;
 
-/// The detector with what it remembers.
+/// The detector and its state.
 #[derive(Debug)]
 pub struct DetectUnusualVolume {
     settings: Settings,

@@ -310,7 +310,10 @@ mod tests {
             ("::/80", v6(0, mapped | 0xffff_ffff)),
             ("::/0", v6(0, u128::MAX)),
             ("::1", v6(1, 1)),
-            ("2001:db8::0001:0/112", v6((0x2001_0db8 << 96) | 0x1_0000, (0x2001_0db8 << 96) | 0x1_ffff)),
+            (
+                "2001:db8::0001:0/112",
+                v6((0x2001_0db8 << 96) | 0x1_0000, (0x2001_0db8 << 96) | 0x1_ffff),
+            ),
         ];
         for (text, (v4, v6)) in cases {
             let networks = Networks::parse("k", &[text.to_owned()]).expect(text);

@@ -116,13 +116,7 @@ pub struct Finding {
 impl Finding {
     /// The alert. A rise has a rule of its own, because the host takes two alerts with the same rule, key
     /// and window for one. The detector may set another `count`.
-    pub fn alert(
-        &self,
-        rule: &str,
-        key: Vec<Field>,
-        message: String,
-        labels: Vec<Field>,
-    ) -> Alert {
+    pub fn alert(&self, rule: &str, key: Vec<Field>, message: String, labels: Vec<Field>) -> Alert {
         let burst = &self.burst;
         let rule = match (self.is_rise, burst.severity) {
             (false, _) => rule.to_owned(),

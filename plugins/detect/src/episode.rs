@@ -214,7 +214,16 @@ impl Episode {
             && positions.len() as u64 <= n_events
             && n_events < u64::MAX / 2
             && matches!(reported, None | Some(Severity::Medium | Severity::High));
-        is_sound.then_some(Self { start, first, last, n_events, n_urgent, until, reported, positions })
+        is_sound.then_some(Self {
+            start,
+            first,
+            last,
+            n_events,
+            n_urgent,
+            until,
+            reported,
+            positions,
+        })
     }
 }
 

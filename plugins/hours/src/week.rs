@@ -1,22 +1,22 @@
-//! Hours of the week at a fixed offset from UTC.
+//! Weekly hours at a fixed UTC offset.
 
 use audit_plugin_sdk::ConfigError;
 
-use crate::Stretch;
+use crate::stretch::Stretch;
 
 const MINUTE: i64 = 60_000_000;
 const DAY: i64 = 24 * 60 * MINUTE;
 const WEEK: i64 = 7 * DAY;
 
-/// 1970-01-01 was a Thursday: so long after the start of a week.
+/// The offset of 1970-01-01, a Thursday, in its week.
 const EPOCH_IN_WEEK: i64 = 3 * DAY;
 
-/// The farthest that local time is from UTC anywhere, with room: as for the times of events.
+/// The largest UTC offset: more than any zone has, and the same as for event times.
 const OFFSET_MINUTES_MAX: i64 = 18 * 60;
 
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
-/// When it is open in each week.
+/// The opening hours of a week.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Week {
     offset: i64,
@@ -24,7 +24,7 @@ pub struct Week {
     edges: Vec<Edge>,
 }
 
-/// Where it opens or closes, counted from Monday, 00:00 of local time.
+/// An opening or a closing, counted from Monday 00:00 in local time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Edge {
     at: i64,
@@ -32,11 +32,11 @@ struct Edge {
 }
 
 impl Week {
-    /// Reads `utc-offset` and `hours`. An error names the one that is wrong.
+    /// Parses `utc-offset` and `hours`. An error names the wrong key.
     pub fn parse(offset: &str, hours: &[String]) -> Result<Self, ConfigError> {
         let offset = parse_offset(offset).ok_or_else(|| {
             let message =
-                format!("{offset:?} is no offset from UTC: write \"+02:00\", at most 18 hours");
+                format!("{offset:?} is not a UTC offset: write \"+02:00\", at most 18 hours");
             ConfigError::new("utc-offset", message)
         })?;
         if hours.is_empty() {
@@ -48,14 +48,14 @@ impl Week {
             let key = || format!("hours[{place}]");
             let read = parse_hours(text).ok_or_else(|| {
                 let message = format!(
-                    "{text:?} is no hours of a week: write \"mon-fri 09:00-17:00\", \"sat 10:00-24:00\" or \
+                    "{text:?} is not a range of weekly hours: write \"mon-fri 09:00-17:00\", \"sat 10:00-24:00\" or \
                      \"sun-thu 22:00-06:00\""
                 );
                 ConfigError::new(&key(), message)
             })?;
             for span in read {
                 if spans.iter().any(|other| overlap(*other, span)) {
-                    let message = format!("{text:?} overlaps hours that the list holds already");
+                    let message = format!("{text:?} overlaps other hours of the list");
                     return Err(ConfigError::new(&key(), message));
                 }
                 spans.push(span);
@@ -257,13 +257,13 @@ mod tests {
     fn what_is_no_hours_names_its_key() {
         let cases: &[(&str, &[&str], &str, &str)] = &[
             ("+00:00", &[], "hours", "covers nothing"),
-            ("+00:00", &["mon-fri"], "hours[0]", "is no hours of a week"),
-            ("+00:00", &["mon-fri 9:00-17:00"], "hours[0]", "is no hours of a week"),
-            ("+00:00", &["Monday 09:00-17:00"], "hours[0]", "is no hours of a week"),
-            ("+00:00", &["mon 09:00-09:00"], "hours[0]", "is no hours of a week"),
-            ("+00:00", &["mon 09:00-25:00"], "hours[0]", "is no hours of a week"),
-            ("+00:00", &["mon 09:60-17:00"], "hours[0]", "is no hours of a week"),
-            ("+00:00", &["mon 24:00-03:00"], "hours[0]", "is no hours of a week"),
+            ("+00:00", &["mon-fri"], "hours[0]", "is not a range of weekly hours"),
+            ("+00:00", &["mon-fri 9:00-17:00"], "hours[0]", "is not a range of weekly hours"),
+            ("+00:00", &["Monday 09:00-17:00"], "hours[0]", "is not a range of weekly hours"),
+            ("+00:00", &["mon 09:00-09:00"], "hours[0]", "is not a range of weekly hours"),
+            ("+00:00", &["mon 09:00-25:00"], "hours[0]", "is not a range of weekly hours"),
+            ("+00:00", &["mon 09:60-17:00"], "hours[0]", "is not a range of weekly hours"),
+            ("+00:00", &["mon 24:00-03:00"], "hours[0]", "is not a range of weekly hours"),
             ("+00:00", &["mon 09:00-17:00", "mon 16:59-18:00"], "hours[1]", "overlaps"),
             ("+00:00", &["mon 09:00-17:00", "sun 22:00-09:01"], "hours[1]", "overlaps"),
             ("+00:00", &["mon,mon 09:00-17:00"], "hours[0]", "overlaps"),

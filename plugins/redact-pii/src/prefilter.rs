@@ -7,6 +7,10 @@ use crate::detect::label::{self, Label};
 use crate::detect::{Kind, Kinds, ends_with_scheme, iban_at, word};
 use crate::lanes::{BLOCK, Masks};
 
+/// The largest value that is searched. A longer one is redacted as a whole, so that one event cannot use up
+/// the time of its batch.
+pub(crate) const VALUE_BYTES_MAX: usize = 1 << 20;
+
 /// The fewest digits of a telephone number, which has a plus sign or separators, or a name before it.
 const PHONE_DIGITS_MIN: u32 = 8;
 /// The fewest digits of a card number, which may have neither.
@@ -125,10 +129,10 @@ impl<'a> Scan<'a> {
 
     /// Values that are too long to be searched are replaced whatever is in them.
     fn add_long_values(&mut self) {
-        if self.bytes.len() <= crate::VALUE_BYTES_MAX {
+        if self.bytes.len() <= VALUE_BYTES_MAX {
             return;
         }
-        let is_long = |pair: &[i32]| (pair[1] - pair[0]) as usize > crate::VALUE_BYTES_MAX;
+        let is_long = |pair: &[i32]| (pair[1] - pair[0]) as usize > VALUE_BYTES_MAX;
         let pairs = self.offsets.windows(2).enumerate();
         self.suspects.extend(pairs.filter(|(_, pair)| is_long(pair)).map(|(row, _)| row));
         self.suspects.sort_unstable();

@@ -3,10 +3,11 @@
 use audit_plugin_sdk::{Config, testing};
 
 use crate::config::Settings;
+use crate::details;
 use crate::output::Output;
+use crate::prefilter::VALUE_BYTES_MAX;
 use crate::soup::{Random, SOUP, json, soup};
 use crate::text::{self, Searcher};
-use crate::{VALUE_BYTES_MAX, details};
 
 /// Values that once were ruled out and should not have been, and relatives of theirs.
 const KNOWN: &[&str] = &[

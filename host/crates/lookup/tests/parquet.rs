@@ -118,12 +118,18 @@ fn times_that_no_clock_has_are_refused_by_row_and_the_last_day_is_for_ever() {
     let days = vec![Some(LAST_DAY), Some(i32::MAX)];
     write(&definition.file, columns(Arc::new(Date32Array::from(days))), true);
     let said = load(&definition).unwrap_err();
-    assert!(said.contains("row 2: the value of column \"to\" cannot be converted to text"), "{said}");
+    assert!(
+        said.contains("row 2: the value of column \"to\" cannot be converted to text"),
+        "{said}"
+    );
     // Microseconds of it do not fit.
     let times = TimestampMillisecondArray::from(vec![Some(253_402_300_799_000), Some(i64::MAX)]);
     write(&definition.file, columns(Arc::new(times)), true);
     let said = load(&definition).unwrap_err();
-    assert!(said.contains("row 2: the value of column \"to\" cannot be converted to text"), "{said}");
+    assert!(
+        said.contains("row 2: the value of column \"to\" cannot be converted to text"),
+        "{said}"
+    );
 }
 
 #[test]

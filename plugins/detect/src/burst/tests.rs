@@ -266,7 +266,11 @@ fn damage_is_refused() {
     let state = writer.finish();
     assert_eq!(Bursts::read(&mut Reader::new(&state), Format::Current), Some(bursts));
     for length in 0..state.len() {
-        assert_eq!(Bursts::read(&mut Reader::new(&state[..length]), Format::Current), None, "{length}");
+        assert_eq!(
+            Bursts::read(&mut Reader::new(&state[..length]), Format::Current),
+            None,
+            "{length}"
+        );
     }
     let mut below = random(3);
     for _ in 0..20_000 {

@@ -1,8 +1,8 @@
 //! Payment card numbers, ISO/IEC 7812: 12 to 19 digits, the ranges that issuers have, and the check
 //! digit (Luhn). Groups may be joined by single spaces or dashes.
 
-use super::number::{Number, Separator};
-use super::{before, is_alphanumeric};
+use super::byte::{before, is_alphanumeric};
+use super::groups::{Number, Separator};
 
 const DIGITS_MIN: usize = 12;
 const DIGITS_MAX: usize = 19;

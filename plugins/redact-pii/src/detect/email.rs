@@ -3,7 +3,7 @@
 //! could begin earlier or later, more is taken rather than less.
 
 use super::fold::{char_at, char_before};
-use super::{Kind, Match};
+use super::kind::{Kind, Match};
 
 /// RFC 5321 allows 64 bytes. More are taken, but not without end, as a `%` may start the next address.
 const LOCAL_BYTES_MAX: usize = 256;

@@ -1,9 +1,9 @@
 //! IPv4 addresses: four numbers up to 255 joined by dots, not a part of more numbers joined by dots
 //! and not behind a letter, as versions are.
 
+use super::byte::{before, is_digit, is_letter};
+use super::groups::{Number, Separator};
 use super::label::{self, Label};
-use super::number::{Number, Separator};
-use super::{before, is_digit, is_letter};
 
 pub(super) fn groups(number: Number<'_>) -> Option<usize> {
     const DOT: Separator = Separator::One(b'.');

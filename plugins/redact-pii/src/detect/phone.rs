@@ -2,8 +2,8 @@
 //! national ones with a leading zero. Digits without a plus sign or separators are no telephone
 //! number, as ids and times look the same.
 
-use super::number::{Number, Separator};
-use super::{before, is_alphanumeric, is_digit};
+use super::byte::{before, is_alphanumeric, is_digit};
+use super::groups::{Number, Separator};
 
 /// ITU-T E.164: at most 15 digits. The shortest numbers in use abroad have 8.
 const INTERNATIONAL_DIGITS: std::ops::RangeInclusive<usize> = 8..=15;

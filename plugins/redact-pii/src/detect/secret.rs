@@ -1,8 +1,10 @@
 //! Passwords, keys and tokens: by the prefixes that their issuers give them, and by the name that
 //! stands before a value which looks random.
 
-use super::label;
-use super::{Kind, Match, base64, before, is_alphanumeric, value};
+use super::byte::{before, is_alphanumeric};
+use super::kind::{Kind, Match};
+use super::random::{is_credential, is_random};
+use super::{base64, label, value};
 
 /// Keys that are known by how they start, with the fewest characters that follow.
 const PREFIXES: &[(&[u8], usize)] = &[
@@ -35,9 +37,6 @@ const PREFIXES: &[(&[u8], usize)] = &[
 
 /// So much of the value behind a name is judged. The rest is of the same kind.
 const VALUE_BYTES_MAX: usize = 512;
-const TOKEN_BYTES_MIN: usize = 16;
-/// Shannon entropy, bits a character. Random hexadecimal digits have 3.3 or more at 16 characters.
-const TOKEN_BITS_MIN: f64 = 3.0;
 
 /// Keys with a prefix in a run of letters, digits, dashes and underlines.
 pub(super) fn prefixed(text: &[u8], start: usize, end: usize, found: &mut Vec<Match>) {
@@ -107,11 +106,6 @@ fn is_user_and_password(value: &[u8]) -> bool {
     base64::decode(&value[..end], &mut inner) && inner.contains(&b':')
 }
 
-/// RFC 6750 section 2.1, `b64token`.
-fn is_credential(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=')
-}
-
 /// The value behind a colon or an equals sign, if its name says what it is.
 pub(super) fn named(text: &[u8], sign: usize) -> Option<Match> {
     let label = label::before(text, sign)?;
@@ -178,30 +172,4 @@ fn value_length(value: &[u8], quote: Quote) -> usize {
 
 fn n_backslashes(text: &[u8]) -> usize {
     text.iter().take_while(|&&byte| byte == b'\\').count()
-}
-
-/// Long, of mixed characters, and without much repetition.
-pub(super) fn is_random(value: &[u8]) -> bool {
-    value.len() >= TOKEN_BYTES_MIN
-        && value.iter().all(|&byte| is_credential(byte))
-        && value.iter().any(u8::is_ascii_digit)
-        && value.iter().any(u8::is_ascii_alphabetic)
-        && entropy(value) >= TOKEN_BITS_MIN
-}
-
-/// Shannon entropy in bits a character.
-fn entropy(value: &[u8]) -> f64 {
-    let mut counts = [0_u32; 256];
-    for &byte in value {
-        counts[usize::from(byte)] += 1;
-    }
-    let total = value.len() as f64;
-    counts
-        .iter()
-        .filter(|&&count| count > 0)
-        .map(|&count| {
-            let share = f64::from(count) / total;
-            -share * share.log2()
-        })
-        .sum()
 }

@@ -1,8 +1,8 @@
 //! United States social security numbers: `ddd-dd-dddd` or `ddd dd dddd`, without the numbers that
 //! the Social Security Administration never assigns (POMS RM 10201.035).
 
-use super::is_alphanumeric;
-use super::number::{Number, Separator};
+use super::byte::is_alphanumeric;
+use super::groups::{Number, Separator};
 
 pub(super) fn groups(number: Number<'_>) -> Option<usize> {
     let (area, group, serial) = (number.digits(0), number.digits(1), number.digits(2));

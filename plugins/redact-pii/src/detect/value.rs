@@ -2,9 +2,9 @@
 
 use std::ops::RangeInclusive;
 
-use super::Kind;
+use super::kind::Kind;
 use super::label::Label;
-use super::secret::is_random;
+use super::random::is_random;
 
 /// Shorter ones in free text are states and flags.
 const PASSWORD_BYTES_MIN: usize = 6;
