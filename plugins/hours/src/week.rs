@@ -268,10 +268,10 @@ mod tests {
             ("+00:00", &["mon 09:00-17:00", "sun 22:00-09:01"], "hours[1]", "overlaps"),
             ("+00:00", &["mon,mon 09:00-17:00"], "hours[0]", "overlaps"),
             ("+00:00", &["mon-sun 00:00-24:00"], "hours", "the whole week"),
-            ("00:00", &["mon 09:00-17:00"], "utc-offset", "no offset"),
+            ("00:00", &["mon 09:00-17:00"], "utc-offset", "not a UTC offset"),
             ("+19:00", &["mon 09:00-17:00"], "utc-offset", "at most 18 hours"),
-            ("é2:00", &["mon 09:00-17:00"], "utc-offset", "no offset"),
-            ("", &["mon 09:00-17:00"], "utc-offset", "no offset"),
+            ("é2:00", &["mon 09:00-17:00"], "utc-offset", "not a UTC offset"),
+            ("", &["mon 09:00-17:00"], "utc-offset", "not a UTC offset"),
         ];
         for (offset, hours, key, message) in cases {
             let hours: Vec<String> = hours.iter().map(|&text| text.to_owned()).collect();

@@ -1,10 +1,9 @@
 //! A batch of events as typed columns.
 //!
-//! The buffers that the host wrote are taken over as they are, never copied. Their shape is checked
-//! once, so that reading a value needs no further thought.
+//! The buffers that the host wrote are used as they are, without a copy. Their shape is checked once, so that
+//! reading a value needs no further checks.
 
-use crate::Fault;
-use crate::abi::audit_host::plugin::types::{self as abi, ColumnValues, Utf8Values};
+use crate::abi::audit_host::plugin::types::{self as abi, ColumnValues, Fault, Utf8Values};
 
 /// The columns that the binding asked for.
 #[derive(Debug, Clone, PartialEq)]

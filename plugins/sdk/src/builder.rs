@@ -5,9 +5,8 @@
 
 use std::ops::Range;
 
-use crate::Utf8Column;
 use crate::abi::audit_host::plugin::types::Utf8Values;
-use crate::batch::ValidityBuilder;
+use crate::batch::{Utf8Column, ValidityBuilder};
 
 /// Builds a column row by row and run by run.
 #[derive(Debug)]

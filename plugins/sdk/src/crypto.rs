@@ -2,8 +2,8 @@
 //! [`testing::grant_key`](crate::testing::grant_key).
 
 use crate::abi::audit_host::plugin::crypto::CryptoError;
-use crate::abi::audit_host::plugin::types::Utf8Values;
-use crate::{Fault, Utf8Column};
+use crate::abi::audit_host::plugin::types::{Fault, Utf8Values};
+use crate::batch::Utf8Column;
 
 #[cfg(target_arch = "wasm32")]
 use crate::abi::audit_host::plugin::crypto as host;

@@ -13,7 +13,7 @@ fn a_wrong_configuration_names_its_key() {
         (r#"{"calendar": "office"}"#, "calendar", "[calendars.office]"),
         (r#"{"calendar": "office", "hours": ["mon 09:00-17:00"]}"#, "hours", "keep one of the two"),
         (r#"{"calendar": "office", "utc-offset": "+01:00"}"#, "utc-offset", "keep one of the two"),
-        (r#"{"utc-offset": "CET"}"#, "utc-offset", "no offset from UTC"),
+        (r#"{"utc-offset": "CET"}"#, "utc-offset", "not a UTC offset"),
         (r#"{"hours": []}"#, "hours", "covers nothing"),
         (r#"{"hours": ["mon-fri 09:00-17:00", "fri 12:00-13:00"]}"#, "hours[1]", "overlaps"),
         (r#"{"hours": ["mon-sun 00:00-24:00"]}"#, "hours", "the whole week"),

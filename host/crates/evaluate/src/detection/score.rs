@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use audit_generate::{Label, Outcome};
 
-use super::Finding;
+use super::finding::Finding;
 
-/// What a rule came to.
+/// The score of a rule.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Score {
     pub n_attacks: usize,
@@ -165,6 +165,13 @@ pub(super) fn is_about(finding: &Finding, label: &Label) -> bool {
         && (finding.key == key || finding.key == user)
         && finding.from <= label.last_event
         && label.first_event <= finding.until
+}
+
+/// The scores of both.
+#[derive(Debug, Default)]
+pub struct Pair {
+    pub detectors: Scores,
+    pub sql: Scores,
 }
 
 #[cfg(test)]

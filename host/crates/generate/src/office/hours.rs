@@ -1,6 +1,6 @@
 //! Data touched while the office is closed, with somebody's account.
 
-use crate::Attack;
+use crate::choices::Attack;
 use crate::event::{DELETE, EXPORT, LOGIN, LOGOUT, READ};
 use crate::label::{Expectation, Seen, Trip};
 use crate::random::Dice as _;

@@ -1,6 +1,6 @@
 //! Permissions changed by somebody who may not: as of the time of the change.
 
-use crate::Attack;
+use crate::choices::Attack;
 use crate::event::{GRANT, REVOKE};
 use crate::label::{Expectation, Trip};
 use crate::random::Dice as _;

@@ -7,8 +7,8 @@ use crate::event::{
 use crate::random::{Dice as _, Draws};
 use crate::rules::{DAY, HOUR, MINUTE, SECOND};
 
-use super::Deed;
 use super::calendar::{LocalDay, is_month_end, local_day, midnight, next_workday, opening};
+use super::deed::Deed;
 use super::guard::{Exports, Failures, Places};
 use super::people::{Kind, People, Place, Profile, Role};
 

@@ -1,6 +1,6 @@
 //! An hour of more events of one kind than the user's own weeks explain.
 
-use crate::Attack;
+use crate::choices::Attack;
 use crate::event::{Action, QUERY, READ};
 use crate::label::{Expectation, Trip};
 use crate::random::Dice as _;

@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use super::agenda::{Campaign, Room};
+use super::campaign::{Campaign, Room};
 use crate::event::USER_AGENTS;
 use crate::label::{Expectation, Tracker, Trip};
 use crate::random::{Dice as _, Draws};
