@@ -25,6 +25,7 @@
 #![forbid(unsafe_code)]
 
 mod choices;
+mod error;
 mod event;
 mod label;
 mod office;
@@ -38,7 +39,8 @@ mod users;
 
 use std::collections::BTreeMap;
 
-pub use choices::{Attack, Disorder, Intensity, Population, UnknownName};
+pub use choices::{Attack, Disorder, Intensity, Population};
+pub use error::Error;
 pub use label::{Label, Outcome};
 pub use office::Lookups;
 pub use pii::PiiKind;
