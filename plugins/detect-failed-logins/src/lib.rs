@@ -1,9 +1,9 @@
 //! Alerts on guessed passwords, address by address: more than `threshold` failed logins in any span of
 //! `window`, many users failing in any span of `spray-window`, and a login that succeeds after either.
 //!
-//! Event times come from clients, so a time is never believed to be later than the record's Kafka
-//! time plus `max-future`: a single event stamped far ahead must not move a window past the others.
-//! Late events count where they belong. See `docs/plugins/detect_failed_logins.md`.
+//! Event times come from clients, so they are capped at the record's Kafka time plus `max-future`: a single
+//! event far in the future must not move a window past the others. Late events count at their own
+//! time. See `docs/plugins/detect_failed_logins.md`.
 
 #![forbid(unsafe_code)]
 
@@ -129,8 +129,8 @@ impl<'a> Columns<'a> {
         })
     }
 
-    /// Whether a login succeeded. `None` for what is no login, or ended in another way. Asked of every
-    /// row: the action comes first, as it rules out most of them.
+    /// Whether a login succeeded. `None` if the row is not a login or has another result. Runs for every row:
+    /// the action is checked first, because it rules out most of them.
     fn outcome(&self, row: usize, settings: &Settings) -> Option<bool> {
         if !is_one_of(self.action_type, row, &settings.actions) {
             return None;
@@ -141,7 +141,7 @@ impl<'a> Columns<'a> {
         is_one_of(self.action_result, row, &settings.success_results).then_some(true)
     }
 
-    /// A row as a login. `None` where it has no address or no time to count it under.
+    /// A row as a login. `None` if it has no address or no time.
     fn login(
         &self,
         row: usize,

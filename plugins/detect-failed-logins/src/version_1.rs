@@ -77,8 +77,8 @@ fn read_failures_1(reader: &mut Reader<'_>) -> Option<Vec<Sighting>> {
             offset: reader.int()?,
         };
         let user = u32::try_from(reader.uint()?).ok()?;
-        // As format 2 writes users: even, and 0 for nobody. The hash is another, so somebody who failed
-        // before and after the change is counted twice in the label, for a window.
+        // Users as in format 2: even, and 0 for none. The hash differs, so a user who failed before and after
+        // the upgrade is counted twice in the label, for one window.
         failures.push(Sighting { event, tag: u64::from(user & !1) });
     }
     Some(failures)

@@ -1,8 +1,8 @@
-//! Alerts on users seen from more than `addresses` addresses in any span of `window`: a shared account,
-//! or a stolen session beside its owner's.
+//! Alerts on users seen from more than `addresses` addresses in any span of `window`: a shared account, or a
+//! stolen session next to its owner's.
 //!
-//! Every row is looked at, so it must be cheap, and a user with many events takes no more state than one
-//! with few: of one address only the sightings at the edges of a window are kept. Times are cut and late
+//! Every row is inspected, so it must be cheap, and a user with many events takes no more state than one with
+//! few: of each address only the sightings at the edges of a window are kept. Event times are capped and late
 //! events counted as by every detector: see `docs/plugins/detect_ip_spread.md`.
 
 #![forbid(unsafe_code)]
@@ -55,7 +55,7 @@ impl Detector for DetectIpSpread {
     fn process(&mut self, _: &Context, batch: &Batch, out: &mut Judgement) -> Result<(), Fault> {
         let columns = Columns::of(batch, &self.settings)?;
         for row in 0..batch.rows() {
-            // A row without user, address or time is nobody's: service accounts and jobs have such rows.
+            // Rows of service accounts and jobs may have no user, address or time.
             if let Some((user, sighting)) = columns.sighting(row, &self.settings) {
                 self.add(user, sighting, out);
             }
@@ -89,7 +89,7 @@ impl DetectIpSpread {
 
 export_detector!(DetectIpSpread);
 
-/// The columns that the detector reads, those with a filter only where there is one.
+/// The columns that the detector reads. Those of a filter only if it is set.
 struct Columns<'a> {
     user_id: &'a Utf8Column,
     ip_address: &'a Utf8Column,
@@ -123,7 +123,7 @@ impl<'a> Columns<'a> {
         })
     }
 
-    /// A row as a sighting of its user, the address as the tag. `None` where it is none that counts.
+    /// A row as a sighting of its user, with the address as the tag. `None` if it does not count.
     fn sighting(&self, row: usize, settings: &Settings) -> Option<(&'a [u8], Sighting)> {
         let is_wanted = |column: Option<&Utf8Column>, wanted: &[Vec<u8>]| {
             column.is_none_or(|column| is_one_of(column, row, wanted))

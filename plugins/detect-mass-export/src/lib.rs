@@ -1,8 +1,8 @@
 //! Alerts on users who export much in a short time: many exports in a few minutes, or many rows in an
 //! hour.
 //!
-//! The number of rows stands in the JSON text of `details`, which is looked at for exports alone. Times
-//! are cut and late events counted as by every detector: see `docs/plugins/detect_mass_export.md`.
+//! The number of rows is in the JSON text of `details`, which is parsed only for exports. Event times are capped
+//! and late events counted as by every detector: see `docs/plugins/detect_mass_export.md`.
 
 #![forbid(unsafe_code)]
 
@@ -121,14 +121,14 @@ impl<'a> Columns<'a> {
         })
     }
 
-    /// Whether a row is what the detector counts. Asked of every row: the action comes first, as it rules
-    /// out nearly all of them.
+    /// Whether a row counts. Runs for every row: the action is checked first, because it rules out nearly all
+    /// of them.
     fn is_export(&self, row: usize, settings: &Settings) -> bool {
         is_one_of(self.action_type, row, &settings.actions)
             && is_one_of(self.action_result, row, &settings.results)
     }
 
-    /// A row as an export, its rows as the tag. `None` where it has no user or no time to count it under.
+    /// A row as an export, with the exported rows as the tag. `None` if it has no user or no time.
     fn export(&self, row: usize, settings: &Settings) -> Option<(&'a [u8], Sighting)> {
         let event = self.events.event(row, settings.max_future_micros)?;
         let user = self.user_id.get(row)?;

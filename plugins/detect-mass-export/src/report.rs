@@ -1,4 +1,4 @@
-//! The alerts. They carry the user, counts, times and positions: nothing of `details` but a sum.
+//! The alerts. They carry the user, counts, times and positions: of `details` only a sum.
 
 use audit_detect::{Finding, field, key_field};
 use audit_plugin_sdk::Alert;

@@ -49,12 +49,12 @@ impl Detector for DetectPrivilegeChange {
     }
 
     fn process(&mut self, _: &Context, batch: &Batch, out: &mut Judgement) -> Result<(), Fault> {
-        // All questions to the host come before any change of state, as a batch with a fault is judged
+        // All calls to the host come before any change of the state, because a batch with a fault is judged
         // again.
         let (changes, n_ignored) = change::of_batch(batch, &self.settings)?;
         if n_ignored > 0 {
             log::warn(&format!(
-                "{n_ignored} changes of permissions without actor or time were not looked at"
+                "{n_ignored} changes of permissions without actor or time were skipped"
             ));
         }
         for change in changes {

@@ -95,7 +95,7 @@ impl Origin {
     }
 }
 
-/// The network of an IPv6 address, with the bits behind the prefix cleared.
+/// The network of an IPv6 address, with the bits after the prefix cleared.
 fn network_of(bits: u128, prefix: u32) -> Ipv6Net {
     Ipv6Net::new_assert(Ipv6Addr::from_bits(bits), prefix.min(128) as u8).trunc()
 }

@@ -3,7 +3,7 @@
 //!
 //! Where [`Bursts`](crate::burst::Bursts) look for too many events in a sliding window, here the detector
 //! decides which episode an event belongs to: a night, a run of changes. An episode holds every event that
-//! comes for it, early or late, so that no event can hide behind another.
+//! comes for it, early or late, so that no event can hide after another.
 
 use audit_plugin_sdk::codec::{Reader, Writer};
 use audit_plugin_sdk::{Alert, Field, Position, Severity};

@@ -121,7 +121,7 @@ impl<R: Row> Trial<R> {
     /// Each configuration is refused with an error that names the key and contains the text.
     pub fn wrong_configurations(&self, cases: &[(&str, &str, &str)]) {
         for (config, key, message) in cases {
-            let error = Detection::<R::Detector>::new(config).expect_err(config);
+            let error = Detection::<R::Detector>::new(config).err().expect(config);
             assert_eq!(error.key, *key, "{config}: {}", error.message);
             assert!(error.message.contains(message), "{config}: {}", error.message);
         }

@@ -74,7 +74,7 @@ impl Week {
         let in_week =
             time.saturating_add(self.offset).saturating_add(EPOCH_IN_WEEK).rem_euclid(WEEK);
         let next = self.edges.partition_point(|edge| edge.at <= in_week);
-        // Before the first edge of a week lasts what began at the last one of the week before.
+        // Before the first edge of a week, the state since the last edge of the previous week applies.
         let (before, first) =
             (self.edges[(next + self.edges.len() - 1) % self.edges.len()], next == 0);
         let since = in_week - before.at + if first { WEEK } else { 0 };
@@ -90,7 +90,7 @@ impl Week {
     }
 }
 
-/// The edges of spans that do not overlap. Spans that touch are one.
+/// The edges of spans that do not overlap. Adjoining spans are merged.
 fn edges(spans: &[(i64, i64)]) -> Vec<Edge> {
     let mut edges = Vec::with_capacity(spans.len() * 2);
     for &(start, end) in spans {
@@ -104,7 +104,7 @@ fn edges(spans: &[(i64, i64)]) -> Vec<Edge> {
     edges
 }
 
-/// Whether two spans share time, the week being a circle.
+/// Whether two spans overlap. The week is a circle.
 fn overlap(a: (i64, i64), b: (i64, i64)) -> bool {
     [-WEEK, 0, WEEK].iter().any(|turn| a.0 < b.1 + turn && b.0 + turn < a.1)
 }
@@ -120,8 +120,7 @@ fn parse_offset(text: &str) -> Option<i64> {
     (minutes <= OFFSET_MINUTES_MAX).then_some(sign * minutes * MINUTE)
 }
 
-/// `mon-fri 09:00-17:00` as a span for each day, from the start of the week. The last may reach into
-/// the next week.
+/// `mon-fri 09:00-17:00` as one span per day, from the start of the week. The last may end in the next week.
 fn parse_hours(text: &str) -> Option<Vec<(i64, i64)>> {
     let (days, times) = text.split_once(' ')?;
     let (from, until) = times.split_once('-')?;
@@ -254,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_hours_names_its_key() {
+    fn wrong_hours_name_their_key() {
         let cases: &[(&str, &[&str], &str, &str)] = &[
             ("+00:00", &[], "hours", "covers nothing"),
             ("+00:00", &["mon-fri"], "hours[0]", "is not a range of weekly hours"),

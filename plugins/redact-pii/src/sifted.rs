@@ -1,4 +1,4 @@
-//! Holds the prefilter against the rest: no value that would change may be ruled out.
+//! Checks the prefilter against the rest: no value that would change may be ruled out.
 
 use audit_plugin_sdk::{Config, testing};
 
@@ -9,7 +9,7 @@ use crate::prefilter::VALUE_BYTES_MAX;
 use crate::soup::{Random, SOUP, json, soup};
 use crate::text::{self, Searcher};
 
-/// Values that once were ruled out and should not have been, and relatives of theirs.
+/// Values that were once wrongly ruled out, and similar ones.
 const KNOWN: &[&str] = &[
     r#"{"headers":["Bearer ya29.a0AfH6SMBq7x9KZtQw"]}"#,
     "Bearer v4.local.Zk3nT9qLw8Xv2Bc7dd",

@@ -126,7 +126,7 @@ impl Values {
         match column.data_type() {
             DataType::Utf8View => Ok(Self::Text(column.as_string_view().clone())),
             DataType::BinaryView => Ok(Self::Bytes(column.as_binary_view().clone())),
-            _ => cast(column).map(Self::Made).map_err(|_| {
+            _ => cast(column).map(Self::Cast).map_err(|_| {
                 // The error has no row, so each row is tried alone.
                 let is_wrong = |row: &usize| cast(&column.slice(*row, 1)).is_err();
                 (0..column.len()).find(is_wrong).unwrap_or(0)

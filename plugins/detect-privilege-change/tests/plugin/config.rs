@@ -41,7 +41,7 @@ fn a_wrong_configuration_names_its_key() {
     ];
     for (keys, key, message) in cases {
         let config = format!(r#"{{"roles": "roles", {keys}}}"#);
-        TRIAL.wrong_configurations(&[(&config, key, message)]);
+        TRIAL.wrong_configurations(&[(config.as_str(), key, message)]);
     }
 }
 

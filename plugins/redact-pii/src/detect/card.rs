@@ -16,7 +16,7 @@ pub(super) fn groups(number: Number<'_>) -> Option<usize> {
     let mut digits = [0_u8; DIGITS_MAX];
     let mut n_digits = 0;
     let mut longest = None;
-    // What stands behind a point is a fraction or part of a version.
+    // What follows a point is a fraction or part of a version.
     if number.separator(0) == Separator::One(b'.') {
         return None;
     }

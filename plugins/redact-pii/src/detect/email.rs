@@ -1,4 +1,4 @@
-//! E-mail addresses: the common part of RFC 5321 and RFC 6531, without quoted local parts, comments
+//! Email addresses: the common part of RFC 5321 and RFC 6531, without quoted local parts, comments
 //! and domain literals. Plus tags, subdomains and letters beyond ASCII belong to an address. Where it
 //! could begin earlier or later, more is taken rather than less.
 

@@ -51,7 +51,7 @@ impl<'a> Number<'a> {
         before(self.text, self.groups[self.first].start)
     }
 
-    /// The byte behind a group.
+    /// The byte after a group.
     pub(super) fn behind(self, at: usize) -> Option<u8> {
         self.text.get(self.group(at)?.end).copied()
     }

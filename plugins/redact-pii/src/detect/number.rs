@@ -69,7 +69,7 @@ impl Number<'_> {
         signed().or_else(card).or_else(ssn).or_else(ipv4).or_else(phone)
     }
 
-    /// The groups up to the end of a card number that starts among some groups and goes on behind them. A
+    /// The groups up to the end of a card number that starts among some groups and goes on after them. A
     /// telephone number that took its first group would leave the rest.
     fn with_card(self, n_groups: usize, kinds: Kinds) -> usize {
         let starts = (1..n_groups).filter(|_| kinds.has(Kind::Card));

@@ -1,12 +1,11 @@
-//! Passwords, keys and tokens: by the prefixes that their issuers give them, and by the name that
-//! stands before a value which looks random.
+//! Passwords, keys and tokens: by the prefixes of their issuers, and by the name of a value that looks random.
 
 use super::byte::{before, is_alphanumeric};
 use super::kind::{Kind, Match};
 use super::random::{is_credential, is_random};
 use super::{base64, label, value};
 
-/// Keys that are known by how they start, with the fewest characters that follow.
+/// Prefixes of keys, with the fewest characters that follow.
 const PREFIXES: &[(&[u8], usize)] = &[
     // Amazon Web Services: access key ids, of users and of sessions.
     (b"AKIA", 16),
@@ -35,7 +34,7 @@ const PREFIXES: &[(&[u8], usize)] = &[
     (b"AIza", 35),
 ];
 
-/// So much of the value behind a name is judged. The rest is of the same kind.
+/// The part of a named value that is judged. The rest gets the same kind.
 const VALUE_BYTES_MAX: usize = 512;
 
 /// Keys with a prefix in a run of letters, digits, dashes and underlines.
@@ -78,7 +77,7 @@ pub(super) fn may_start(run: &[u8]) -> bool {
     )
 }
 
-/// The credentials behind `Bearer ` and `Basic `, which a run starts.
+/// The credentials after `Bearer ` and `Basic `, which a run starts.
 pub(super) fn behind_scheme(text: &[u8], start: usize) -> Option<Match> {
     let n_blank = text[..start].iter().rev().take_while(|&&byte| byte <= b' ').count();
     if n_blank == 0 || !ends_with_scheme(&text[..start - n_blank]) {
@@ -106,7 +105,7 @@ fn is_user_and_password(value: &[u8]) -> bool {
     base64::decode(&value[..end], &mut inner) && inner.contains(&b':')
 }
 
-/// The value behind a colon or an equals sign, if its name says what it is.
+/// The value after a colon or an equals sign, if its name says what it is.
 pub(super) fn named(text: &[u8], sign: usize) -> Option<Match> {
     let label = label::before(text, sign)?;
     let (start, quote) = value_start(text, sign + 1);
@@ -117,7 +116,7 @@ pub(super) fn named(text: &[u8], sign: usize) -> Option<Match> {
     Some(Match::new(start, start + value_length(value, quote), kind))
 }
 
-/// What a value stands in.
+/// How a value is quoted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Quote {
     None,
@@ -127,7 +126,7 @@ enum Quote {
     Escaped(u8),
 }
 
-/// Where a value starts, and how it is quoted.
+/// The start of a value, and how it is quoted.
 fn value_start(text: &[u8], from: usize) -> (usize, Quote) {
     const BLANKS_MAX: usize = 8;
     let rest = |from: usize| text.get(from..).unwrap_or_default();
@@ -142,7 +141,7 @@ fn value_start(text: &[u8], from: usize) -> (usize, Quote) {
     }
 }
 
-/// The length of a value. One that is not closed goes on to the end.
+/// The length of a value. Without a closing quote it extends to the end.
 fn value_length(value: &[u8], quote: Quote) -> usize {
     let mut at = 0;
     while let Some(&byte) = value.get(at) {
@@ -163,7 +162,7 @@ fn value_length(value: &[u8], quote: Quote) -> usize {
         if is_end {
             return at;
         }
-        // Behind an odd number of backslashes, a quote is part of the value.
+        // After an odd number of backslashes, a quote is part of the value.
         let n_quoted = if quote == Quote::None { 0 } else { n_escapes % 2 };
         at += (n_escapes + n_quoted).max(1);
     }

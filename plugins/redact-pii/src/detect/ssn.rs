@@ -19,7 +19,7 @@ pub(super) fn groups(number: Number<'_>) -> Option<usize> {
     (fits && is_assigned).then_some(3)
 }
 
-/// Whether dashes go on before or behind: a part of a longer number.
+/// Whether dashes go on before or after: a part of a longer number.
 fn is_in_dashes(number: Number<'_>, separator: u8) -> bool {
     if separator != b'-' {
         return false;
