@@ -142,7 +142,7 @@ impl Pen {
         out.extend_from_slice(&self.calendar.text(act.at));
         out.extend_from_slice(br#"", "#);
         let user = &mut self.users[act.user];
-        user.told = true;
+        user.emitted = true;
         out.extend_from_slice(&user.fields);
         out.extend_from_slice(br#""action_type": ""#);
         text(out, name);
@@ -218,8 +218,9 @@ impl Pen {
         match details {
             Details::Query => {
                 out.extend_from_slice(br#"\"query\": \""#);
-                let told = self.customers.as_mut().is_some_and(|customers| customers.query(out));
-                if !told {
+                let is_written =
+                    self.customers.as_mut().is_some_and(|customers| customers.query(out));
+                if !is_written {
                     text(out, "SELECT * FROM customer_data.transactions WHERE amount > 1000");
                 }
                 out.extend_from_slice(br#"\", \"rows_returned\": "#);
@@ -236,7 +237,7 @@ impl Pen {
                 let n_users = self.users.len() as u32;
                 let user = act.grantee.unwrap_or_else(|| draws.below(n_users) as usize);
                 let user = &mut self.users[user];
-                user.told = true;
+                user.emitted = true;
                 out.extend_from_slice(br#"\"permission\": \"READ\", \"granted_to\": \""#);
                 text(out, &user.email);
                 out.extend_from_slice(br#"\""#);
@@ -252,7 +253,7 @@ impl Pen {
         }
     }
 
-    /// Draws what is told of customers from now on from this number.
+    /// Draws the data of customers from now on from this number.
     pub(crate) fn turn_to(&mut self, nonce: u64) {
         if let Some(customers) = &mut self.customers {
             customers.turn_to(nonce);
@@ -260,11 +261,11 @@ impl Pen {
     }
 
     pub(crate) fn pii_values(&self) -> BTreeMap<String, PiiKind> {
-        let users = self.users.iter().filter(|user| user.told);
+        let users = self.users.iter().filter(|user| user.emitted);
         let mut values: BTreeMap<_, _> =
             users.map(|user| (user.email.clone(), PiiKind::Email)).collect();
         if let Some(customers) = &self.customers {
-            values.extend(customers.told());
+            values.extend(customers.emitted());
         }
         values
     }

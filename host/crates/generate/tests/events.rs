@@ -218,7 +218,7 @@ fn without_pii_only_users_addresses_are_sensitive() {
 }
 
 #[test]
-fn an_unknown_attack_is_told_the_known_ones() {
+fn an_unknown_attack_lists_the_known_ones() {
     assert_eq!("failed-logins".parse(), Ok(Attack::FailedLogins));
     let error = "failed_logins".parse::<Attack>().unwrap_err();
     let message = "unknown attack `failed_logins`; available: failed-logins, password-spray, \

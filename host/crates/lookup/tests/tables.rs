@@ -1,4 +1,4 @@
-//! Tables: what is found, and what is refused with which words.
+//! Tables: what is found, and what is refused with which message.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -16,7 +16,7 @@ use parquet::file::properties::WriterProperties;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// A failing run says which input it was.
+/// Fixed, so that a failure can be repeated.
 const SEED: u64 = 20_261_123;
 /// 2025-01-01T00:00:00Z.
 const NEW_YEAR: i64 = 1_735_689_600_000_000;
@@ -260,13 +260,13 @@ fn wrong_tables_are_refused_with_key_file_and_line() {
         let said = refused(&definition, csv);
         assert!(said.contains(says), "{csv:?}: {said}");
     }
-    // Whatever is wrong with rows about people, they are not repeated.
+    // Errors do not repeat the content of rows: it may be about people.
     let said = refused(&exact("k"), "k,v\nada@example.com,1\nada@example.com,2\n");
     assert!(!said.contains("ada"), "{said}");
 }
 
 #[test]
-fn a_quote_that_nobody_closes_takes_no_rows_away() {
+fn an_unclosed_quote_loses_no_rows() {
     for (csv, says) in [
         ("k,v\na,\"1\nb,2\nc,3\n", "t.csv, line 2: the quote that opens here is not closed"),
         ("k,v\na,1\n\"b,2\nc,3\n", "t.csv, line 3: the quote that opens here is not closed"),
@@ -311,7 +311,7 @@ fn lines_are_counted_as_an_editor_counts_them() {
 fn a_version_is_of_the_file_and_of_how_it_is_read() {
     let csv = "k,v,from,to\n10.0.0.0/8,10.1.0.0/16,2025-01-01,2025-02-01\n";
     let plain = table(&exact("k"), csv);
-    // As docs/operations.md has it computed.
+    // Computed as in docs/operations.md.
     assert_eq!(plain.version(), "bfc080736856c6937d391214bf74368f069fb0c89892fa0b4da343c860f260d6");
     let other = [
         table(&exact("k"), &csv.replace("02-01", "02-02")),
@@ -334,7 +334,7 @@ fn load(definition: &TableDefinition, path: &Path) -> Result<Table, String> {
 }
 
 #[test]
-fn files_that_are_no_tables_are_refused() {
+fn files_that_are_not_tables_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.csv");
     let said = load(&exact("k"), &path).unwrap_err();

@@ -139,14 +139,14 @@ fn a_spray_is_an_attack_too_and_the_rule_can_be_off() {
 }
 
 #[test]
-fn an_attack_that_goes_on_is_told_of_again_after_three_hours() {
+fn an_attack_that_goes_on_is_reported_of_again_after_three_hours() {
     let mut detector = TRIAL.detector("{}");
     let mut times = Vec::new();
     for minute in 0..8 * 60 {
         let logins = [failure("a", minute * MINUTE), success("a", "user_002", minute * MINUTE)];
         let alerts = TRIAL.judge(&mut detector, &logins);
-        let told = alerts.iter().filter(|alert| alert.rule == "login-after-attack");
-        times.extend(told.map(|alert| (alert.last_event - START) / HOUR));
+        let reported = alerts.iter().filter(|alert| alert.rule == "login-after-attack");
+        times.extend(reported.map(|alert| (alert.last_event - START) / HOUR));
     }
     assert_eq!(times, [0, 3, 6]);
 }
@@ -203,7 +203,7 @@ fn the_first_login_after_the_last_failure_is_told() {
     let alerts = TRIAL.judge(&mut TRIAL.detector("{}"), &logins);
     assert_eq!(rules(&alerts), ["password-spray", "login-after-attack"]);
     assert_eq!(alerts[1].events[0].offset, 360);
-    // Three hours after that failure it is over, whatever succeeded in between.
+    // Three hours after that failure it is over, no matter what succeeded in between.
     let mut detector = TRIAL.detector(r#"{"after-attack": "5m"}"#);
     logins.truncate(4);
     logins.push(success("a", "user_010", 10 * MINUTE));

@@ -1,6 +1,6 @@
 //! Logins as rows.
 
-use audit_detect::testing::{Row, RowEvent, Trial, column};
+use audit_detect::testing::{Row, RowEvent, SECOND, Trial, column};
 use audit_plugin_sdk::Alert;
 use audit_plugin_sdk::testing::{BatchBuilder, Detection};
 use detect_failed_logins::DetectFailedLogins;

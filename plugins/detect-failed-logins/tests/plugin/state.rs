@@ -1,7 +1,7 @@
-//! The state: bounded, saved and taken over.
+//! The state: bounded, saved and restored.
 
 use crate::common::{Login, TRIAL, USERS, failure, received, success};
-use audit_detect::testing::{self, DAY, HOUR, MINUTE, SECOND, START, bytes_of, rules};
+use audit_detect::testing::{self, DAY, HOUR, MINUTE, Random, SECOND, START, bytes_of, rules};
 use audit_plugin_sdk::Severity;
 use audit_plugin_sdk::codec::Writer;
 
@@ -35,7 +35,7 @@ fn damaged_and_hostile_states_are_refused() {
 }
 
 #[test]
-fn lengths_in_a_state_are_not_believed() {
+fn lengths_in_a_state_are_not_trusted() {
     let mut writer = Writer::default();
     writer.bytes(b"failed-logins");
     writer.uint(0);
@@ -79,14 +79,14 @@ fn a_long_attack_takes_little_state_and_one_alert_a_window() {
         assert!(detector.snapshot().len() < 400);
     }
     assert_eq!(alerts.len(), 20);
-    for told in alerts.chunks(2) {
-        assert_eq!(rules(told), ["failed-logins", "failed-logins-escalated"]);
-        assert_eq!(told[0].window_start, told[1].window_start);
+    for reported in alerts.chunks(2) {
+        assert_eq!(rules(reported), ["failed-logins", "failed-logins-escalated"]);
+        assert_eq!(reported[0].window_start, reported[1].window_start);
     }
 }
 
 #[test]
-fn the_address_silent_for_longest_is_forgotten_and_that_is_told() {
+fn the_address_silent_for_longest_is_forgotten_and_that_is_reported() {
     let mut detector = TRIAL.detector(r#"{"max-keys": 2, "threshold": 1}"#);
     let logins = [failure("a", 0), failure("b", 1), failure("a", 2 * HOUR), failure("c", 3)];
     let alerts = TRIAL.judge(&mut detector, &logins);
@@ -166,7 +166,7 @@ fn version_1() -> Vec<u8> {
 }
 
 #[test]
-fn the_state_of_the_version_before_is_taken_over() {
+fn the_state_of_the_previous_version_is_restored() {
     let state = version_1();
     let mut detector = TRIAL.detector("{}");
     detector.restore(1, &state).expect("a state of version 1");
@@ -195,7 +195,7 @@ fn the_state_of_the_version_before_is_taken_over() {
     }
 }
 
-/// Written by version 2: `c` was told, `b` has a failure and a login ten minutes later, `a` was evicted.
+/// Written by version 2: `c` was reported, `b` has a failure and a login ten minutes later, `a` was evicted.
 const BEFORE: &str = "0d6661696c65642d6c6f67696e73010201628098fadeefe69106018280e0a2ebe69106000600d6d1b0cc040002\
     8280e0a2ebe69106000600d6d1b0cc04fe979abc040006b009cdffb18c0500000163f1979abc0400018480e0a2\
     ebe691068e80e0a2ebe691068e80e0a2ebe69106060002068480e0a2ebe69106000600d6d1b0cc0402000600d6\

@@ -1,4 +1,4 @@
-//! What clocks and partitions do to the rules.
+//! Clocks, partitions and the rules.
 
 use crate::common::{Login, TRIAL, failure, received, success};
 use audit_detect::testing::{DAY, HOUR, MINUTE, SECOND, START, TIME_MAX, TIME_MIN, rules};
@@ -117,7 +117,7 @@ fn a_burst_stamped_ahead_hides_nothing() {
     TRIAL.restart_anywhere("{}", &logins.chunks(1).collect::<Vec<_>>());
 }
 
-/// Go and .NET write the year 1 where they mean no time.
+/// The year 1 is the zero value of times in Go and .NET.
 #[test]
 fn the_first_and_the_last_time_are_times() {
     for time in [TIME_MIN, TIME_MAX] {

@@ -23,7 +23,7 @@ fn the_number_of_alerts() {
         ("all at the same time", &[7; 6], 1),
         ("one alert a window", &[0, 1, 2, 3, 4, 5, 6, 7, 30, 40, 50, 59], 1),
         ("the next window counts anew", &[0, 1, 2, 3, 4, 5, 60, 61, 62, 63, 64, 65], 2),
-        ("what was told does not count again", &[0, 1, 2, 3, 4, 5, 58, 59, 60, 61, 62], 1),
+        ("what was reported does not count again", &[0, 1, 2, 3, 4, 5, 58, 59, 60, 61, 62], 1),
         ("what comes late and just before is the same", &[9, 9, 9, 9, 9, 9, 1, 2, 3, 4, 5, 6], 1),
         ("a late burst a window before", &[61, 61, 61, 61, 61, 61, 0, 0, 0, 0, 0, 1], 2),
         ("a late burst long before", &[70, 71, 72, 73, 74, 75, 1, 2, 3, 4, 5, 6], 2),
@@ -69,7 +69,7 @@ fn an_alert_says_what_happened() {
         (alert.key[0].name.as_str(), alert.key[0].value.as_str()),
         ("ip_address", "203.0.113.45")
     );
-    // As of the sixth failure: what came after it is counted and not told.
+    // As of the sixth failure: what came after it is counted and not reported.
     assert_eq!(
         (alert.window_start, alert.first_event, alert.last_event),
         (START, START, START + 50 * MINUTE)
@@ -91,17 +91,17 @@ fn an_alert_says_what_happened() {
 
 #[test]
 fn a_fast_burst_is_urgent_at_its_tenth_failure() {
-    let told = |minutes: &[i64]| -> Vec<(String, Severity, u64)> {
+    let reported = |minutes: &[i64]| -> Vec<(String, Severity, u64)> {
         let alerts = TRIAL.judge(&mut TRIAL.detector("{}"), &at_minutes(minutes));
         alerts.into_iter().map(|alert| (alert.rule, alert.severity, alert.count)).collect()
     };
     let medium = ("failed-logins".to_owned(), Severity::Medium, 6);
     let high = ("failed-logins-escalated".to_owned(), Severity::High, 10);
     let fast: Vec<i64> = (0..10).collect();
-    assert_eq!(told(&fast), [medium.clone(), high]);
-    assert_eq!(told(&fast[..9]).len(), 1, "nine");
+    assert_eq!(reported(&fast), [medium.clone(), high]);
+    assert_eq!(reported(&fast[..9]).len(), 1, "nine");
     let slower: Vec<i64> = (0..9).chain([10]).collect();
-    assert_eq!(told(&slower), [medium], "ten in ten minutes, half open");
+    assert_eq!(reported(&slower), [medium], "ten in ten minutes, half open");
     // Where the threshold lies higher, the first alert is urgent.
     let logins = at_minutes(&[0; 21]);
     let alerts = TRIAL.judge(&mut TRIAL.detector(r#"{"threshold": 20}"#), &logins);
@@ -113,11 +113,11 @@ fn a_fast_burst_is_urgent_at_its_tenth_failure() {
 fn a_burst_that_grows_is_told_once_more() {
     let minutes: Vec<i64> = (0..50).collect();
     let alerts = judge_singly(&mut TRIAL.detector("{}"), &at_minutes(&minutes));
-    let told: Vec<(&str, Severity, u64)> =
+    let reported: Vec<(&str, Severity, u64)> =
         alerts.iter().map(|a| (&*a.rule, a.severity, a.count)).collect();
     let expected =
         [("failed-logins", Severity::Medium, 6), ("failed-logins-escalated", Severity::High, 10)];
-    assert_eq!(told, expected);
+    assert_eq!(reported, expected);
     assert_eq!(alerts[0].window_start, alerts[1].window_start);
 }
 
@@ -200,7 +200,7 @@ fn a_long_text_is_cut_at_a_character() {
     assert_eq!(alerts[0].key[0].value, format!("x{}", "é".repeat(63)));
 }
 
-/// Against a plain reading of the rule: every span that holds too many failures touches the window of
+/// Compared with a plain implementation of the rule: every span that holds too many failures touches the window of
 /// an alert or lies less than a window before it, every window holds too many, and no two windows of alerts in order overlap.
 #[test]
 fn any_order_of_any_failures_alerts_as_the_rule_says() {

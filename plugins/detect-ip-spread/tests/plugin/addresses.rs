@@ -130,7 +130,7 @@ fn ignored_networks_do_not_count() {
     assert_eq!(from(office, all), 0);
 }
 
-/// Against a plain reading of the rule: every span that holds three addresses touches the window of an
+/// Compared with a plain implementation of the rule: every span that holds three addresses touches the window of an
 /// alert or lies less than a window before it, and every window holds three.
 #[test]
 fn any_order_of_any_events_alerts_as_the_rule_says() {

@@ -1,6 +1,6 @@
-//! The state: bounded, saved and taken over, and the same however the stream is cut.
+//! The state: bounded, saved and restored, and independent of batch boundaries.
 
-use audit_detect::testing::{self, DAY, HOUR, MINUTE, SECOND, bytes_of, rules};
+use audit_detect::testing::{self, DAY, HOUR, MINUTE, bytes_of, rules};
 use audit_plugin_sdk::codec::Writer;
 
 use crate::common::{Seen, TRIAL, received, seen};
@@ -29,7 +29,7 @@ fn damaged_and_hostile_states_are_refused() {
 }
 
 #[test]
-fn lengths_in_a_state_are_not_believed() {
+fn lengths_in_a_state_are_not_trusted() {
     let mut writer = Writer::default();
     writer.bytes(b"ip-spread");
     writer.uint(0);
@@ -38,7 +38,7 @@ fn lengths_in_a_state_are_not_believed() {
 }
 
 #[test]
-fn what_is_kept_of_one_user_is_bounded() {
+fn the_state_of_one_user_is_bounded() {
     let mut detector = TRIAL.detector("{}");
     for part in 0..20_i64 {
         // Dated back, each far from the others, so that none is ever in a window.
@@ -46,14 +46,14 @@ fn what_is_kept_of_one_user_is_bounded() {
             .map(|index| part * 1_000 + index)
             .map(|index| received("u", &format!("tok_{index}"), -index * HOUR, index))
             .collect();
-        let told = if part == 1 { vec!["events-evicted"] } else { Vec::new() };
-        assert_eq!(rules(&TRIAL.judge(&mut detector, &rows)), told);
+        let reported = if part == 1 { vec!["events-evicted"] } else { Vec::new() };
+        assert_eq!(rules(&TRIAL.judge(&mut detector, &rows)), reported);
     }
     assert!(detector.snapshot().len() < 1_000 * 40);
 }
 
 #[test]
-fn users_without_number_stay_within_the_limits_and_that_is_told() {
+fn countless_users_stay_within_the_limits_and_that_is_reported() {
     let mut detector = TRIAL.detector(r#"{"max-keys": 500}"#);
     let rows: Vec<Seen> =
         (0..20_000).map(|index| seen(&format!("user_{index}"), "10.0.0.1", index)).collect();
@@ -79,12 +79,12 @@ fn one_busy_user_leaves_the_others() {
     assert_eq!(rules(&TRIAL.judge(&mut detector, &[seen("a", "10.0.0.3", MINUTE)])), ["ip-spread"]);
 }
 
-/// Written by version 1: `u` was told, `c` was seen at two addresses, `a` was evicted.
+/// Written by version 1: `u` was reported, `c` was seen at two addresses, `a` was evicted.
 const BEFORE: &str = "0969702d737072656164010201758680e0a2ebe6910600018280e0a2ebe691068680e0a2ebe691068680e0a2eb\
     e6910603000200016304028880e0a2ebe69106000600818080500200060082808050000101c0b802";
 
 #[test]
-fn the_state_of_the_version_before_is_taken_over() {
+fn the_state_of_the_previous_version_is_restored() {
     let state = bytes_of(BEFORE);
     let mut detector = TRIAL.detector("{}");
     detector.restore(1, &state).expect("a state of version 1");

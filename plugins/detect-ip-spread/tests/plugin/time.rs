@@ -1,9 +1,9 @@
-//! What clocks and partitions do to the rule.
+//! Clocks, partitions and the rule.
 
 use crate::common::{Seen, TRIAL, at, received, seen};
 use audit_detect::testing::{DAY, HOUR, MINUTE, SECOND, START, TIME_MAX, TIME_MIN, rules};
 
-/// The events' own clock is not believed beyond the Kafka time.
+/// Event times are capped at the Kafka time.
 #[test]
 fn a_forged_future_time_silences_nothing() {
     for forged in [HOUR, 365 * DAY, i64::MAX / 2] {
@@ -81,12 +81,13 @@ fn a_partition_that_lags_an_hour_is_judged_like_the_other() {
             let ahead = Seen { received: Some(HOUR + second * SECOND), ..ahead };
             found.extend(TRIAL.judge(&mut detector, &[ahead, lagging, other]));
         }
-        let told: Vec<_> = found.iter().map(|alert| (&*alert.rule, alert.window_start)).collect();
-        assert_eq!(told, [("ip-spread", START)], "{config}");
+        let reported: Vec<_> =
+            found.iter().map(|alert| (&*alert.rule, alert.window_start)).collect();
+        assert_eq!(reported, [("ip-spread", START)], "{config}");
     }
 }
 
-/// Go and .NET write the year 1 where they mean no time.
+/// The year 1 is the zero value of times in Go and .NET.
 #[test]
 fn the_first_and_the_last_time_are_times() {
     for time in [TIME_MIN, TIME_MAX] {

@@ -1,6 +1,6 @@
 //! Exports as rows.
 
-use audit_detect::testing::{MINUTE, Row, RowEvent, SECOND, Trial, column};
+use audit_detect::testing::{Row, RowEvent, SECOND, Trial, column};
 use audit_plugin_sdk::testing::BatchBuilder;
 use detect_mass_export::DetectMassExport;
 

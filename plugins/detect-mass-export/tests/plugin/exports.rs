@@ -25,7 +25,7 @@ fn twenty_exports_in_five_minutes_are_too_many() {
 
 #[test]
 fn rows_of_an_hour_are_summed_up() {
-    let told = |rows: &[u64]| -> Vec<(String, Severity, String)> {
+    let reported = |rows: &[u64]| -> Vec<(String, Severity, String)> {
         let exports: Vec<Export> = rows
             .iter()
             .enumerate()
@@ -39,26 +39,26 @@ fn rows_of_an_hour_are_summed_up() {
     };
     let alert = |rule: &str, severity, rows: &str| (rule.to_owned(), severity, rows.to_owned());
     let medium = |rows| alert("mass-export", Severity::Medium, rows);
-    assert_eq!(told(&[9_999]), []);
-    assert_eq!(told(&[10_000]), [medium("10000")]);
-    assert_eq!(told(&[4_000, 5_999]), []);
-    assert_eq!(told(&[4_000, 6_000]), [medium("10000")]);
-    assert_eq!(told(&[49_999]), [medium("49999")]);
-    assert_eq!(told(&[50_000]), [alert("mass-export", Severity::High, "50000")]);
-    assert_eq!(told(&[99_999]), [alert("mass-export", Severity::High, "99999")]);
-    assert_eq!(told(&[100_000]), [alert("mass-export", Severity::Critical, "100000")]);
+    assert_eq!(reported(&[9_999]), []);
+    assert_eq!(reported(&[10_000]), [medium("10000")]);
+    assert_eq!(reported(&[4_000, 5_999]), []);
+    assert_eq!(reported(&[4_000, 6_000]), [medium("10000")]);
+    assert_eq!(reported(&[49_999]), [medium("49999")]);
+    assert_eq!(reported(&[50_000]), [alert("mass-export", Severity::High, "50000")]);
+    assert_eq!(reported(&[99_999]), [alert("mass-export", Severity::High, "99999")]);
+    assert_eq!(reported(&[100_000]), [alert("mass-export", Severity::Critical, "100000")]);
     let all = [
         medium("20000"),
         alert("mass-export-escalated", Severity::High, "60000"),
         alert("mass-export-critical", Severity::Critical, "100000"),
     ];
-    assert_eq!(told(&[20_000, 20_000, 20_000, 20_000, 20_000, 20_000]), all);
+    assert_eq!(reported(&[20_000, 20_000, 20_000, 20_000, 20_000, 20_000]), all);
     assert_eq!(
-        told(&[20_000, 90_000]),
+        reported(&[20_000, 90_000]),
         [medium("20000"), alert("mass-export-critical", Severity::Critical, "110000")]
     );
     assert_eq!(
-        told(&[u64::MAX, u64::MAX]),
+        reported(&[u64::MAX, u64::MAX]),
         [alert("mass-export", Severity::Critical, &u64::MAX.to_string())]
     );
 }
@@ -68,7 +68,7 @@ fn rows_an_hour_apart_are_not_summed_up() {
     let at = |time| [export("u", 6_000, 0), export("u", 6_000, time)];
     assert!(TRIAL.alerts("{}", &at(HOUR)).is_empty());
     assert_eq!(TRIAL.alerts("{}", &at(HOUR - 1)).len(), 1);
-    // In whatever order they come.
+    // In any order.
     let mut backwards = at(HOUR - 1);
     backwards.reverse();
     assert_eq!(TRIAL.alerts("{}", &backwards).len(), 1);

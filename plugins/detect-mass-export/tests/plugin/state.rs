@@ -1,4 +1,4 @@
-//! The state: bounded, saved and taken over, and the same however the stream is cut.
+//! The state: bounded, saved and restored, and independent of batch boundaries.
 
 use audit_detect::testing::{self, DAY, HOUR, MINUTE, SECOND, START, rules};
 use audit_plugin_sdk::codec::Writer;
@@ -29,7 +29,7 @@ fn damaged_and_hostile_states_are_refused() {
 }
 
 #[test]
-fn lengths_in_a_state_are_not_believed() {
+fn lengths_in_a_state_are_not_trusted() {
     let mut writer = Writer::default();
     writer.bytes(b"mass-export");
     writer.uint(0);
@@ -38,7 +38,7 @@ fn lengths_in_a_state_are_not_believed() {
 }
 
 #[test]
-fn what_is_kept_of_one_user_is_bounded() {
+fn the_state_of_one_user_is_bounded() {
     let mut detector = TRIAL.detector("{}");
     for part in 0..20_i64 {
         // Dated back, each far from the others, so that none is ever in a window.
@@ -46,14 +46,14 @@ fn what_is_kept_of_one_user_is_bounded() {
             .map(|index| part * 1_000 + index)
             .map(|index| received("u", 1, -index * HOUR, index))
             .collect();
-        let told = if part == 1 { vec!["events-evicted"] } else { Vec::new() };
-        assert_eq!(rules(&TRIAL.judge(&mut detector, &exports)), told);
+        let reported = if part == 1 { vec!["events-evicted"] } else { Vec::new() };
+        assert_eq!(rules(&TRIAL.judge(&mut detector, &exports)), reported);
     }
     assert!(detector.snapshot().len() < 1_000 * 30);
 }
 
 #[test]
-fn users_without_number_stay_within_the_limits_and_that_is_told() {
+fn countless_users_stay_within_the_limits_and_that_is_reported() {
     let mut detector = TRIAL.detector(r#"{"max-keys": 500}"#);
     let exports: Vec<Export> =
         (0..20_000).map(|index| export(&format!("user_{index}"), 1, index)).collect();
@@ -98,7 +98,7 @@ fn nothing_is_buried_under_empty_exports() {
 
 /// A state of version 1: a window with 29,000 rows, two exports in it.
 #[test]
-fn the_state_of_the_version_before_is_taken_over() {
+fn the_state_of_the_previous_version_is_restored() {
     let mut writer = Writer::default();
     writer.bytes(b"mass-export");
     writer.uint(1);

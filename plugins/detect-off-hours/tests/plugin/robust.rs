@@ -77,13 +77,13 @@ fn a_forged_past_evicts_nobody() {
     for day in 1..1_000 {
         TRIAL.judge(&mut detector, &[received("forger", -day * DAY, 22 * HOUR)]);
     }
-    // Of the forger's own nights most were forgotten, and that is told.
+    // Most of the forger's own nights were evicted, and that is reported.
     let found = TRIAL.judge(&mut detector, &[read("user_001", 23 * HOUR)]);
     assert_eq!(TRIAL.ids(&found), [("events-evicted", "", 23 * 60)]);
 }
 
-/// Yesterday comes again, under new offsets and Kafka times: what is told once more has the id that it
-/// had, and nothing else is told.
+/// Yesterday comes again, under new offsets and Kafka times: what is reported again has the id that it
+/// had, and nothing else is reported.
 #[test]
 fn a_replayed_day_has_the_same_ids() {
     let day: Vec<Access> = (0..24 * 6)
@@ -152,7 +152,7 @@ fn a_clock_that_steps_back_tells_nothing_twice() {
     );
 }
 
-/// A partition that is an hour behind tells of the same night.
+/// A partition that lags by an hour reports the same night.
 #[test]
 fn a_partition_that_lags_changes_nothing() {
     let on_time: Vec<Access> =
@@ -166,7 +166,7 @@ fn a_partition_that_lags_changes_nothing() {
     let mixed: Vec<Access> = on_time.into_iter().zip(lagging).flat_map(|(a, b)| [a, b]).collect();
     let found = TRIAL.alerts("{}", &mixed);
     assert_eq!(TRIAL.ids(&found), [("off-hours-access", "user_001", 17 * 60)]);
-    // A day late, and the night is not told again.
+    // A day late, and the night is not reported again.
     let mut detector = TRIAL.detector("{}");
     TRIAL.judge(&mut detector, &mixed);
     assert!(
@@ -174,7 +174,7 @@ fn a_partition_that_lags_changes_nothing() {
     );
 }
 
-/// Against a plain reading of the rule: a user and a night with any access has one alert, and one more
+/// Compared with a plain implementation of the rule: a user and a night with any access has one alert, and one more
 /// where an export came after a mere read.
 #[test]
 fn alerts_are_those_of_the_rule() {
@@ -199,16 +199,16 @@ fn alerts_are_those_of_the_rule() {
                 continue;
             }
             let night = if hour < 9 { day - 1 } else { day };
-            let told = expected.entry((row.user.clone().unwrap(), night)).or_default();
+            let seen = expected.entry((row.user.clone().unwrap(), night)).or_default();
             let is_urgent = row.action == "data_export";
-            n_expected += usize::from(!told.0) + usize::from(told.0 && is_urgent && !told.1);
-            *told = (true, told.1 || is_urgent);
+            n_expected += usize::from(!seen.0) + usize::from(seen.0 && is_urgent && !seen.1);
+            *seen = (true, seen.1 || is_urgent);
         }
         assert_eq!(TRIAL.alerts("{}", &rows).len(), n_expected, "seed {seed}");
     }
 }
 
-/// Go and .NET write the year 1 where they mean no time, and the night before that is no time at all.
+/// The year 1 is the zero value of times in Go and .NET, and the night before it is out of range.
 #[test]
 fn the_first_and_the_last_time_are_times() {
     give_calendar("office", vec![open(9 * HOUR, 17 * HOUR)]);

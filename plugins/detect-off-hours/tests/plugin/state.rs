@@ -1,4 +1,4 @@
-//! The state: bounded, saved and taken over.
+//! The state: bounded, saved and restored.
 
 use audit_detect::testing::{DAY, HOUR, MINUTE, bytes_of};
 use audit_plugin_sdk::Severity;
@@ -20,7 +20,7 @@ fn hostile_bytes_are_refused_and_change_nothing() {
 }
 
 #[test]
-fn the_user_silent_for_longest_is_forgotten_and_that_is_told() {
+fn the_user_silent_for_longest_is_forgotten_and_that_is_reported() {
     let mut detector = TRIAL.detector(r#"{"max-keys": 2}"#);
     let night = |user: &str, minute: i64| read(user, 22 * HOUR + minute * MINUTE);
     let found =
@@ -31,7 +31,7 @@ fn the_user_silent_for_longest_is_forgotten_and_that_is_told() {
         ("state-evicted", Severity::Low, 1)
     );
     assert!(evicted.key.is_empty());
-    // `b` went, as `a` came back later: its night is told again, under the same id.
+    // `b` went, as `a` came back later: its night is reported again, with the same id.
     let again = TRIAL.judge(&mut detector, &[night("a", 4), night("b", 5)]);
     assert_eq!(TRIAL.ids(&again), [("off-hours-access", "b", 17 * 60)]);
     // In the next hour the sum is said.
@@ -70,7 +70,7 @@ const BEFORE: &str = "096f66662d686f7572730102016280d08788fcbdb00601809093e390bd
     02";
 
 #[test]
-fn the_state_of_the_version_before_is_taken_over() {
+fn the_state_of_the_previous_version_is_restored() {
     let state = bytes_of(BEFORE);
     let mut detector = TRIAL.detector("{}");
     detector.restore(1, &state).expect("a state of version 1");

@@ -64,13 +64,13 @@ fn a_forged_past_evicts_nobody_and_hides_nothing() {
     let n_told = found.iter().filter(|alert| alert.rule == "privilege-change").count();
     assert_eq!(n_told, 999, "each is an hour of its own");
     let n_evicted = found.iter().filter(|alert| alert.rule == "events-evicted").count();
-    assert_eq!((n_evicted, found.len()), (1, 1_000), "that most were forgotten is told");
+    assert_eq!((n_evicted, found.len()), (1, 1_000), "that most were evicted is reported");
     assert!(TRIAL.judge(&mut detector, &[grant("clerk", HOUR + MINUTE)]).is_empty());
     assert_eq!(TRIAL.judge(&mut detector, &[self_grant("stranger", HOUR + MINUTE)]).len(), 1);
 }
 
-/// Yesterday comes again, under new offsets and Kafka times: what is told once more has the id that it
-/// had, and nothing else is told.
+/// Yesterday comes again, under new offsets and Kafka times: what is reported again has the id that it
+/// had, and nothing else is reported.
 #[test]
 fn a_replayed_day_has_the_same_ids() {
     let day: Vec<Change> = (0..24 * 12)
@@ -121,7 +121,7 @@ fn a_clock_that_steps_back_tells_nothing_twice() {
     assert!(TRIAL.judge(&mut detector, &[grant("clerk", MINUTE)]).is_empty());
 }
 
-/// A partition that is an hour behind tells of the same run, and halves of a loan meet.
+/// A partition that lags by an hour reports the same run, and halves of a loan meet.
 #[test]
 fn a_partition_that_lags_changes_nothing() {
     let mut detector = TRIAL.detector(CONFIG);
@@ -134,7 +134,7 @@ fn a_partition_that_lags_changes_nothing() {
     );
 }
 
-/// Go and .NET write the year 1 where they mean no time.
+/// The year 1 is the zero value of times in Go and .NET.
 #[test]
 fn the_first_and_the_last_time_are_times() {
     for (time, received) in [(TIME_MIN, START), (TIME_MIN, TIME_MIN), (TIME_MAX, TIME_MAX)] {

@@ -60,7 +60,7 @@ fn roles_that_may_are_configured() {
     );
 }
 
-/// A self-grant is told of admins as well: nobody is to approve of its own rights.
+/// A self-grant of an admin is reported as well: nobody may approve their own rights.
 #[test]
 fn a_self_grant_is_always_told() {
     let by_id = Change { details: Some(r#"{"granted_to": "BOSS"}"#.into()), ..grant("boss", 0) };

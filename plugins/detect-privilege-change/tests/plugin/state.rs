@@ -1,4 +1,4 @@
-//! The state: bounded, saved and taken over.
+//! The state: bounded, saved and restored.
 
 use audit_detect::testing::{DAY, MINUTE, bytes_of};
 use audit_plugin_sdk::Severity;
@@ -20,7 +20,7 @@ fn hostile_bytes_are_refused_and_change_nothing() {
 }
 
 #[test]
-fn the_actor_silent_for_longest_is_forgotten_and_that_is_told() {
+fn the_actor_silent_for_longest_is_forgotten_and_that_is_reported() {
     let mut detector = TRIAL.detector(r#"{"roles": "roles", "max-keys": 2}"#);
     let rows = ["a", "b", "a", "c"]
         .into_iter()
@@ -55,13 +55,13 @@ fn what_is_kept_is_bounded() {
     assert!(detector.snapshot().len() < 20_000, "{}", detector.snapshot().len());
 }
 
-/// Written by version 1: `b` and `clerk` were told, `clerk` of the resource `r`; `a` was evicted.
+/// Written by version 1: `b` and `clerk` were reported, `clerk` of the resource `r`; `a` was evicted.
 const BEFORE: &str = "1070726976696c6567652d6368616e676501020162809cc09fc9b9b00601809cc09fc9b9b006000080a0bad235\
     01000201060201809cc09fc9b9b006009aefc1f5d5ffb5c1f7010105636c65726b809c9c390180b8dcd8c9b9b0\
     06000080a0bad2350100020106040180b8dcd8c9b9b00600e8b9fbd9caa68ffbd801010101d8c402";
 
 #[test]
-fn the_state_of_the_version_before_is_taken_over() {
+fn the_state_of_the_previous_version_is_restored() {
     let state = bytes_of(BEFORE);
     let mut detector = TRIAL.detector(CONFIG);
     detector.restore(1, &state).expect("a state of version 1");

@@ -3,6 +3,8 @@
 use audit_plugin_sdk::testing::Detection;
 use detect_unusual_volume::DetectUnusualVolume;
 
+use crate::common::TRIAL;
+
 #[test]
 fn a_wrong_configuration_names_its_key() {
     let cases = [

@@ -20,7 +20,7 @@ fn label<'a>(alert: &'a Alert, name: &str) -> Option<&'a str> {
 
 #[test]
 fn the_limit_is_that_of_the_modified_z_score() {
-    // Every comparable hour of 21 days is known: on each day one of 10, 20 and 30, whatever the hour.
+    // Every comparable hour of 21 days is known: on each day one of 10, 20 and 30, at any hour.
     let of_day = [10, 20, 30];
     let history = days("user_001", 0, 21, |day, _| of_day[(day % 3) as usize]);
     let alert = first_alert(r#"{"ratio": 1}"#, &history, 21 * 24 + 12).expect("an alert");
@@ -104,8 +104,8 @@ fn a_busy_service_is_known_after_a_day() {
     let alerts = judge(&mut detector, &days("user_001", 0, 30, |_, _| 1_000));
     let last = alerts.iter().map(|alert| (alert.window_start - START) / HOUR).max();
     assert!(last < Some(26), "{last:?}");
-    let told = reported(&judge(&mut detector, &reads("user_001", 30 * DAY, 3_600))).len();
-    assert_eq!(told, 1, "2.5 times as much is unusual then");
+    let n_reported = reported(&judge(&mut detector, &reads("user_001", 30 * DAY, 3_600))).len();
+    assert_eq!(n_reported, 1, "2.5 times as much is unusual then");
 }
 
 #[test]
@@ -181,14 +181,14 @@ fn an_hour_is_told_once_and_once_more_when_it_is_urgent() {
 }
 
 /// Five times as much as usual, day after day: it is unusual for more than a week, by which time it was
-/// told more than forty times.
+/// reported more than forty times.
 #[test]
 fn an_attack_does_not_become_usual_fast() {
     let mut detector = experienced(&["user_001"]);
     let alerts = judge(&mut detector, &days("user_001", 21, 42, |day, hour| office(day, hour) * 5));
     let first = alerts.iter().filter(|alert| alert.rule == "unusual-volume");
-    let told: Vec<i64> = first.map(|alert| (alert.window_start - START) / DAY).collect();
-    let of_day = |day| told.iter().filter(|&&other| other == day).count();
+    let days: Vec<i64> = first.map(|alert| (alert.window_start - START) / DAY).collect();
+    let of_day = |day| days.iter().filter(|&&other| other == day).count();
     let by_day: Vec<usize> = (21..42).filter(|day| day % 7 < 5).map(of_day).collect();
     assert_eq!(by_day[..4], [8; 4], "{by_day:?}");
     assert!(by_day[..7].iter().all(|&n_hours| n_hours >= 5), "{by_day:?}");
@@ -234,7 +234,7 @@ fn rows_that_cannot_be_counted_are_told_to_the_log() {
     assert_eq!(line, "4 events without user or time were not counted");
 }
 
-/// Any rows in any order: the same alerts whatever the batches.
+/// Any rows in any order: the same alerts with any batches.
 #[test]
 fn batches_change_nothing() {
     for seed in 0..20 {

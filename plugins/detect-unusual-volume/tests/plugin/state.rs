@@ -1,4 +1,4 @@
-//! The state: bounded, saved and taken over.
+//! The state: bounded, saved and restored.
 
 use audit_detect::testing::{DAY, HOUR, MINUTE, Random, SECOND, TIME_MAX, TIME_MIN, bytes_of};
 use audit_plugin_sdk::Severity;
@@ -91,7 +91,7 @@ fn a_longer_history_than_before_is_not_taken_for_silence() {
 }
 
 #[test]
-fn the_key_silent_for_longest_is_forgotten_and_that_is_told() {
+fn the_key_silent_for_longest_is_forgotten_and_that_is_reported() {
     let mut detector = TRIAL.detector(r#"{"max-keys": 2}"#);
     let rows = [read("a", 0), read("b", 1), read("a", HOUR), read("c", HOUR + 1)];
     let alerts = judge(&mut detector, &rows);
@@ -100,7 +100,7 @@ fn the_key_silent_for_longest_is_forgotten_and_that_is_told() {
     };
     let found = (&*evicted.rule, evicted.severity, evicted.count);
     assert_eq!(found, ("state-evicted", Severity::Low, 1));
-    assert!(evicted.message.starts_with("1 pairs of user and action were forgotten"));
+    assert!(evicted.message.starts_with("1 pairs of user and action were evicted"));
     assert_eq!(judge(&mut detector, &[read("d", HOUR + 2), read("e", HOUR + 3)]), []);
     let alerts = judge(&mut detector, &[read("e", 2 * HOUR)]);
     assert_eq!(alerts[0].count, 2);
@@ -144,7 +144,7 @@ fn the_default_number_of_keys_fits_the_default_memory() {
     println!("a snapshot of {n_keys} keys: {} KiB", detector.snapshot().len() / 1024);
 }
 
-/// Go and .NET write the year 1 where they mean no time.
+/// The year 1 is the zero value of times in Go and .NET.
 #[test]
 fn the_first_and_the_last_time_are_times() {
     for time in [TIME_MIN, TIME_MAX] {
@@ -159,7 +159,7 @@ const BEFORE: &str = "0e756e757375616c2d766f6c756d651501020b646174615f7265616400
     b802";
 
 #[test]
-fn the_state_of_the_version_before_is_taken_over() {
+fn the_state_of_the_previous_version_is_restored() {
     let state = bytes_of(BEFORE);
     let mut detector = TRIAL.detector("{}");
     detector.restore(1, &state).expect("a state of version 1");

@@ -5,7 +5,7 @@ use audit_plugin_sdk::testing;
 
 use crate::common::{Event, TRIAL, days, experienced, judge, office, read, reads, reported};
 
-/// The attack that must be found whatever happened before: five times as much as usual.
+/// The attack that must be found no matter what happened before: five times as much as usual.
 fn attack(hour: i64) -> Vec<Event> {
     reads("user_001", hour * HOUR, 200)
 }
@@ -34,7 +34,7 @@ fn an_attack_stamped_ahead_is_found() {
     let forged = attack(NOON).into_iter().map(|row| Event { time: Some(i64::MAX / 2), ..row });
     let alerts = judge(&mut detector, &forged.collect::<Vec<_>>());
     assert!(!alerts.is_empty());
-    let hours: Vec<i64> = reported(&alerts).iter().map(|told| told.1).collect();
+    let hours: Vec<i64> = reported(&alerts).iter().map(|alert| alert.1).collect();
     assert!(hours.iter().all(|hour| (NOON..=NOON + 1).contains(hour)), "{hours:?}");
 }
 

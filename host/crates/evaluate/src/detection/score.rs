@@ -142,11 +142,11 @@ impl Scores {
     }
 }
 
-/// The rule whose event is the end of an attack that other labels tell the beginning of.
+/// The rule whose event is the end of an attack whose beginning has other labels.
 const AFTER_ATTACK: &str = "login-after-attack";
 
-/// When an attack began: for a login after an attack with the first failure, of which the labels of the
-/// same attacker tell.
+/// The start of an attack. For a login after an attack it is the first failure, from the other labels of the
+/// same attacker.
 fn began(label: &Label, labels: &[Label]) -> i64 {
     if label.rule != AFTER_ATTACK {
         return label.first_event;

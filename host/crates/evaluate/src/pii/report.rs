@@ -31,7 +31,7 @@ pub struct Score {
     /// placeholders of it that stand for nothing of that name.
     pub false_positives: u64,
     /// Of these, numbers with the issuer, the length and the check digit of a card: nothing about the digits
-    /// tells them from one.
+    /// distinguishes them from one.
     pub collisions: u64,
     /// Values of which a letter or a digit is left.
     pub false_negatives: u64,

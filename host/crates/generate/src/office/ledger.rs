@@ -91,7 +91,7 @@ impl Ledger {
         }
     }
 
-    /// What is usual in the hour that begins at a time. `None` where it cannot be told yet, or for
+    /// What is usual in the hour that begins at a time. `None` if it is not known yet, or for
     /// nobody who is written down.
     pub(crate) fn usual(&self, user: u32, action: Action, at: i64, now: i64) -> Option<Usual> {
         let idx = ACTIONS.iter().position(|known| *known == action)?;

@@ -174,9 +174,9 @@ fn near_urgent(plan: &mut Plan, address: u32, first: i64) -> Option<(Vec<Step>, 
         "a burst whose tenth failure comes ten minutes after the first"
     };
     let burst = Trip::Within(FAILURES_ALLOWED + 1, WINDOW_US);
-    let told = Expectation::alert(names::FAILED_LOGINS, "medium", burst).of(is_failure);
+    let alert = Expectation::alert(names::FAILED_LOGINS, "medium", burst).of(is_failure);
     let silence = Expectation::silence(names::FAILED_LOGINS_ESCALATED, "high", why);
-    Some((steps, vec![told, silence.of(is_failure)]))
+    Some((steps, vec![alert, silence.of(is_failure)]))
 }
 
 /// A spray against accounts that are nobody else's until a time.
