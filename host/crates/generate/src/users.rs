@@ -14,10 +14,10 @@ pub(crate) const LAST_NAMES: [&str; 20] = [
 ];
 
 pub(crate) struct User {
-    /// `user_id` and `user_email` as they stand in the JSON of an event.
+    /// `user_id` and `user_email` as in the JSON of an event.
     pub(crate) fields: Vec<u8>,
     pub(crate) email: String,
-    /// Whether an event made so far names the address.
+    /// Whether an emitted event contains the address.
     pub(crate) emitted: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Data touched while the office is closed, with somebody's account.
+//! Data accessed with a user's account while the office is closed.
 
 use crate::choices::Attack;
 use crate::event::{DELETE, EXPORT, LOGIN, LOGOUT, READ};

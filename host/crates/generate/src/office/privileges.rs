@@ -1,4 +1,4 @@
-//! Permissions changed by somebody who may not: as of the time of the change.
+//! Permissions changed by somebody who was not allowed to at the time of the change.
 
 use crate::choices::Attack;
 use crate::event::{GRANT, REVOKE};

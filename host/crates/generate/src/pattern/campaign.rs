@@ -3,8 +3,8 @@
 use crate::label::Tracker;
 use crate::time::Timeline;
 
-/// This part of the stream's rest is kept free of attack events, so that there is room for attacks
-/// that begin later. They make up a hundredth of the stream.
+/// This fraction of the rest of the stream is kept free of attack events, as room for attacks that start later.
+/// They make up a hundredth of the stream.
 const RESERVE: u64 = 32;
 
 /// What a planner may use of the stream.
