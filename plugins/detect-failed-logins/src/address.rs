@@ -1,4 +1,4 @@
-//! What is remembered of one address.
+//! The state of one address.
 
 use audit_detect::{
     Bursts, Event, Evictions, Finding, Format, Remembered, Saved, Sighting, read_sightings,
@@ -7,15 +7,15 @@ use audit_detect::{
 use audit_plugin_sdk::Alert;
 use audit_plugin_sdk::codec::{Reader, Writer};
 
+use crate::attack::{ATTACK_BYTES, Attack};
 use crate::config::Settings;
 use crate::report;
 use crate::rules::{Guessing, NOBODY, Spraying, is_success, tag};
 
-/// The most logins that are kept of an address for failures before them that come late.
+/// The most successful logins that are kept of an address, for late failures that came before them.
 const SUCCESSES_MAX: usize = 32;
 
-/// Memory of an attack and of a login that is kept.
-const ATTACK_BYTES: usize = 32;
+/// Bytes of a login that is kept in memory.
 const SUCCESS_BYTES: usize = 48;
 
 /// A login.
@@ -33,23 +33,10 @@ pub(crate) struct Address {
     pub(crate) guesses: Bursts,
     /// Users who fail and users who succeed.
     pub(crate) sprays: Bursts,
-    /// Logins that succeeded, by time. Those in `sprays` are not enough: they are moved into its windows,
-    /// and none are there where the rule is off or a login has no user.
+    /// Successful logins, by time. Those in `sprays` are not enough: they move into its windows, and there
+    /// are none if the rule is off or a login has no user.
     pub(crate) successes: Vec<Sighting>,
     pub(crate) attack: Option<Attack>,
-}
-
-/// What was alerted on, for as long as a login that follows is worth an alert of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Attack {
-    /// The start of the first window that was alerted.
-    pub(crate) start: i64,
-    /// The time of the failure that tripped the rule: what succeeds from then on is the consequence.
-    pub(crate) since: i64,
-    /// The time of the last failure.
-    pub(crate) last: i64,
-    /// Whether a login was told. One is enough: the address is then under investigation.
-    pub(crate) is_told: bool,
 }
 
 impl Remembered for Address {
@@ -66,35 +53,27 @@ impl Saved for Address {
         write_sightings(writer, &self.successes);
         writer.uint(u64::from(self.attack.is_some()));
         if let Some(attack) = &self.attack {
-            writer.int(attack.start);
-            writer.int(attack.since);
-            writer.int(attack.last);
-            writer.uint(u64::from(attack.is_told));
+            attack.write(writer);
         }
     }
 
     fn read(reader: &mut Reader<'_>, format: Format) -> Option<Self> {
         let (guesses, sprays) = (Bursts::read(reader, format)?, Bursts::read(reader, format)?);
         let successes = match format {
-            Format::Now => read_sightings(reader).filter(|kept| kept.len() <= SUCCESSES_MAX)?,
-            Format::Before => successes_before(&sprays),
+            Format::Current => read_sightings(reader).filter(|kept| kept.len() <= SUCCESSES_MAX)?,
+            Format::Previous => previous_successes(&sprays),
         };
         let attack = match reader.uint()? {
             0 => None,
-            1 => Some(Attack {
-                start: reader.int()?,
-                since: reader.int()?,
-                last: reader.int()?,
-                is_told: is_set(reader)?,
-            }),
+            1 => Some(Attack::read(reader)?),
             _ => return None,
         };
         Some(Self { guesses, sprays, successes, attack })
     }
 }
 
-/// The release before had no other logins than those of its sprays. Those that came last are worth most.
-fn successes_before(sprays: &Bursts) -> Vec<Sighting> {
+/// The previous release only kept the logins in its sprays. The newest are worth most.
+fn previous_successes(sprays: &Bursts) -> Vec<Sighting> {
     let mut successes: Vec<Sighting> =
         sprays.loose().iter().filter(|sighting| is_success(sighting)).copied().collect();
     successes.drain(..successes.len().saturating_sub(SUCCESSES_MAX));
@@ -102,7 +81,7 @@ fn successes_before(sprays: &Bursts) -> Vec<Sighting> {
 }
 
 impl Address {
-    /// Counts a login, and gives what it trips.
+    /// Counts a login. Returns the alerts that it trips.
     pub(crate) fn add(
         &mut self,
         key: &[u8],
@@ -125,15 +104,15 @@ impl Address {
         if let (true, Some(attack)) = (is_attack, &mut self.attack) {
             attack.last = attack.last.max(login.event.time);
         }
-        let mut is_news = false;
+        let mut is_new = false;
         for finding in [&guessed, &sprayed].into_iter().flatten().filter(|found| !found.is_rise) {
             self.note(finding, settings);
-            is_news = true;
+            is_new = true;
         }
         alerts.extend(guessed.map(|finding| report::guessing(key, &finding, settings)));
         alerts.extend(sprayed.map(|finding| report::spraying(key, &finding, settings)));
-        if is_news {
-            alerts.extend(self.tell_what_came_earlier(key, settings));
+        if is_new {
+            alerts.extend(self.report_earlier_success(key, settings));
         }
         alerts
     }
@@ -148,15 +127,15 @@ impl Address {
         self.add_to_sprays(login, settings, evictions);
         self.keep_success(login, settings, evictions);
         if let Some(attack) = &mut self.attack
-            && attack.tell(login.event.time, settings)
+            && attack.report(login.event.time, settings)
         {
             return vec![report::login(key, attack, login.event, settings)];
         }
         Vec::new()
     }
 
-    /// Keeps a login for failures that come late. Where there is no room, one goes that lies between two
-    /// others no more than `after-attack` apart: whatever attack it follows, one of them follows as well.
+    /// Keeps a login for late failures. If there is no room, one is dropped that lies between two others at
+    /// most `after-attack` apart: one of them follows every attack that it follows.
     fn keep_success(&mut self, login: Login<'_>, settings: &Settings, evictions: &mut Evictions) {
         let limit = settings.after_attack.micros();
         if limit == 0 {
@@ -178,7 +157,7 @@ impl Address {
             |three: &[Sighting]| three[2].event.time.saturating_sub(three[0].event.time) <= limit;
         if let Some(before) = kept.windows(3).position(is_spare) {
             let dropped = kept.remove(before + 1).event.received;
-            // Both are kept for as long as the one that they stand for.
+            // Both are kept at least as long as the one that they replace.
             for other in &mut kept[before..before + 2] {
                 other.event.received = other.event.received.max(dropped);
             }
@@ -204,10 +183,10 @@ impl Address {
         self.sprays.add(Sighting { event: login.event, tag }, &Spraying(settings), evictions)
     }
 
-    /// Notes an attack: the one that goes on, or another where that began long before.
+    /// Records an attack: it continues the current one, unless that started long before.
     fn note(&mut self, finding: &Finding, settings: &Settings) {
         let start = finding.burst.start;
-        // The window of a spray holds users who succeed as well.
+        // The window of a spray also holds users who succeeded.
         let failure = finding.burst.kept.iter().rev().find(|sighting| !is_success(sighting));
         let last = failure.map_or(start, |failure| failure.event.time);
         match &mut self.attack {
@@ -215,34 +194,15 @@ impl Address {
                 attack.since = attack.since.min(last);
                 attack.last = attack.last.max(last);
             }
-            _ => self.attack = Some(Attack { start, since: last, last, is_told: false }),
+            _ => self.attack = Some(Attack { start, since: last, last, is_reported: false }),
         }
     }
 
-    /// A login that was read before the failures that came before it: another partition lagged.
-    fn tell_what_came_earlier(&mut self, key: &[u8], settings: &Settings) -> Option<Alert> {
+    /// A login that was read before the failures that preceded it: another partition lagged.
+    fn report_earlier_success(&mut self, key: &[u8], settings: &Settings) -> Option<Alert> {
         let attack = self.attack.as_mut()?;
-        let follows = |success: &&Sighting| attack.tell(success.event.time, settings);
+        let follows = |success: &&Sighting| attack.report(success.event.time, settings);
         let success = self.successes.iter().find(follows)?;
         Some(report::login(key, attack, success.event, settings))
-    }
-}
-
-impl Attack {
-    /// Whether a login at a time follows and is to be told.
-    fn tell(&mut self, time: i64, settings: &Settings) -> bool {
-        let limit = settings.after_attack.micros();
-        let follows = limit > 0 && time >= self.since && time.saturating_sub(self.last) <= limit;
-        let is_news = follows && !self.is_told;
-        self.is_told |= is_news;
-        is_news
-    }
-}
-
-pub(crate) fn is_set(reader: &mut Reader<'_>) -> Option<bool> {
-    match reader.uint()? {
-        0 => Some(false),
-        1 => Some(true),
-        _ => None,
     }
 }

@@ -9,10 +9,10 @@ use audit_plugin_sdk::{Config, ConfigError, Span, serde};
 /// JSON Schema of the configuration.
 pub(crate) const SCHEMA: &str = include_str!("schema.json");
 
-/// Beyond a week nobody calls a login the consequence of an attack.
+/// After a week a login is hardly the consequence of an attack.
 const AFTER_ATTACK_MAX: Span = Span::from_secs(7 * 86_400);
 
-/// Users have two sightings a window each, and half of the room is for those who succeed.
+/// Each user has two sightings per window, and half of the room is for users who succeed.
 const SPRAY_USERS_MAX: usize = LOOSE_MAX / 4;
 
 /// Shorter prefixes hold several organizations.
@@ -67,20 +67,20 @@ pub(crate) struct Settings {
     pub(crate) window: Span,
     /// How far an event's time may be ahead of its Kafka time.
     pub(crate) max_future_micros: i64,
-    /// So many failures within `high_window_micros` are urgent.
+    /// This many failures within `high_window_micros` have high severity.
     pub(crate) high_count: usize,
     pub(crate) high_window_micros: i64,
-    /// So many users failing within `spray_window` are sprayed. 0: nobody looks.
+    /// This many users failing within `spray_window` are a spray. 0 disables the rule.
     pub(crate) spray_users: usize,
     pub(crate) spray_window: Span,
-    /// A login so long after an attack is told. 0: none is.
+    /// How long after an attack a login is reported. 0 disables the rule.
     pub(crate) after_attack: Span,
     pub(crate) actions: Vec<Vec<u8>>,
     pub(crate) results: Vec<Vec<u8>>,
     pub(crate) success_results: Vec<Vec<u8>>,
-    /// IPv6 addresses with so many bits in common are one.
+    /// IPv6 addresses with this many bits in common are one address.
     pub(crate) ipv6_prefix: u32,
-    /// For how long a login that succeeded is kept, for failures before it that come late.
+    /// How long a successful login is kept, for late failures that came before it.
     pub(crate) kept_micros: i64,
     pub(crate) limits: Limits,
 }
@@ -107,7 +107,7 @@ impl Settings {
             return Err(ConfigError::new("success-results", message));
         }
         let kept = [file.window, file.spray_window].map(|window| kept_micros(window.micros()));
-        // A login that comes late still finds the attack before it.
+        // A late login still finds the attack before it.
         let silence = kept[0].max(kept[1]).max(file.after_attack.micros() + kept_micros(0));
         let bytes = |texts: Vec<String>| texts.into_iter().map(String::into_bytes).collect();
         Ok(Self {

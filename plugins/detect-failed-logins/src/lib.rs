@@ -1,19 +1,20 @@
 //! Alerts on guessed passwords, address by address: more than `threshold` failed logins in any span of
 //! `window`, many users failing in any span of `spray-window`, and a login that succeeds after either.
 //!
-//! Event times come from clients, so a time is never believed to be later than the record's Kafka
-//! time plus `max-future`: a single event stamped far ahead must not move a window past the others.
-//! Late events count where they belong. See `docs/plugins/detect_failed_logins.md`.
+//! Event times come from clients, so they are capped at the record's Kafka time plus `max-future`: a single
+//! event far in the future must not move a window past the others. Late events count at their own
+//! time. See `docs/plugins/detect_failed_logins.md`.
 
 #![forbid(unsafe_code)]
 
 mod address;
+mod attack;
 mod config;
 mod report;
 mod rules;
 mod version_1;
 
-use audit_detect::{EventColumns, Memory, Origin, corrupt, format_of, is_one_of, raise};
+use audit_detect::{EventColumns, Origin, State, corrupt, format_of, is_one_of, raise};
 use audit_plugin_sdk::{
     Batch, Binding, Config, ConfigError, Context, Description, Detector, Fault, Judgement,
     RestoreError, Utf8Column, export_detector, log,
@@ -22,20 +23,20 @@ use audit_plugin_sdk::{
 use address::{Address, Login};
 use config::Settings;
 
-/// The version of the format of a snapshot. Those of the releases before are read as well.
+/// The version of the state's format. Older versions can be read as well.
 const STATE_VERSION: u32 = 3;
 
-/// Tells a state of this detector from any other bytes.
+/// Distinguishes a state of this detector from any other bytes.
 const MAGIC: &[u8] = b"failed-logins";
 
-/// What is forgotten for want of room, in alerts.
+/// The name of the keys in alerts on evictions.
 const KEYS: &str = "addresses with logins";
 
-/// The detector with what it remembers.
+/// The detector and its state.
 #[derive(Debug)]
 pub struct DetectFailedLogins {
     settings: Settings,
-    addresses: Memory<Address>,
+    addresses: State<Address>,
 }
 
 impl Detector for DetectFailedLogins {
@@ -48,7 +49,7 @@ impl Detector for DetectFailedLogins {
 
     fn configure(config: &Config) -> Result<(Self, Binding), ConfigError> {
         let settings = Settings::from_config(config)?;
-        let addresses = Memory::new(settings.limits);
+        let addresses = State::new(settings.limits);
         Ok((Self { settings, addresses }, Columns::bound(Binding::default())))
     }
 
@@ -76,10 +77,10 @@ impl Detector for DetectFailedLogins {
 
     fn restore(&mut self, version: u32, bytes: &[u8]) -> Result<(), RestoreError> {
         let addresses = if version == 1 {
-            version_1::read(bytes, &self.settings)
+            version_1::read(MAGIC, bytes, &self.settings)
         } else {
             let format = format_of(version, STATE_VERSION)?;
-            Memory::read(MAGIC, bytes, self.settings.limits, format)
+            State::read(MAGIC, bytes, self.settings.limits, format)
         };
         self.addresses = addresses.ok_or_else(corrupt)?;
         Ok(())
@@ -128,8 +129,8 @@ impl<'a> Columns<'a> {
         })
     }
 
-    /// Whether a login succeeded. `None` for what is no login, or ended in another way. Asked of every
-    /// row: the action comes first, as it rules out most of them.
+    /// Whether a login succeeded. `None` if the row is not a login or has another result. Runs for every row:
+    /// the action is checked first, because it rules out most of them.
     fn outcome(&self, row: usize, settings: &Settings) -> Option<bool> {
         if !is_one_of(self.action_type, row, &settings.actions) {
             return None;
@@ -140,7 +141,7 @@ impl<'a> Columns<'a> {
         is_one_of(self.action_result, row, &settings.success_results).then_some(true)
     }
 
-    /// A row as a login. `None` where it has no address or no time to count it under.
+    /// A row as a login. `None` if it has no address or no time.
     fn login(
         &self,
         row: usize,

@@ -1,9 +1,9 @@
 //! The alerts. They carry the address, counts, times and positions: no user, no text of an event.
 
-use audit_detect::{Event, Finding, alert, field, key_field, positions};
+use audit_detect::{Event, Finding, field, key_field, positions};
 use audit_plugin_sdk::{Alert, Field, Severity};
 
-use crate::address::Attack;
+use crate::attack::Attack;
 use crate::config::Settings;
 use crate::rules::{is_success, n_users};
 
@@ -24,7 +24,7 @@ pub(crate) fn guessing(address: &[u8], finding: &Finding, settings: &Settings) -
     );
     let users = n_users(burst.kept.iter()).to_string();
     let labels = vec![field("attack", GUESSING), field("distinct-users", &users)];
-    alert(finding, "failed-logins", key(address), message, labels)
+    finding.alert("failed-logins", key(address), message, labels)
 }
 
 /// Too many users who fail.
@@ -38,13 +38,13 @@ pub(crate) fn spraying(address: &[u8], finding: &Finding, settings: &Settings) -
         settings.spray_window
     );
     let labels = vec![field("attack", SPRAYING), field("distinct-users", &n_failing.to_string())];
-    let told = alert(finding, "password-spray", key(address), message, labels);
+    let alert = finding.alert("password-spray", key(address), message, labels);
     Alert {
-        first_event: failures().next().map_or(told.first_event, |first| first.event.time),
-        last_event: failures().next_back().map_or(told.last_event, |last| last.event.time),
+        first_event: failures().next().map_or(alert.first_event, |first| first.event.time),
+        last_event: failures().next_back().map_or(alert.last_event, |last| last.event.time),
         count: n_failing as u64,
         events: positions(failures()),
-        ..told
+        ..alert
     }
 }
 

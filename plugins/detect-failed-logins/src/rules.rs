@@ -1,4 +1,4 @@
-//! What is too much, in windows of event time.
+//! The rules, in windows of event time.
 
 use audit_detect::{
     Burst, Rule, Sighting, first_of_count, first_of_distinct, n_distinct_near, stable_hash,
@@ -10,7 +10,7 @@ use crate::config::Settings;
 /// The most events that an alert cites.
 const N_CITED: usize = 100;
 
-/// More than `threshold` failures in a `window`; worse if `high_count` fall into one `high-window`.
+/// More than `threshold` failures in a `window`; high severity if `high_count` are in one `high-window`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Guessing<'a>(pub(crate) &'a Settings);
 
@@ -40,8 +40,8 @@ impl Rule for Guessing<'_> {
     }
 }
 
-/// At least `spray_users` users failing in a `spray_window`, and more of them than users succeeding less
-/// than a `spray_window` away: an office behind one address has both.
+/// At least `spray_users` users fail in a `spray_window`, and more users fail than succeed less than a
+/// `spray_window` away: an office with one address has both.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Spraying<'a>(pub(crate) &'a Settings);
 
@@ -57,8 +57,8 @@ impl Rule for Spraying<'_> {
         let (users, length) = (self.0.spray_users, self.window_micros());
         let failing = |tag: u64| tag & 1 == 0;
         let first = first_of_distinct(loose, at, users, length, failing)?;
-        // Everybody who could share a window with this failure, so that no span of failures is found
-        // that just leaves out those who succeed.
+        // All users who could share a window with this failure. Otherwise a span of failures could be found
+        // that just excludes the users who succeed.
         let n_succeeding = n_distinct_near(loose, at, length, |tag| !failing(tag));
         if n_succeeding < users {
             return Some(first);
@@ -83,10 +83,10 @@ impl Rule for Spraying<'_> {
     }
 }
 
-/// What stands for nobody.
+/// The tag of no user.
 pub(crate) const NOBODY: u64 = 0;
 
-/// A user and how the login ended: 31 bits of a hash and one for success. Enough to count users by, and
+/// A user and the result of the login: 31 bits of a hash and one for success. Enough to count users, and
 /// short in a state.
 pub(crate) fn tag(user: Option<&[u8]>, is_success: bool) -> u64 {
     let hash = user.map_or(NOBODY, |user| (stable_hash(user) & 0xffff_fffe).max(2));

@@ -1,22 +1,22 @@
-//! States of version 1: failures and windows alone, IPv6 addresses one by one. What it does not know, users
-//! who succeed and who was sprayed, starts afresh.
+//! States of version 1: failures and windows only, with single IPv6 addresses. What they lack (users who
+//! succeeded, sprays) starts empty.
 
-use audit_detect::{Burst, Bursts, Event, LOOSE_MAX, Memory, Origin, Sighting};
+use audit_detect::{Burst, Bursts, Event, LOOSE_MAX, Origin, Sighting, State};
 use audit_plugin_sdk::Severity;
 use audit_plugin_sdk::codec::Reader;
 
-use crate::MAGIC;
-use crate::address::{Address, Attack, is_set};
+use crate::address::Address;
+use crate::attack::{Attack, is_set};
 use crate::config::Settings;
 
 /// Limits of format 1.
 const KEY_BYTES_MAX_1: usize = 128;
 const WINDOWS_MAX_1: usize = 64;
 
-/// `None` for bytes that are no such state.
-pub(crate) fn read(bytes: &[u8], settings: &Settings) -> Option<Memory<Address>> {
+/// `None` for other bytes.
+pub(crate) fn read(magic: &[u8], bytes: &[u8], settings: &Settings) -> Option<State<Address>> {
     let mut reader = Reader::new(bytes);
-    if reader.bytes()? != MAGIC {
+    if reader.bytes()? != magic {
         return None;
     }
     for _ in 0..3 {
@@ -25,12 +25,12 @@ pub(crate) fn read(bytes: &[u8], settings: &Settings) -> Option<Memory<Address>>
     for _ in 0..2 {
         reader.int()?;
     }
-    let mut addresses = Memory::new(settings.limits);
+    let mut addresses = State::new(settings.limits);
     for _ in 0..reader.count()? {
         let text = reader.bytes().filter(|text| text.len() <= KEY_BYTES_MAX_1)?;
         let (address, received) = read_address_1(&mut reader)?;
         let key = Origin::of(text).key(text, settings.ipv6_prefix);
-        // Of addresses that are one now, the one with the latest failure stands for all.
+        // Several addresses may now be one origin: the one with the latest failure replaces the others.
         addresses.touch(&key, received, |kept: &mut Address, _| *kept = address);
     }
     reader.is_at_end().then_some(addresses)
@@ -50,7 +50,7 @@ fn read_address_1(reader: &mut Reader<'_>) -> Option<(Address, i64)> {
         start: window.start,
         since: window.last,
         last: window.last,
-        is_told: false,
+        is_reported: false,
     });
     let guesses = Bursts::from_parts(loose, windows)?;
     Some((Address { guesses, attack, ..Address::default() }, received))
@@ -77,8 +77,8 @@ fn read_failures_1(reader: &mut Reader<'_>) -> Option<Vec<Sighting>> {
             offset: reader.int()?,
         };
         let user = u32::try_from(reader.uint()?).ok()?;
-        // As format 2 writes users: even, and 0 for nobody. The hash is another, so somebody who failed
-        // before and after the change is counted twice in the label, for a window.
+        // Users as in format 2: even, and 0 for none. The hash differs, so a user who failed before and after
+        // the upgrade is counted twice in the label, for one window.
         failures.push(Sighting { event, tag: u64::from(user & !1) });
     }
     Some(failures)

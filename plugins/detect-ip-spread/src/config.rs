@@ -9,7 +9,7 @@ use audit_plugin_sdk::{Config, ConfigError, Span, serde};
 /// JSON Schema of the configuration.
 pub(crate) const SCHEMA: &str = include_str!("schema.json");
 
-/// More addresses in a window are no person's: what is kept of a user must hold them all.
+/// A person does not have more addresses in a window. The state of a user must hold all of them.
 const ADDRESSES_MAX: usize = 100;
 
 /// Shorter prefixes hold several organizations.
@@ -58,13 +58,13 @@ pub(crate) struct Settings {
     pub(crate) window: Span,
     /// How far an event's time may be ahead of its Kafka time.
     pub(crate) max_future_micros: i64,
-    /// None: all of them.
+    /// Empty: all of them.
     pub(crate) actions: Vec<Vec<u8>>,
-    /// None: all of them.
+    /// Empty: all of them.
     pub(crate) results: Vec<Vec<u8>>,
     /// Addresses that do not count.
     pub(crate) ignored: Networks,
-    /// IPv6 addresses with so many bits in common are one.
+    /// IPv6 addresses with this many bits in common are one address.
     pub(crate) ipv6_prefix: u32,
     pub(crate) show_email: bool,
     pub(crate) limits: Limits,

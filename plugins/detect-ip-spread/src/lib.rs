@@ -1,8 +1,8 @@
-//! Alerts on users seen from more than `addresses` addresses in any span of `window`: a shared account,
-//! or a stolen session beside its owner's.
+//! Alerts on users seen from more than `addresses` addresses in any span of `window`: a shared account, or a
+//! stolen session next to its owner's.
 //!
-//! Every row is looked at, so it must be cheap, and a user with many events takes no more state than one
-//! with few: of one address only the sightings at the edges of a window are kept. Times are cut and late
+//! Every row is inspected, so it must be cheap, and a user with many events takes no more state than one with
+//! few: of each address only the sightings at the edges of a window are kept. Event times are capped and late
 //! events counted as by every detector: see `docs/plugins/detect_ip_spread.md`.
 
 #![forbid(unsafe_code)]
@@ -12,7 +12,7 @@ mod report;
 mod rule;
 
 use audit_detect::{
-    Bursts, EventColumns, Memory, Origin, Sighting, corrupt, format_of, is_one_of, key, raise,
+    Bursts, EventColumns, Origin, Sighting, State, corrupt, format_of, is_one_of, key, raise,
 };
 use audit_plugin_sdk::{
     Batch, Binding, Config, ConfigError, Context, Description, Detector, Fault, Judgement,
@@ -21,20 +21,20 @@ use audit_plugin_sdk::{
 
 use config::Settings;
 
-/// The version of the format of a snapshot. That of the release before is read as well.
+/// The version of the state's format. The previous version can be read as well.
 const STATE_VERSION: u32 = 2;
 
-/// Tells a state of this detector from any other bytes.
+/// Distinguishes a state of this detector from any other bytes.
 const MAGIC: &[u8] = b"ip-spread";
 
-/// What is forgotten for want of room, in alerts.
+/// The name of the keys in alerts on evictions.
 const KEYS: &str = "users with addresses";
 
-/// The detector with what it remembers.
+/// The detector and its state.
 #[derive(Debug)]
 pub struct DetectIpSpread {
     settings: Settings,
-    users: Memory<Bursts>,
+    users: State<Bursts>,
 }
 
 impl Detector for DetectIpSpread {
@@ -48,14 +48,14 @@ impl Detector for DetectIpSpread {
     fn configure(config: &Config) -> Result<(Self, Binding), ConfigError> {
         let settings = Settings::from_config(config)?;
         let binding = Columns::bound(&settings);
-        let users = Memory::new(settings.limits);
+        let users = State::new(settings.limits);
         Ok((Self { settings, users }, binding))
     }
 
     fn process(&mut self, _: &Context, batch: &Batch, out: &mut Judgement) -> Result<(), Fault> {
         let columns = Columns::of(batch, &self.settings)?;
         for row in 0..batch.rows() {
-            // A row without user, address or time is nobody's: service accounts and jobs have such rows.
+            // Rows of service accounts and jobs may have no user, address or time.
             if let Some((user, sighting)) = columns.sighting(row, &self.settings) {
                 self.add(user, sighting, out);
             }
@@ -69,7 +69,7 @@ impl Detector for DetectIpSpread {
 
     fn restore(&mut self, version: u32, bytes: &[u8]) -> Result<(), RestoreError> {
         let format = format_of(version, STATE_VERSION)?;
-        let users = Memory::read(MAGIC, bytes, self.settings.limits, format);
+        let users = State::read(MAGIC, bytes, self.settings.limits, format);
         self.users = users.ok_or_else(corrupt)?;
         Ok(())
     }
@@ -89,7 +89,7 @@ impl DetectIpSpread {
 
 export_detector!(DetectIpSpread);
 
-/// The columns that the detector reads, those with a filter only where there is one.
+/// The columns that the detector reads. Those of a filter only if it is set.
 struct Columns<'a> {
     user_id: &'a Utf8Column,
     ip_address: &'a Utf8Column,
@@ -123,7 +123,7 @@ impl<'a> Columns<'a> {
         })
     }
 
-    /// A row as a sighting of its user, the address as the tag. `None` where it is none that counts.
+    /// A row as a sighting of its user, with the address as the tag. `None` if it does not count.
     fn sighting(&self, row: usize, settings: &Settings) -> Option<(&'a [u8], Sighting)> {
         let is_wanted = |column: Option<&Utf8Column>, wanted: &[Vec<u8>]| {
             column.is_none_or(|column| is_one_of(column, row, wanted))

@@ -1,6 +1,6 @@
 //! The alerts. They carry the user, counts, times and positions: no address.
 
-use audit_detect::{Finding, alert, field, key_field};
+use audit_detect::{Finding, field, key_field};
 use audit_plugin_sdk::Alert;
 
 use crate::config::Settings;
@@ -27,7 +27,7 @@ pub(crate) fn spread(user: &[u8], finding: &Finding, settings: &Settings) -> Ale
         field("distinct-addresses", &n_addresses.to_string()),
     ];
     let key = vec![key_field("user_id", user, settings.show_email)];
-    // Of many events from one address few are kept: the addresses are what was counted.
-    let told = alert(finding, "ip-spread", key, message, labels);
-    Alert { count: n_addresses as u64, ..told }
+    // The count is that of the addresses: of many events from one address only a few are kept.
+    let alert = finding.alert("ip-spread", key, message, labels);
+    Alert { count: n_addresses as u64, ..alert }
 }

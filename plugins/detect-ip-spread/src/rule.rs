@@ -1,4 +1,4 @@
-//! What is too much: more addresses in a window than one person has.
+//! The rule: more addresses in a window than one person has.
 
 use audit_detect::{Burst, LOOSE_MAX, Rule, Sighting, first_of_distinct};
 use audit_plugin_sdk::Severity;

@@ -9,7 +9,7 @@ use audit_plugin_sdk::{Config, ConfigError, Span, serde};
 /// JSON Schema of the configuration.
 pub(crate) const SCHEMA: &str = include_str!("schema.json");
 
-/// More rows than any table has; sums of fewer never reach the end of the numbers.
+/// More rows than any table has. Sums of smaller numbers do not overflow.
 const ROWS_MAX: u64 = 1_000_000_000_000_000;
 
 /// The keys as the user writes them.
@@ -54,10 +54,10 @@ impl Default for File {
 /// A checked configuration.
 #[derive(Debug)]
 pub(crate) struct Settings {
-    /// So many exports within `events_window` raise an alert.
+    /// This many exports within `events_window` raise an alert.
     pub(crate) events: usize,
     pub(crate) events_window: Span,
-    /// So many rows within `window` raise an alert, or a worse one.
+    /// This many rows within `window` raise an alert of each severity.
     pub(crate) window: Span,
     pub(crate) rows_medium: u64,
     pub(crate) rows_high: u64,
@@ -104,8 +104,8 @@ impl Settings {
     }
 }
 
-/// A user who stays just below `events` must have no more exports in a window than are kept, or rows
-/// would be lost from the sum.
+/// A user who stays just below `events` must not have more exports in a window than are kept: rows would be
+/// missing from the sum.
 fn check_room(file: &File) -> Result<(), ConfigError> {
     let (window, events_window) = (file.window.micros(), file.events_window.micros());
     let n_spans = (window + events_window - 1) / events_window;

@@ -1,7 +1,7 @@
 //! The number of rows of an export, from the JSON text of `details`.
 //!
-//! The text is anything: no JSON, cut off, nested without end. What can be read of it counts, and the
-//! export counts in any case.
+//! The text may be anything: not JSON, truncated, nested without end. What can be parsed counts, and the export
+//! counts in any case.
 
 use std::cell::Cell;
 use std::fmt;
@@ -10,22 +10,21 @@ use audit_plugin_sdk::serde::de::{
     self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
 
-/// No more of the text is looked at: it is there for people, and more is a mistake or an attack.
+/// The part of the text that is parsed. A longer text is a mistake or an attack.
 const TEXT_BYTES_MAX: usize = 1 << 20;
 
-/// The largest of the named fields of the object that are whole numbers and not negative, 0 for none.
+/// The largest of the named fields that are non-negative integers, 0 if there are none.
 ///
-/// Fields are taken as they come, so that a text that is broken further on hides none, and neither does
-/// one that names a field twice.
+/// Fields are taken as they come, so that neither an error further on nor a duplicate field hides one.
 pub(crate) fn n_rows(text: &[u8], fields: &[String]) -> u64 {
     let text = &text[..text.len().min(TEXT_BYTES_MAX)];
-    // Nearly all that goes wrong is this: no object at all.
+    // The most common case: not an object.
     if text.trim_ascii_start().first() != Some(&b'{') {
         return 0;
     }
     let largest = Cell::new(0);
     let mut deserializer = serde_json::Deserializer::from_slice(text);
-    // What is wrong with the text matters to nobody here.
+    // The error does not matter here.
     let _ = deserializer.deserialize_map(Fields { fields, largest: &largest });
     largest.get()
 }
@@ -57,7 +56,7 @@ impl<'de> Visitor<'de> for Fields<'_> {
     }
 }
 
-/// Whether a name is one of those wanted. Escapes in it are read.
+/// Whether a name is one of the wanted ones. Escapes are decoded.
 struct Name<'a>(&'a [String]);
 
 impl<'de> DeserializeSeed<'de> for Name<'_> {
@@ -80,7 +79,7 @@ impl Visitor<'_> for Name<'_> {
     }
 }
 
-/// A whole number that is not negative; 0 for any other value.
+/// A non-negative integer; 0 for any other value.
 struct Number;
 
 impl<'de> DeserializeSeed<'de> for Number {
@@ -153,7 +152,7 @@ mod tests {
             (r#"{"rows": null, "rows_exported": 2}"#, 2),
             (r#"{"rows": [1, {"rows": 5}], "rows_exported": 2}"#, 2),
             (r#"{"rows": {"rows_exported": 5}, "rows_exported": 2}"#, 2),
-            // What comes before a mistake counts.
+            // What comes before an error counts.
             (r#"{"rows_exported": 6, "note": 1e400"#, 6),
             (r#"{"rows_exported": 6} trailing"#, 6),
         ];

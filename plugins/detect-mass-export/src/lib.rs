@@ -1,8 +1,8 @@
 //! Alerts on users who export much in a short time: many exports in a few minutes, or many rows in an
 //! hour.
 //!
-//! The number of rows stands in the JSON text of `details`, which is looked at for exports alone. Times
-//! are cut and late events counted as by every detector: see `docs/plugins/detect_mass_export.md`.
+//! The number of rows is in the JSON text of `details`, which is parsed only for exports. Event times are capped
+//! and late events counted as by every detector: see `docs/plugins/detect_mass_export.md`.
 
 #![forbid(unsafe_code)]
 
@@ -12,7 +12,7 @@ mod report;
 mod rule;
 
 use audit_detect::{
-    Bursts, EventColumns, Memory, Sighting, corrupt, format_of, is_one_of, key, raise,
+    Bursts, EventColumns, Sighting, State, corrupt, format_of, is_one_of, key, raise,
 };
 use audit_plugin_sdk::{
     Batch, Binding, Config, ConfigError, Context, Description, Detector, Fault, Judgement,
@@ -21,20 +21,20 @@ use audit_plugin_sdk::{
 
 use config::Settings;
 
-/// The version of the format of a snapshot. That of the release before is read as well.
+/// The version of the state's format. The previous version can be read as well.
 const STATE_VERSION: u32 = 2;
 
-/// Tells a state of this detector from any other bytes.
+/// Distinguishes a state of this detector from any other bytes.
 const MAGIC: &[u8] = b"mass-export";
 
-/// What is forgotten for want of room, in alerts.
+/// The name of the keys in alerts on evictions.
 const KEYS: &str = "users with exports";
 
-/// The detector with what it remembers.
+/// The detector and its state.
 #[derive(Debug)]
 pub struct DetectMassExport {
     settings: Settings,
-    users: Memory<Bursts>,
+    users: State<Bursts>,
 }
 
 impl Detector for DetectMassExport {
@@ -47,7 +47,7 @@ impl Detector for DetectMassExport {
 
     fn configure(config: &Config) -> Result<(Self, Binding), ConfigError> {
         let settings = Settings::from_config(config)?;
-        let users = Memory::new(settings.limits);
+        let users = State::new(settings.limits);
         Ok((Self { settings, users }, Columns::bound(Binding::default())))
     }
 
@@ -75,7 +75,7 @@ impl Detector for DetectMassExport {
 
     fn restore(&mut self, version: u32, bytes: &[u8]) -> Result<(), RestoreError> {
         let format = format_of(version, STATE_VERSION)?;
-        let users = Memory::read(MAGIC, bytes, self.settings.limits, format);
+        let users = State::read(MAGIC, bytes, self.settings.limits, format);
         self.users = users.ok_or_else(corrupt)?;
         Ok(())
     }
@@ -121,14 +121,14 @@ impl<'a> Columns<'a> {
         })
     }
 
-    /// Whether a row is what the detector counts. Asked of every row: the action comes first, as it rules
-    /// out nearly all of them.
+    /// Whether a row counts. Runs for every row: the action is checked first, because it rules out nearly all
+    /// of them.
     fn is_export(&self, row: usize, settings: &Settings) -> bool {
         is_one_of(self.action_type, row, &settings.actions)
             && is_one_of(self.action_result, row, &settings.results)
     }
 
-    /// A row as an export, its rows as the tag. `None` where it has no user or no time to count it under.
+    /// A row as an export, with the exported rows as the tag. `None` if it has no user or no time.
     fn export(&self, row: usize, settings: &Settings) -> Option<(&'a [u8], Sighting)> {
         let event = self.events.event(row, settings.max_future_micros)?;
         let user = self.user_id.get(row)?;

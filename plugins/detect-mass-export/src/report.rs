@@ -1,6 +1,6 @@
-//! The alerts. They carry the user, counts, times and positions: nothing of `details` but a sum.
+//! The alerts. They carry the user, counts, times and positions: of `details` only a sum.
 
-use audit_detect::{Finding, alert, field, key_field};
+use audit_detect::{Finding, field, key_field};
 use audit_plugin_sdk::Alert;
 
 use crate::config::Settings;
@@ -25,5 +25,5 @@ pub(crate) fn exports(user: &[u8], finding: &Finding, settings: &Settings) -> Al
         field("rows", &n_rows.to_string()),
     ];
     let key = vec![key_field("user_id", user, settings.show_email)];
-    alert(finding, "mass-export", key, message, labels)
+    finding.alert("mass-export", key, message, labels)
 }

@@ -1,19 +1,19 @@
-//! What is too much: exports in a few minutes, or rows in a window.
+//! The rule: too many exports in a few minutes, or too many rows in a window.
 
 use audit_detect::{Burst, Rule, Sighting, first_of_count, first_of_weight};
 use audit_plugin_sdk::Severity;
 
 use crate::config::Settings;
 
-/// A window is alerted by the number of exports within `events-window`, or by the rows of the whole
-/// window. How bad it is depends on its rows alone.
+/// A window is alerted by the number of exports within `events-window`, or by the rows of the whole window.
+/// Its severity only depends on its rows.
 impl Rule for Settings {
     fn window_micros(&self) -> i64 {
         self.window.micros()
     }
 
     fn first_of_burst(&self, loose: &[Sighting], at: usize) -> Option<usize> {
-        // The rows first: their span starts earlier, so that it holds as many of them as there are.
+        // The rows first: their span starts earlier, so that it holds as many rows as possible.
         first_of_weight(loose, at, self.rows_medium, self.window_micros())
             .or_else(|| first_of_count(loose, at, self.events, self.events_window.micros()))
     }

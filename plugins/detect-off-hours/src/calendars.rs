@@ -1,4 +1,4 @@
-//! Whose hours are which: the default ones, and calendars of the host by user.
+//! The hours of each user: the default ones, or a calendar of the host.
 
 use std::collections::BTreeMap;
 
@@ -6,27 +6,27 @@ use audit_hours::{Hours, Stretch};
 use audit_plugin_sdk::lookup::{LookupError, Table, generation};
 use audit_plugin_sdk::{Utf8Builder, Utf8Column, log};
 
-/// The most calendars that are held open. A table that names more has them opened again and again.
+/// The most calendars that are kept open. If a table names more, they are reopened repeatedly.
 const CALENDARS_MAX: usize = 256;
 
-/// The table that says which calendar is whose.
+/// The table that maps users to calendars.
 #[derive(Debug)]
 pub(crate) struct Owners {
     pub(crate) table: Table,
     pub(crate) column: String,
 }
 
-/// All hours by which users are judged.
+/// All hours that users are judged by.
 #[derive(Debug)]
 pub(crate) struct Calendars {
     default: Hours,
     owners: Option<Owners>,
-    /// By name. `None` for one that the host does not grant, which is said once.
+    /// By name. `None` for one that the host does not grant, which is logged once.
     opened: BTreeMap<Vec<u8>, Option<Hours>>,
     generation: u64,
 }
 
-/// The names of the calendars of some rows, by their order.
+/// The names of the calendars of some rows, in their order.
 pub(crate) struct Names(Option<Utf8Column>);
 
 impl Calendars {
@@ -34,7 +34,7 @@ impl Calendars {
         Self { default, owners, opened: BTreeMap::new(), generation: 0 }
     }
 
-    /// To be called before each batch: calendars and tables change between two batches.
+    /// Call it before each batch: calendars and tables change between two batches.
     pub(crate) fn start_batch(&mut self) {
         self.default.start_batch();
         if self.owners.is_none() {
@@ -48,7 +48,7 @@ impl Calendars {
         self.opened.values_mut().flatten().for_each(Hours::start_batch);
     }
 
-    /// Asks once which calendars these users had at these times.
+    /// Looks up, in one call, the calendars of these users at these times.
     pub(crate) fn names<'a>(
         &self,
         of: impl ExactSizeIterator<Item = (&'a [u8], i64)>,
@@ -66,7 +66,7 @@ impl Calendars {
         Ok(Names(Some(found)))
     }
 
-    /// The stretch of the hours of the `index`th of them that a time lies in.
+    /// The stretch that a time lies in, by the hours of the row `index`.
     pub(crate) fn at(
         &mut self,
         names: &Names,
@@ -88,8 +88,8 @@ impl Calendars {
     }
 }
 
-/// The calendar of that name. A mistake in the table must not stop the host at midnight, so users with
-/// a calendar that nobody granted have the default one.
+/// The calendar of a name. A mistake in the table must not stop the host at midnight, so users with a calendar
+/// that is not granted get the default hours.
 fn open(name: &[u8]) -> Option<Hours> {
     let name = String::from_utf8_lossy(name);
     match Hours::of_calendar(&name) {

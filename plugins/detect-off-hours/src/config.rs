@@ -6,15 +6,22 @@ use audit_plugin_sdk::lookup::Table;
 use audit_plugin_sdk::{Config, ConfigError, Span, serde};
 
 use crate::calendars::{Calendars, Owners};
-use crate::{LATE_MICROS, STRETCH_MICROS_MAX};
+
+pub(crate) const DAY_MICROS: i64 = 86_400_000_000;
+
+/// A longer closed stretch is split into parts of this length: a permanent closure is reported monthly.
+pub(crate) const STRETCH_MICROS_MAX: i64 = 31 * DAY_MICROS;
+
+/// How long a stretch is kept after its end, for late events.
+pub(crate) const LATE_MICROS: i64 = DAY_MICROS;
 
 /// JSON Schema of the configuration.
 pub(crate) const SCHEMA: &str = include_str!("schema.json");
 
-/// Of the actions that count, those by which data leaves or is lost.
+/// The default urgent actions: data leaves or is lost.
 const URGENT_ACTIONS: [&str; 3] = ["data_export", "data_delete", "data_download"];
 
-/// The most events of a stretch that may be asked for before an alert.
+/// The highest `min-events`.
 const EVENTS_MAX: u64 = 1_000_000;
 
 /// The keys as the user writes them.
@@ -36,7 +43,7 @@ struct File {
     show_email: bool,
 }
 
-/// Where it says which calendar is whose.
+/// The table and the column that map users to calendars.
 #[derive(Debug, serde::Deserialize)]
 #[serde(crate = "serde", deny_unknown_fields)]
 struct CalendarsFile {
@@ -72,7 +79,7 @@ pub(crate) struct Settings {
     /// The results that count; `None` for any.
     pub(crate) results: Option<Vec<Vec<u8>>>,
     pub(crate) ignored: Vec<Pattern>,
-    /// So many events of a user in a stretch raise an alert.
+    /// This many events of a user in a stretch raise an alert.
     pub(crate) n_events_min: u64,
     /// How far an event's time may be ahead of its Kafka time.
     pub(crate) max_future_micros: i64,
@@ -87,7 +94,7 @@ pub(crate) struct Action {
     pub(crate) is_urgent: bool,
 }
 
-/// A user, or all whose names start so.
+/// A user, or all users with a prefix.
 #[derive(Debug)]
 pub(crate) struct Pattern {
     text: Vec<u8>,

@@ -1,8 +1,8 @@
 //! Alerts on access to data outside business hours: one alert for each user and closed stretch of the
 //! calendar, urgent once data is exported, downloaded or deleted.
 //!
-//! Event times come from clients, so a time is never believed to be later than the record's Kafka
-//! time plus `max-future`. See `docs/plugins/detect_off_hours.md`.
+//! Event times come from clients, so they are capped at the record's Kafka time plus `max-future`. See
+//! `docs/plugins/detect_off_hours.md`.
 
 #![forbid(unsafe_code)]
 
@@ -11,7 +11,7 @@ mod config;
 mod report;
 
 use audit_detect::{
-    Episodes, Event, EventColumns, Incident, Memory, corrupt, format_of, key, raise,
+    Episodes, Event, EventColumns, Incident, State, corrupt, format_of, key, raise,
 };
 use audit_hours::Stretch;
 use audit_plugin_sdk::{
@@ -20,29 +20,21 @@ use audit_plugin_sdk::{
 };
 
 use calendars::Calendars;
-use config::Settings;
+use config::{DAY_MICROS, LATE_MICROS, STRETCH_MICROS_MAX, Settings};
 
-/// The version of the format of the state. That of the release before is read as well.
+/// The version of the state's format. The previous version can be read as well.
 const STATE_VERSION: u32 = 2;
 
-/// Tells a state of this detector from any other bytes.
+/// Distinguishes a state of this detector from any other bytes.
 const MAGIC: &[u8] = b"off-hours";
 
-/// A closed stretch that is longer is taken in parts: whoever closes for good is told once a month.
-const STRETCH_MICROS_MAX: i64 = 31 * DAY_MICROS;
-
-/// For how long after its end a stretch is remembered, for events that come late.
-const LATE_MICROS: i64 = DAY_MICROS;
-
-const DAY_MICROS: i64 = 86_400_000_000;
-
-/// The detector with what it remembers.
+/// The detector and its state.
 #[derive(Debug)]
 pub struct DetectOffHours {
     settings: Settings,
     calendars: Calendars,
-    /// The stretches of each user: every one is an episode that starts where the calendar closed.
-    users: Memory<Episodes>,
+    /// The closed stretches of each user. Each is an episode that starts when the calendar closed.
+    users: State<Episodes>,
 }
 
 impl Detector for DetectOffHours {
@@ -55,7 +47,7 @@ impl Detector for DetectOffHours {
 
     fn configure(config: &Config) -> Result<(Self, Binding), ConfigError> {
         let (settings, calendars) = config::read(config)?;
-        let users = Memory::new(settings.limits);
+        let users = State::new(settings.limits);
         let binding = EventColumns::bound(
             Binding::default().reading("action_type").reading("action_result").reading("user_id"),
         );
@@ -77,7 +69,7 @@ impl Detector for DetectOffHours {
 
     fn restore(&mut self, version: u32, bytes: &[u8]) -> Result<(), RestoreError> {
         let format = format_of(version, STATE_VERSION)?;
-        let users = Memory::read(MAGIC, bytes, self.settings.limits, format);
+        let users = State::read(MAGIC, bytes, self.settings.limits, format);
         self.users = users.ok_or_else(corrupt)?;
         Ok(())
     }
@@ -85,7 +77,7 @@ impl Detector for DetectOffHours {
 
 export_detector!(DetectOffHours);
 
-/// An event that would not be looked at within business hours.
+/// An event that counts only outside business hours.
 struct Access<'a> {
     user: &'a [u8],
     event: Event,
@@ -93,7 +85,7 @@ struct Access<'a> {
 }
 
 impl DetectOffHours {
-    /// The rows that count at any time of the day.
+    /// The rows that count, before their time is checked.
     fn accesses<'a>(&self, batch: &'a Batch) -> Result<Vec<Access<'a>>, Fault> {
         let actions = batch.utf8("action_type")?;
         let results = batch.utf8("action_result")?;
@@ -115,12 +107,12 @@ impl DetectOffHours {
             }
         }
         if n_ignored > 0 {
-            log::warn(&format!("{n_ignored} accesses without user or time were not looked at"));
+            log::warn(&format!("{n_ignored} accesses without user or time were skipped"));
         }
         Ok(accesses)
     }
 
-    /// Whether what a row did is urgent. `None` for what does not count at all.
+    /// Whether the action of a row is urgent. `None` if the row does not count.
     fn urgency(&self, row: usize, actions: &Utf8Column, results: &Utf8Column) -> Option<bool> {
         let name = actions.get(row)?;
         let action = self.settings.actions.iter().find(|action| action.name == name)?;
@@ -131,8 +123,8 @@ impl DetectOffHours {
         counts.then_some(action.is_urgent)
     }
 
-    /// Those of them that lie in a closed stretch. All questions to the host come before any change of
-    /// state, as a batch with a fault is judged again.
+    /// The accesses in a closed stretch. All calls to the host come before any change of the state, because
+    /// a batch with a fault is judged again.
     fn outside<'a>(
         &mut self,
         accesses: &'a [Access<'a>],
@@ -153,7 +145,7 @@ impl DetectOffHours {
 
 /// Counts an access in a closed stretch and raises the alerts that it trips.
 fn add(
-    users: &mut Memory<Episodes>,
+    users: &mut State<Episodes>,
     access: &Access<'_>,
     stretch: Stretch,
     settings: &Settings,
@@ -172,8 +164,8 @@ fn add(
     users.report(event.received, report::EVICTED, out);
 }
 
-/// The part of a closed stretch that a time lies in: all of it, unless it is very long. Parts of one
-/// that began long ago, or never, are counted from 1970.
+/// The part of a closed stretch that a time lies in: all of it, unless it is very long. If the start is
+/// unbounded or long ago, the parts are counted from 1970.
 fn part_of(stretch: Stretch, time: i64) -> Stretch {
     let since = time.saturating_sub(stretch.start);
     if stretch.end.saturating_sub(stretch.start) <= STRETCH_MICROS_MAX {
@@ -191,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stretch_without_end_is_taken_in_parts() {
+    fn a_stretch_without_end_is_split() {
         let month = STRETCH_MICROS_MAX;
         let check = |start, end, time, expected: (i64, i64)| {
             let part = part_of(Stretch { start, end, is_open: false }, time);

@@ -6,7 +6,7 @@ use audit_plugin_sdk::Alert;
 /// Valid accounts: <https://attack.mitre.org/techniques/T1078/>.
 const ATTACK: &str = "T1078";
 
-/// What is said to be forgotten.
+/// The name of the keys in alerts on evictions.
 pub(crate) const EVICTED: &str = "users seen outside business hours";
 
 /// The alert for a closed stretch in which a user was seen.

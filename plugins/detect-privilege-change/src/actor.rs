@@ -1,4 +1,4 @@
-//! What is remembered of one actor: its changes of the last hour or two, and what was told of them.
+//! The state of one actor: its changes of the last hour or two, and what was reported of them.
 
 use audit_detect::{Episodes, Event, Evictions, Format, Incident, Outbreak, Remembered, Saved};
 use audit_plugin_sdk::codec::{Reader, Writer};
@@ -6,13 +6,13 @@ use audit_plugin_sdk::codec::{Reader, Writer};
 use crate::change::Change;
 use crate::config::Settings;
 
-/// The most changes of an actor that are matched with one another.
+/// The most changes of an actor that are matched with each other.
 const TRACES_MAX: usize = 128;
 
-/// Memory of a trace, with the slack of a vector.
+/// Bytes of a trace in memory, with the slack of a vector.
 const TRACE_BYTES: usize = 48;
 
-/// What is remembered of a change, to tell a permission that was only lent.
+/// A change, kept to find permissions that were only lent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Trace {
     time: i64,
@@ -21,7 +21,7 @@ struct Trace {
     is_grant: bool,
 }
 
-/// What made a change urgent.
+/// Why a change is reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reason {
     /// The actor has no admin role: not urgent by itself.
@@ -32,11 +32,11 @@ pub(crate) enum Reason {
     Lent,
 }
 
-/// See the module.
+/// An actor.
 #[derive(Debug, Default)]
 pub(crate) struct Actor {
     episodes: Episodes,
-    /// In the order in which they came.
+    /// In order of arrival.
     traces: Vec<Trace>,
 }
 
@@ -78,7 +78,7 @@ impl Saved for Actor {
 }
 
 impl Actor {
-    /// Counts a change. Gives what is to be told, and why.
+    /// Counts a change. Returns what to report, and why.
     pub(crate) fn add(
         &mut self,
         change: &Change<'_>,
@@ -103,14 +103,14 @@ impl Actor {
             until: event.received.saturating_add(settings.kept_micros()),
             is_urgent: reason != Reason::NoAdmin,
         };
-        // Events before the first one, which came late, belong to the same run.
+        // Late events before the first one belong to the same run.
         let outbreak = self
             .episodes
             .add(incident, 1, evictions, |episode| is_near(episode.start, event.time, window))?;
         Some((outbreak, reason))
     }
 
-    /// Whether a change is one half of a grant that was revoked within a window, whichever came first.
+    /// Whether a change is one half of a grant that was revoked within a window. The halves may come in any order.
     fn is_lent(&self, change: &Change<'_>, settings: &Settings) -> bool {
         let Event { time, .. } = change.event;
         self.traces.iter().any(|trace| {

@@ -1,4 +1,4 @@
-//! Changes of permissions, and by whom they were made.
+//! Changes of permissions and the actors who made them.
 
 use audit_detect::{Event, EventColumns, is_one_of, key, stable_hash};
 use audit_plugin_sdk::{Batch, Binding, Fault, Utf8Builder, Utf8Column};
@@ -6,10 +6,10 @@ use audit_plugin_sdk::{Batch, Binding, Fault, Utf8Builder, Utf8Column};
 use crate::config::{Settings, UnknownActors};
 use crate::details;
 
-/// The most of a role that an alert shows.
+/// The longest role in an alert.
 const ROLE_BYTES_MAX: usize = 64;
 
-/// A change of a permission that deserves a look.
+/// A change of a permission that may be reported.
 #[derive(Debug)]
 pub(crate) struct Change<'a> {
     pub(crate) actor: &'a [u8],
@@ -36,13 +36,13 @@ struct Columns<'a> {
 const NAMES: [&str; 6] =
     ["action_type", "action_result", "user_id", "user_email", "resource_id", "details"];
 
-/// Asks for the columns.
+/// Binds the columns.
 pub(crate) fn bound(binding: Binding) -> Binding {
     let binding = NAMES.iter().fold(binding, |binding, name| binding.reading(name));
     EventColumns::bound(binding)
 }
 
-/// The changes of a batch that deserve a look, and the number of those that have no actor or no time.
+/// The changes of a batch that may be reported, and the number of those without an actor or a time.
 pub(crate) fn of_batch<'a>(
     batch: &'a Batch,
     settings: &Settings,
@@ -77,7 +77,7 @@ pub(crate) fn of_batch<'a>(
 }
 
 impl<'a> Columns<'a> {
-    /// Whether a row grants or revokes. `None` for what does neither, or did not succeed.
+    /// Whether a row grants (or else revokes). `None` if it does neither or did not succeed.
     fn is_grant(&self, row: usize, settings: &Settings) -> Option<bool> {
         let is_grant = is_one_of(self.action_type, row, &settings.grant_actions);
         if !is_grant && !is_one_of(self.action_type, row, &settings.revoke_actions) {
@@ -103,13 +103,13 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// Asks once for the roles of all actors, and keeps the changes that they do not allow.
+/// Looks up the roles of all actors in one call, and keeps the changes that they do not allow.
 fn judge_roles(changes: &mut Vec<Change<'_>>, settings: &Settings) -> Result<(), Fault> {
     let roles = roles_of(changes, settings, |event| event.time)?;
     let is_late =
         |event: &Event| event.received.saturating_sub(event.time) > settings.max_late_micros;
-    // Who dates an event back picks the day, and with it a role that was lost since. What comes late
-    // must be allowed on both days.
+    // A backdated event picks the day, and with it a role that the actor has lost since. So a late event must
+    // be allowed on both days.
     let later = if changes.iter().any(|change| is_late(&change.event)) {
         Some(roles_of(changes, settings, |event| event.received)?)
     } else {
@@ -130,7 +130,7 @@ fn judge_roles(changes: &mut Vec<Change<'_>>, settings: &Settings) -> Result<(),
     Ok(())
 }
 
-/// The roles of the actors of changes, as of a time of each.
+/// The roles of the actors, each as of a time of its change.
 fn roles_of(
     changes: &[Change<'_>],
     settings: &Settings,

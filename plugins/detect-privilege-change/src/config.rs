@@ -10,7 +10,7 @@ use audit_plugin_sdk::{Config, ConfigError, Span, serde};
 /// JSON Schema of the configuration.
 pub(crate) const SCHEMA: &str = include_str!("schema.json");
 
-/// The longest that events may be believed to be late.
+/// The highest `max-late`.
 const LATE_MAX: Span = Span::from_secs(30 * 86_400);
 
 /// The keys as the user writes them.
@@ -33,13 +33,13 @@ struct File {
     show_email: bool,
 }
 
-/// What to do with an actor that the table does not know.
+/// How to treat an actor that is not in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(crate = "serde", rename_all = "kebab-case")]
 pub(crate) enum UnknownActors {
-    /// It is no admin.
+    /// It is not an admin.
     Alert,
-    /// It may do what it wants, but grant itself something.
+    /// It may do anything except grant itself something.
     Ignore,
 }
 
@@ -79,7 +79,7 @@ pub(crate) struct Settings {
     /// For messages.
     pub(crate) window: Span,
     pub(crate) window_micros: i64,
-    /// An event later than this needs the role when it came as well.
+    /// An event that is later than this also needs the role as of its arrival.
     pub(crate) max_late_micros: i64,
     /// How far an event's time may be ahead of its Kafka time.
     pub(crate) max_future_micros: i64,
@@ -130,14 +130,14 @@ impl Settings {
         })
     }
 
-    /// For how long after an event its window is remembered.
+    /// How long after an event its window is kept.
     pub(crate) fn kept_micros(&self) -> i64 {
         kept_micros(self.window_micros)
     }
 }
 
-/// An event says who acted and not in which role, so without a table there is nothing to judge by: to
-/// start all the same would be a rule that never fires, or one that always does.
+/// An event has the actor but not the role. Without a table the rule would never fire, or always, so the plugin
+/// does not start.
 fn open(name: Option<&str>, column: &str) -> Result<Table, ConfigError> {
     let Some(name) = name else {
         let message =

@@ -1,36 +1,36 @@
-//! Who a permission was granted to, as far as `details` says so.
+//! The grantee of a permission, from `details`.
 //!
-//! `details` is whatever the producer wrote: no JSON, cut off, nested without end, with the same key
-//! twice. All of it is read as far as it goes, and what was found before the first error counts: text
-//! that is broken on purpose must not hide what stands before.
+//! `details` may be anything: not JSON, truncated, nested without end, with duplicate keys. It is parsed as far
+//! as possible, and what was found before the first error counts: deliberately broken text must not hide what
+//! comes before.
 
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// How much of a value is looked at.
+/// The part of a value that is parsed.
 const BYTES_LOOKED_AT: usize = 1 << 20;
 
-/// Keys are looked for in objects nested so deep. What is deeper is skipped, without recursion.
+/// The deepest nesting that is searched. Deeper values are skipped, without recursion.
 const DEPTH_MAX: usize = 8;
 
-/// Whether any of the fields names the actor, by one of their names.
+/// Whether any of the fields holds one of the names of the actor.
 pub(crate) fn names_actor(details: &[u8], fields: &[String], actor: &[&[u8]]) -> bool {
     let details = &details[..details.len().min(BYTES_LOOKED_AT)];
-    // Most values hold no such field and need no reading. Escapes can write it in other ways.
+    // Most values have no such field and are not parsed. A field may be written with escapes.
     let may_hold = |field: &String| contains(details, field.as_bytes());
     if !details.contains(&b'\\') && !fields.iter().any(may_hold) {
         return false;
     }
     let mut is_named = false;
     let search = Search { fields, actor, depth: 0, is_grantee: false, is_named: &mut is_named };
-    // An error ends the reading, and what was found stays found.
+    // An error ends the parsing. What was found before counts.
     drop(search.deserialize(&mut serde_json::Deserializer::from_slice(details)));
     is_named
 }
 
-/// Whether two names mean the same: without regard to case and to white space around. What a redactor
-/// left of a name is the same for many: `a***@company.com`, `[REDACTED]`.
+/// Whether two names are equal, ignoring case and surrounding white space. A redacted name is shared by many:
+/// `a***@company.com`, `[REDACTED]`.
 fn is_same(name: &str, actor: &[u8]) -> bool {
     let actor = actor.trim_ascii();
     let is_left_over = actor.contains(&b'*') || actor.starts_with(b"[");
@@ -41,12 +41,12 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len()).any(|window| window == part)
 }
 
-/// Looks through one value.
+/// Searches one value.
 struct Search<'a> {
     fields: &'a [String],
     actor: &'a [&'a [u8]],
     depth: usize,
-    /// Whether the value is that of one of the fields: text in it is a name then.
+    /// Whether the value belongs to one of the fields, so that text in it is a name.
     is_grantee: bool,
     is_named: &'a mut bool,
 }
@@ -84,7 +84,7 @@ impl<'de> Visitor<'de> for Search<'_> {
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         while let Some(key) = map.next_key::<String>()? {
-            // `{"granted_to": {"email": …}}` names somebody as well.
+            // `{"granted_to": {"email": …}}` also names somebody.
             let is_grantee = self.is_grantee || self.fields.contains(&key);
             map.next_value_seed(self.inside(is_grantee))?;
         }
@@ -146,7 +146,7 @@ mod tests {
             r#"{"grant": {"to": [{"granted_to": "user_001"}]}}"#,
             r#"{"granted_to": "bob@company.com", "granted_to": "user_001"}"#,
             r#"{"granted\u005fto": "user\u005f001"}"#,
-            // What follows is no JSON, or is not there.
+            // What follows is not JSON, or is missing.
             r#"{"granted_to": "user_001", "x": }"#,
             r#"{"granted_to": "user_001"} trailing"#,
             r#"{"granted_to": "user_001""#,

@@ -12,7 +12,7 @@ mod config;
 mod details;
 mod report;
 
-use audit_detect::{Memory, corrupt, format_of, raise};
+use audit_detect::{State, corrupt, format_of, raise};
 use audit_plugin_sdk::{
     Batch, Binding, Config, ConfigError, Context, Description, Detector, Fault, Judgement,
     RestoreError, export_detector, log,
@@ -21,17 +21,17 @@ use audit_plugin_sdk::{
 use actor::Actor;
 use config::Settings;
 
-/// The version of the format of the state. That of the release before is read as well.
+/// The version of the state's format. The previous version can be read as well.
 const STATE_VERSION: u32 = 2;
 
-/// Tells a state of this detector from any other bytes.
+/// Distinguishes a state of this detector from any other bytes.
 const MAGIC: &[u8] = b"privilege-change";
 
-/// The detector with what it remembers.
+/// The detector and its state.
 #[derive(Debug)]
 pub struct DetectPrivilegeChange {
     settings: Settings,
-    actors: Memory<Actor>,
+    actors: State<Actor>,
 }
 
 impl Detector for DetectPrivilegeChange {
@@ -44,25 +44,25 @@ impl Detector for DetectPrivilegeChange {
 
     fn configure(config: &Config) -> Result<(Self, Binding), ConfigError> {
         let settings = Settings::from_config(config)?;
-        let actors = Memory::new(settings.limits);
+        let actors = State::new(settings.limits);
         Ok((Self { settings, actors }, change::bound(Binding::default())))
     }
 
     fn process(&mut self, _: &Context, batch: &Batch, out: &mut Judgement) -> Result<(), Fault> {
-        // All questions to the host come before any change of state, as a batch with a fault is judged
+        // All calls to the host come before any change of the state, because a batch with a fault is judged
         // again.
         let (changes, n_ignored) = change::of_batch(batch, &self.settings)?;
         if n_ignored > 0 {
             log::warn(&format!(
-                "{n_ignored} changes of permissions without actor or time were not looked at"
+                "{n_ignored} changes of permissions without actor or time were skipped"
             ));
         }
         for change in changes {
             let now = change.event.received;
-            let told = self.actors.touch(change.actor, now, |actor, evictions| {
+            let outbreak = self.actors.touch(change.actor, now, |actor, evictions| {
                 actor.add(&change, &self.settings, evictions)
             });
-            if let Some((outbreak, reason)) = told {
+            if let Some((outbreak, reason)) = outbreak {
                 raise(out, report::changes(&change, outbreak, reason, &self.settings));
             }
             self.actors.report(now, report::EVICTED, out);
@@ -76,7 +76,7 @@ impl Detector for DetectPrivilegeChange {
 
     fn restore(&mut self, version: u32, bytes: &[u8]) -> Result<(), RestoreError> {
         let format = format_of(version, STATE_VERSION)?;
-        let actors = Memory::read(MAGIC, bytes, self.settings.limits, format);
+        let actors = State::read(MAGIC, bytes, self.settings.limits, format);
         self.actors = actors.ok_or_else(corrupt)?;
         Ok(())
     }

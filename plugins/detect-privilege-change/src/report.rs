@@ -11,7 +11,7 @@ use crate::config::Settings;
 /// Account manipulation, additional roles: <https://attack.mitre.org/techniques/T1098/003/>.
 const ATTACK: &str = "T1098.003";
 
-/// What is said to be forgotten.
+/// The name of the keys in alerts on evictions.
 pub(crate) const EVICTED: &str = "actors who changed permissions without a role for it";
 
 /// The alert for a run of changes, as of the change that tripped it.

@@ -16,7 +16,7 @@ const SIGMA_PER_MEAN_DEVIATION: f64 = 1.253_314;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Baseline {
     pub(crate) median: f64,
-    /// One standard deviation, estimated. 0 where all counts are equal, or there are none.
+    /// The estimated standard deviation. 0 if all counts are equal, or there are none.
     pub(crate) spread: f64,
 }
 
@@ -24,9 +24,9 @@ impl Baseline {
     /// Of the counts of hours with events, and a number of hours without any.
     ///
     /// The spread is the greater of two estimates. Iglewicz and Hoaglin take the median absolute
-    /// deviation, and the mean one where that is 0. But hours in which a user is there on a little less
-    /// than half of the days have a deviation that is not 0 and says nothing: the median knows only the
-    /// empty half. Single great values hardly move the mean here, as history holds none above its limit.
+    /// deviation, and the mean one if that is 0. But for hours in which a user is present on a little less
+    /// than half of the days, the median one is not 0 and says nothing, because it only reflects the empty
+    /// half. Single large values hardly move the mean here: the history holds none above its limit.
     pub(crate) fn of(mut counts: Vec<u32>, n_zeros: usize) -> Self {
         let n = counts.len() + n_zeros;
         if n == 0 {

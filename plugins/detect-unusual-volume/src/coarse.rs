@@ -5,7 +5,7 @@
 const MANTISSA_BITS: u32 = 4;
 const STEPS: u32 = 1 << MANTISSA_BITS;
 
-/// The byte that stands for a count, the nearest that there is.
+/// The byte of a count, rounded to the nearest.
 pub(crate) fn encode(count: u32) -> u8 {
     if count < 2 * STEPS {
         return count as u8;
@@ -17,7 +17,7 @@ pub(crate) fn encode(count: u32) -> u8 {
     code.min(u64::from(u8::MAX)) as u8
 }
 
-/// The count that a byte stands for.
+/// The count of a byte.
 pub(crate) fn decode(code: u8) -> u32 {
     let code = u32::from(code);
     if code < 2 * STEPS {

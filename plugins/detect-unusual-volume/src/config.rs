@@ -11,13 +11,13 @@ const DAY_MICROS: i64 = 24 * HOUR_MICROS;
 
 const DAY: Span = Span::from_secs(86_400);
 const HISTORY_MAX: Span = Span::from_secs(90 * 86_400);
-/// An hour must be over before those that it is compared with: 23 hours at least lie between them.
+/// The hours that an hour is compared with must be over: they are at least 23 hours earlier.
 const LATE_MAX: Span = Span::from_secs(12 * 3_600);
 const FUTURE_MAX: Span = Span::from_secs(6 * 3_600);
 const FLOOR_MAX: u32 = 1_000_000;
 const FALLBACK_MAX: u32 = 1_000_000_000;
 
-/// Counts below this part of the floor are kept as none.
+/// Counts below this fraction of the floor are stored as 0.
 const FLOOR_PARTS: u32 = 8;
 
 /// The keys as the user writes them.
@@ -70,24 +70,24 @@ pub(crate) struct Settings {
     pub(crate) ignore_users: Vec<Vec<u8>>,
     /// A modified z-score above this is unusual.
     pub(crate) score: f64,
-    /// So many times the median are never unusual.
+    /// Up to this many times the median is never unusual.
     pub(crate) ratio: f64,
     /// Fewer events in an hour are never unusual.
     pub(crate) floor: u32,
-    /// Fewer events in an hour are remembered as none, as they could not lift a limit above the floor.
+    /// Fewer events in an hour are stored as 0: they could not raise a limit above the floor.
     pub(crate) kept_min: u32,
-    /// More than so many times the limit are urgent.
+    /// More than this many times the limit has high severity.
     pub(crate) high_ratio: f64,
     /// How many days an hour is compared with.
     pub(crate) history_days: i32,
     /// For messages.
     pub(crate) history_min: Span,
     pub(crate) history_min_days: i64,
-    /// The least limit while less than `history_min` is known.
+    /// The lowest limit while less than `history_min` is known.
     pub(crate) fallback: u32,
     pub(crate) max_late_micros: i64,
     pub(crate) max_future_micros: i64,
-    /// How many hours before a key's newest one still take events.
+    /// How many hours before the newest one of a key still accept events.
     pub(crate) open_hours: i32,
     pub(crate) show_email: bool,
     pub(crate) limits: Limits,
@@ -132,13 +132,13 @@ impl Settings {
         })
     }
 
-    /// The most days of which hours are kept: those compared with, and one that the first is part of.
+    /// The days whose hours are kept: those to compare with, and one that the first belongs to.
     pub(crate) fn kept_days(&self) -> i32 {
         self.history_days + 1
     }
 }
 
-/// A span in units, one that is not full included. The range was checked, so it fits.
+/// A span in units, rounded up. The range was checked, so it fits.
 fn whole(span: Span, unit_micros: i64) -> i32 {
     (span.micros() / unit_micros + i64::from(span.micros() % unit_micros > 0)) as i32
 }

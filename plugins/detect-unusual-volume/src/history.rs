@@ -1,18 +1,18 @@
-//! The hours of a key that are over, as far back as they are compared with. Hours without events take
-//! no room, a day with events takes four bytes and one an hour.
+//! The past hours of a key, as far back as they are compared. Hours without events take no space; a day with
+//! events takes four bytes, plus one per hour with events.
 
 use crate::coarse;
 
 /// Hours of a day.
 pub(crate) const DAY_HOURS: i32 = 24;
 
-/// The most days that can be told apart by the last byte of their number.
+/// The most days that the last byte of their number can distinguish.
 pub(crate) const DAYS_MAX: i32 = 100;
 
 /// The day's number, and a bit an hour.
 const HEADER_BYTES: usize = 4;
 
-/// The most bytes that hours of so many days take.
+/// The most bytes that the hours of all days take.
 const ROWS_BYTES_MAX: usize = (HEADER_BYTES + DAY_HOURS as usize) * (DAYS_MAX as usize + 1);
 
 /// The farthest day from 1970 of a state: its hours, and those of days before it, must be numbers as
@@ -84,9 +84,9 @@ impl History {
         (self.last_day, &self.rows)
     }
 
-    /// From what `parts` gave. `None` for anything else.
+    /// The history from its `parts`. `None` for anything else.
     pub(crate) fn from_parts(last_day: i32, rows: &[u8]) -> Option<Self> {
-        // Before anything is reckoned with it.
+        // Checked before it is used in arithmetic.
         if rows.len() > ROWS_BYTES_MAX || last_day.unsigned_abs() > LAST_DAY_MAX {
             return None;
         }
@@ -122,7 +122,7 @@ impl History {
         })
     }
 
-    /// Where the last row stands.
+    /// The position of the last row.
     fn last_row(&self) -> Option<usize> {
         let mut at = 0;
         let mut last = None;
@@ -172,7 +172,7 @@ mod tests {
         assert_eq!(all(&of(&hours, 20)), hours);
         assert_eq!(all(&of(&hours, 3)), hours[3..]);
         assert_eq!(all(&of(&hours, 0)), hours[5..]);
-        // Far apart: what is left could not be told apart by its last byte.
+        // Far apart: the last byte could not distinguish the days.
         assert_eq!(all(&of(&[(0, 1), (24 * 256, 2)], i32::MAX)), [(24 * 256, 2)]);
         assert_eq!(all(&of(&[(i32::MIN, 1), (i32::MAX, 2)], 28)), [(i32::MAX, 2)]);
     }

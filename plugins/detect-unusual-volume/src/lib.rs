@@ -1,9 +1,9 @@
-//! Alerts on hours in which a user does far more of one thing than usual: the count of an hour, by event
-//! time, against the same hours of the user's own last weeks.
+//! Alerts on hours in which a user does far more of one action than usual: the count of an hour, by event time,
+//! compared with the same hours of the user's last weeks.
 //!
-//! Event times come from clients, so a time is never believed to be later than the record's Kafka time
-//! plus `max-future`, and an event that is older than `max-late` when Kafka receives it is not counted: a
-//! day that is sent once more is no unusual day. See `docs/plugins/detect_unusual_volume.md`.
+//! Event times come from clients, so they are capped at the record's Kafka time plus `max-future`. An event
+//! older than `max-late` when Kafka receives it is not counted, so that a day that is sent again is not unusual.
+//! See `docs/plugins/detect_unusual_volume.md`.
 
 mod baseline;
 mod coarse;
@@ -23,15 +23,15 @@ use audit_plugin_sdk::{
 use config::Settings;
 use state::State;
 
-/// The version of the format of [`snapshot`]. That of the release before is read as well.
+/// The version of the state's format. The previous version can be read as well.
 const STATE_VERSION: u32 = 2;
 
-/// The detector with what it remembers.
+/// The detector and its state.
 #[derive(Debug)]
 pub struct DetectUnusualVolume {
     settings: Settings,
     state: State,
-    /// The key of the row at hand. Kept, as every row needs one.
+    /// The key of the current row. A buffer, because every row needs one.
     key: Vec<u8>,
 }
 
@@ -97,13 +97,13 @@ struct Columns<'a> {
     event: EventColumns<'a>,
 }
 
-/// What a row with an action that is counted comes to.
+/// A row with a counted action.
 enum Seen<'a> {
     /// It has no user, time or position.
     Unclear,
-    /// It came too late to be counted.
+    /// It is too late to be counted.
     Late,
-    /// Its user is not to be counted.
+    /// Its user is ignored.
     Ignored,
     Event {
         user: &'a [u8],

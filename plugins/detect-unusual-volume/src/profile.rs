@@ -1,4 +1,4 @@
-//! What is remembered of one user and action: the hours that still take events, and those before them.
+//! The state of one user and action: the hours that still accept events, and the history before them.
 
 use audit_detect::{Event, Remembered};
 use audit_plugin_sdk::Position;
@@ -7,61 +7,60 @@ use crate::baseline::Baseline;
 use crate::config::{HOUR_MICROS, Settings};
 use crate::history::{DAY_HOURS, History};
 
-/// The newest events of an hour that an alert cites. All of them can be found by the key and the hour.
+/// The most events that an alert cites, the newest of the hour. The key and the hour find all of them.
 pub(crate) const CITED_MAX: usize = 10;
 
-/// The most open hours: as many as the longest spans of the configuration allow, and one behind them.
+/// The most open hours: as many as the longest configured spans allow, and an older one.
 pub(crate) const OPEN_MAX: usize = 20;
 
-/// Memory of a profile itself, and of its parts. The same on every machine, as what is forgotten depends
-/// on it.
+/// Bytes of a profile and of its parts in memory. Equal on every machine, because evictions depend on them.
 const PROFILE_BYTES: usize = 56;
 const OPEN_BYTES: usize = size_of::<OpenHour>();
 const POSITION_BYTES: usize = size_of::<Position>();
 
-/// How far the host knows of an hour.
+/// What was reported of an hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Told {
+pub(crate) enum Reported {
     No,
     Medium,
     High,
 }
 
-/// An hour that takes events.
+/// An hour that still accepts events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct OpenHour {
     /// Counted from 1970-01-01T00:00Z.
     pub(crate) hour: i32,
     pub(crate) count: u32,
-    /// More events are unusual. 0 until it must be known.
+    /// More events are unusual. 0 until it is computed.
     pub(crate) limit: u32,
     /// The first and last event, in microseconds of the hour.
     pub(crate) first: u32,
     pub(crate) last: u32,
-    pub(crate) told: Told,
+    pub(crate) reported: Reported,
 }
 
-/// What is remembered of a user and an action.
+/// The profile of a user and an action.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Profile {
-    /// The first hour of which anything is known.
+    /// The first known hour.
     pub(crate) since: i32,
     // Invariant: ascending by hour, and empty only before the first event.
     pub(crate) open: Vec<OpenHour>,
-    /// Before all open hours, but for one that is behind them.
+    /// The hours before the open ones, except for a late one that was reopened.
     pub(crate) history: History,
-    /// The hour that was close to its limit last, and its newest events.
+    /// The last hour that came close to its limit, and its newest events.
     pub(crate) cited_hour: i32,
     pub(crate) cited: Vec<Position>,
 }
 
-/// An hour that the host must be told of.
+/// An hour to report.
 #[derive(Debug, Clone)]
 pub(crate) struct Finding {
     pub(crate) hour: OpenHour,
-    /// Whether it was told before that the limit is passed.
+    /// Whether the hour was reported before, with a lower severity.
     pub(crate) is_rise: bool,
-    /// Of comparable hours. `None` while too few are known.
+    /// The median of comparable hours. `None` while too few are known.
     pub(crate) median: Option<f64>,
     pub(crate) events: Vec<Position>,
 }
@@ -75,14 +74,14 @@ impl Remembered for Profile {
     }
 }
 
-/// The hour of a time, and the microseconds since it began. `None` for a time that no clock shows.
+/// The hour of a time, and the microseconds since its start. `None` if the time is out of range.
 pub(crate) fn hour_of(time: i64) -> Option<(i32, u32)> {
     let hour = i32::try_from(time.div_euclid(HOUR_MICROS)).ok()?;
     Some((hour, time.rem_euclid(HOUR_MICROS) as u32))
 }
 
 impl Profile {
-    /// Counts an event, and gives what the host must be told by it.
+    /// Counts an event. Returns the hour if it must be reported.
     pub(crate) fn count(
         &mut self,
         event: &Event,
@@ -104,12 +103,12 @@ impl Profile {
         self.judge(at, event, settings)
     }
 
-    /// What is usual in an hour: by the same hour of the day, the one before it and the one after it, on
-    /// each day of history that is known.
+    /// What is usual in an hour, by the same hour of the day, the one before and the one after, on each
+    /// known day of the history.
     ///
-    /// Days off would pull the median down and make the spread wide: days without any event are left
-    /// out, as long as enough days remain. A day is what lies twelve hours around the hour of the day, so
-    /// that no time zone is needed.
+    /// Days off would lower the median and widen the spread, so days without any event are left out as long
+    /// as enough days remain. A day reaches twelve hours to each side of the hour, so that no time zone is
+    /// needed.
     fn baseline(&self, hour: i32, settings: &Settings) -> Baseline {
         let day_hours = i64::from(DAY_HOURS);
         let known_hours = i64::from(hour) - i64::from(self.since);
@@ -133,16 +132,16 @@ impl Profile {
         Baseline::of(counts, n_zeros)
     }
 
-    /// Whether enough is known before an hour to judge it by that alone.
+    /// Whether the history before an hour is long enough to judge it by that alone.
     fn is_known(&self, hour: i32, settings: &Settings) -> bool {
         i64::from(hour) - i64::from(self.since) >= settings.history_min_days * i64::from(DAY_HOURS)
     }
 
-    /// The greatest count of an hour that is not unusual.
+    /// The highest count of an hour that is not unusual.
     fn limit(&self, hour: i32, settings: &Settings) -> u32 {
         let baseline = self.baseline(hour, settings);
         let floor = f64::from(settings.floor);
-        // Hours that were all alike say nothing about the spread.
+        // Equal hours say nothing about the spread.
         let by_score = match baseline.spread {
             0.0 => baseline.median + floor - 1.0,
             _ => baseline.limit(settings.score),
@@ -156,11 +155,11 @@ impl Profile {
     fn judge(&mut self, at: usize, event: &Event, settings: &Settings) -> Option<Finding> {
         let open = self.open[at];
         let high = (f64::from(open.limit) * settings.high_ratio) as u32;
-        let (next, told) = match open.told {
-            Told::No if open.count > high => (high, Told::High),
-            Told::No => (open.limit, Told::Medium),
-            Told::Medium => (high, Told::High),
-            Told::High => return None,
+        let (next, reported) = match open.reported {
+            Reported::No if open.count > high => (high, Reported::High),
+            Reported::No => (open.limit, Reported::Medium),
+            Reported::Medium => (high, Reported::High),
+            Reported::High => return None,
         };
         if u64::from(open.count) + CITED_MAX as u64 <= u64::from(next) {
             return None;
@@ -169,11 +168,11 @@ impl Profile {
         if open.count <= next {
             return None;
         }
-        self.open[at].told = told;
+        self.open[at].reported = reported;
         let known = self.is_known(open.hour, settings);
         Some(Finding {
             hour: self.open[at],
-            is_rise: open.told != Told::No,
+            is_rise: open.reported != Reported::No,
             median: known.then(|| self.baseline(open.hour, settings).median),
             events: std::mem::take(&mut self.cited),
         })
@@ -190,7 +189,7 @@ impl Profile {
         self.cited.push(position);
     }
 
-    /// The place of an hour among the open ones. `None` where it lies too far behind.
+    /// The place of an hour among the open ones. `None` if it is too old.
     fn opened(&mut self, hour: i32, settings: &Settings) -> Option<usize> {
         let Some(newest) = self.open.last().map(|open| open.hour) else {
             self.since = hour;
@@ -213,9 +212,9 @@ impl Profile {
         self.behind(at, hour, settings)
     }
 
-    /// Takes an hour that is over for this key: another partition is read much later, or the clock of
-    /// the broker was set back. Its events are judged as they come, one such hour at a time, and never
-    /// become history, which has that hour already.
+    /// Reopens an hour that is over for this key: another partition is read much later, or the clock of the
+    /// broker was set back. Its events are judged as they come, one such hour at a time. They never become
+    /// history, which has that hour already.
     fn behind(&mut self, at: usize, hour: i32, settings: &Settings) -> Option<usize> {
         let newest = self.open.last()?.hour;
         let oldest = newest.saturating_sub(settings.open_hours);
@@ -227,7 +226,7 @@ impl Profile {
         Some(self.insert(0, hour))
     }
 
-    /// Makes history of the hours that no event can come late for once there is one at `hour`.
+    /// Moves into the history the hours for which no late event is accepted after one at `hour`.
     fn close_before(&mut self, hour: i32, newest: i32, settings: &Settings) {
         let was_oldest = newest.saturating_sub(settings.open_hours);
         let oldest = hour.saturating_sub(settings.open_hours);
@@ -243,10 +242,10 @@ impl Profile {
         self.open.drain(..n_over);
     }
 
-    /// What history holds of an hour: no more than its limit, so that an attack does not become usual
-    /// fast. The fixed limit of the first weeks says nothing about the user, so it cuts nothing.
+    /// The count of an hour in the history: at most its limit, so that an attack does not become usual soon.
+    /// The fixed limit of the first weeks says nothing about the user, so it does not cap the count.
     fn learned(&self, open: &OpenHour, settings: &Settings) -> u32 {
-        if open.told == Told::No || !self.is_known(open.hour, settings) {
+        if open.reported == Reported::No || !self.is_known(open.hour, settings) {
             return open.count;
         }
         open.count.min(open.limit)
@@ -254,7 +253,7 @@ impl Profile {
 
     fn insert(&mut self, at: usize, hour: i32) -> usize {
         let (first, last) = (u32::MAX, 0);
-        let open = OpenHour { hour, count: 0, limit: 0, first, last, told: Told::No };
+        let open = OpenHour { hour, count: 0, limit: 0, first, last, reported: Reported::No };
         if self.open.len() == self.open.capacity() {
             self.open.reserve_exact(1);
         }

@@ -4,7 +4,7 @@ use audit_detect::{field, key_field};
 use audit_plugin_sdk::{Alert, Severity};
 
 use crate::config::{HOUR_MICROS, Settings};
-use crate::profile::{Finding, Told};
+use crate::profile::{Finding, Reported};
 
 /// Data from information repositories: <https://attack.mitre.org/techniques/T1213/>.
 const ATTACK: &str = "T1213";
@@ -20,8 +20,8 @@ pub(crate) fn write_key(buffer: &mut Vec<u8>, user: &[u8], action: &[u8]) {
     buffer.extend_from_slice(user);
 }
 
-/// The alert for an hour in which a user did more than usual. The second kind has a rule of its own, as
-/// the host takes two alerts with the same rule, key and window for one.
+/// The alert for an hour in which a user did more than usual. A rise has a rule of its own, because the host
+/// takes two alerts with the same rule, key and window for one.
 pub(crate) fn unusual(key: &[u8], finding: Finding, settings: &Settings) -> Alert {
     let at = key.iter().position(|&byte| byte == SEPARATOR).unwrap_or(key.len());
     let (action, user) = (&key[..at], key.get(at + 1..).unwrap_or_default());
@@ -46,7 +46,7 @@ pub(crate) fn unusual(key: &[u8], finding: Finding, settings: &Settings) -> Aler
     labels.extend(finding.median.map(|median| field("usual", &median.to_string())));
     Alert {
         rule: rule.to_owned(),
-        severity: if hour.told == Told::High { Severity::High } else { Severity::Medium },
+        severity: if hour.reported == Reported::High { Severity::High } else { Severity::Medium },
         key: vec![
             key_field("user_id", user, settings.show_email),
             key_field("action_type", action, settings.show_email),

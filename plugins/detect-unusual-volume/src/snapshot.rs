@@ -1,5 +1,5 @@
-//! The state as bytes, format 2: every key with its profile, the key silent for longest first, then what
-//! the host was told of evictions, of which format 1 knows less.
+//! The state as bytes, format 2: every key with its profile, least recently used first, then which evictions
+//! were reported. Format 1 has less of the latter.
 
 use audit_detect::{Evictions, Format, Keyed};
 use audit_plugin_sdk::Position;
@@ -7,16 +7,16 @@ use audit_plugin_sdk::codec::{Reader, Writer};
 
 use crate::config::Settings;
 use crate::history::{DAY_HOURS, History};
-use crate::profile::{CITED_MAX, OPEN_MAX, OpenHour, Profile, Told};
+use crate::profile::{CITED_MAX, OPEN_MAX, OpenHour, Profile, Reported};
 use crate::state::State;
 
-/// Tells a state of this detector from any other bytes.
+/// Distinguishes a state of this detector from any other bytes.
 const MAGIC: &[u8] = b"unusual-volume";
 
 const HOUR_MICROS: u32 = 3_600_000_000;
 
 pub(crate) fn write(state: &State, settings: &Settings) -> Vec<u8> {
-    // About what is needed, as a vector that grows would take twice that for a moment.
+    // Close to the final size: a vector that grows needs twice that for a moment.
     let mut writer = Writer::with_capacity(state.profiles.n_bytes() / 2);
     writer.bytes(MAGIC);
     writer.uint(settings.history_days as u64);
@@ -25,7 +25,7 @@ pub(crate) fn write(state: &State, settings: &Settings) -> Vec<u8> {
     writer.finish()
 }
 
-/// `None` for bytes that `write` does not make.
+/// `None` for bytes that `write` does not produce.
 pub(crate) fn read(bytes: &[u8], settings: &Settings, format: Format) -> Option<State> {
     let mut reader = Reader::new(bytes);
     if reader.bytes()? != MAGIC {
@@ -43,7 +43,7 @@ pub(crate) fn read(bytes: &[u8], settings: &Settings, format: Format) -> Option<
     reader.is_at_end().then(|| State { profiles, evictions })
 }
 
-/// A longer history than before was not kept for: its hours are not known, rather than empty.
+/// If the configured history became longer, the hours before the kept ones are unknown rather than empty.
 fn forget_unkept(profile: &mut Profile, history_days: i32) {
     let newest = profile.open.last().map_or(i32::MIN, |open| open.hour);
     let kept = newest.saturating_sub(history_days.saturating_mul(DAY_HOURS));
@@ -61,7 +61,7 @@ fn write_profile(writer: &mut Writer, profile: &Profile) {
         writer.uint(open.limit.into());
         writer.uint(open.first.into());
         writer.uint(open.last.into());
-        writer.uint(open.told as u64);
+        writer.uint(open.reported as u64);
     }
     let (last_day, rows) = profile.history.parts();
     if rows.is_empty() {
@@ -110,13 +110,13 @@ fn read_profile(reader: &mut Reader<'_>) -> Option<Profile> {
 fn read_open(reader: &mut Reader<'_>, hour: i32) -> Option<OpenHour> {
     let mut number = || u32::try_from(reader.uint()?).ok();
     let (count, limit, first, last) = (number()?, number()?, number()?, number()?);
-    let told = match number()? {
-        0 => Told::No,
-        1 => Told::Medium,
-        2 => Told::High,
+    let reported = match number()? {
+        0 => Reported::No,
+        1 => Reported::Medium,
+        2 => Reported::High,
         _ => return None,
     };
     let is_sound =
-        count > 0 && first <= last && last < HOUR_MICROS && (told == Told::No || limit > 0);
-    is_sound.then_some(OpenHour { hour, count, limit, first, last, told })
+        count > 0 && first <= last && last < HOUR_MICROS && (reported == Reported::No || limit > 0);
+    is_sound.then_some(OpenHour { hour, count, limit, first, last, reported })
 }

@@ -1,4 +1,4 @@
-//! All users and actions.
+//! The state: all pairs of user and action.
 
 use audit_detect::{Event, Evictions, Keyed, raise};
 use audit_plugin_sdk::Judgement;
@@ -7,10 +7,10 @@ use crate::config::Settings;
 use crate::profile::{Profile, hour_of};
 use crate::report;
 
-/// What is forgotten for want of room, in alerts.
+/// The name of the keys in alerts on evictions.
 const KEYS: &str = "pairs of user and action";
 
-/// What the detector remembers.
+/// The state of the detector.
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) profiles: Keyed<Profile>,
@@ -22,8 +22,7 @@ impl State {
         Self { profiles: Keyed::new(settings.limits), evictions: Evictions::default() }
     }
 
-    /// Counts an event of a key, and raises the alerts that it gives cause for. `None` for one that
-    /// cannot be counted, as no clock shows its time.
+    /// Counts an event of a key and raises the alerts that it trips. `None` if its time is out of range.
     pub(crate) fn add(
         &mut self,
         key: &[u8],

@@ -5,10 +5,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr as _;
 
 use audit_plugin_sdk::ConfigError;
+use ipnet::{IpNet, Ipv6Net};
 
+use crate::event;
 use crate::hash::stable_hash;
 
-/// What networks nobody outside can speak from: loopback, private use (RFC 1918), shared by carriers
+/// Networks that are not reachable from outside: loopback, private use (RFC 1918), shared by carriers
 /// (RFC 6598), link-local, unique local (RFC 4193).
 const PRIVATE: [&str; 9] = [
     "127.0.0.0/8",
@@ -22,26 +24,26 @@ const PRIVATE: [&str; 9] = [
     "fe80::/10",
 ];
 
-/// The most networks of one list, as it is written by hand into the configuration.
+/// The most networks in one list: they are written by hand into the configuration.
 const NETWORKS_MAX: usize = 10_000;
 
 /// Where an event came from.
 ///
-/// IPv6 customers get whole networks, so one who changes addresses within a network is one origin: by
-/// /64 unless configured. An IPv4 address mapped into IPv6 is that IPv4 address.
+/// Customers with IPv6 get whole networks. So all addresses of a network are one origin: of a /64, unless
+/// configured otherwise. An IPv4-mapped IPv6 address is that IPv4 address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
     /// An IPv4 address.
     V4(u32),
     /// An IPv6 address.
     V6(u128),
-    /// No address: a hashed or tokenised one, or nonsense.
+    /// Not an address: hashed, tokenized or malformed text.
     Other,
 }
 
 impl Origin {
-    /// Reads the text of an address. A port behind it is none of it, or every connection would come from
-    /// another origin: `203.0.113.9:443`, `[2001:db8::1]:443`, `[2001:db8::1]`.
+    /// Parses the text of an address. A port is ignored, or every connection would have another origin:
+    /// `203.0.113.9:443`, `[2001:db8::1]:443`, `[2001:db8::1]`.
     #[inline]
     pub fn of(text: &[u8]) -> Self {
         let parsed = std::str::from_utf8(text)
@@ -54,41 +56,52 @@ impl Origin {
         }
     }
 
-    /// The text that stands for it, equal for equal origins: `203.0.113.9`, `2001:db8:1:2::/64`, or the
-    /// text as it is where it is no address.
+    /// The key of the origin, equal for equal origins: `203.0.113.9`, `2001:db8:1:2::/64`, or the text
+    /// itself if it is not an address.
     pub fn key(self, text: &[u8], ipv6_prefix: u32) -> Cow<'_, [u8]> {
         match self {
-            // Most texts are in this form already: `::ffff:` has a colon, and nothing else is read.
+            // Most IPv4 addresses are in this form already. Other forms (`::ffff:`, a port) have a colon.
             Self::V4(_) if !text.contains(&b':') => Cow::Borrowed(text),
             Self::V4(bits) => Cow::Owned(Ipv4Addr::from_bits(bits).to_string().into_bytes()),
             Self::V6(bits) => {
-                let address = Ipv6Addr::from_bits(bits & mask(ipv6_prefix));
+                let network = network_of(bits, ipv6_prefix);
                 let text = if ipv6_prefix == 128 {
-                    address.to_string()
+                    network.addr().to_string()
                 } else {
-                    format!("{address}/{ipv6_prefix}")
+                    network.to_string()
                 };
                 Cow::Owned(text.into_bytes())
             }
-            Self::Other => Cow::Borrowed(crate::event::key(text)),
+            Self::Other => Cow::Borrowed(event::key(text)),
         }
     }
 
-    /// A number that stands for it, equal for equal origins. Exact for IPv4, and for IPv6 networks up to
-    /// /64; otherwise a hash.
+    /// A number for the origin, equal for equal origins. Exact for IPv4 and for IPv6 networks up to /64;
+    /// otherwise a hash.
     pub fn tag(self, text: &[u8], ipv6_prefix: u32) -> u64 {
         match self {
             // No IPv6 network in use starts with 32 zero bits.
             Self::V4(bits) => u64::from(bits),
-            Self::V6(bits) if ipv6_prefix <= 64 => ((bits & mask(ipv6_prefix)) >> 64) as u64,
-            Self::V6(bits) => stable_hash(&(bits & mask(ipv6_prefix)).to_be_bytes()),
+            Self::V6(bits) => {
+                let network = network_of(bits, ipv6_prefix).addr().to_bits();
+                if ipv6_prefix <= 64 {
+                    (network >> 64) as u64
+                } else {
+                    stable_hash(&network.to_be_bytes())
+                }
+            }
             Self::Other => stable_hash(text),
         }
     }
 }
 
-/// The address of a text that ends in a port or stands in brackets. Those without colon keep their text
-/// as key, so none is read of another form than that.
+/// The network of an IPv6 address, with the bits after the prefix cleared.
+fn network_of(bits: u128, prefix: u32) -> Ipv6Net {
+    Ipv6Net::new_assert(Ipv6Addr::from_bits(bits), prefix.min(128) as u8).trunc()
+}
+
+/// The address of a text with a port or brackets. Texts without a colon are their own key, so no such text
+/// is accepted here.
 fn without_port(text: &str) -> Option<IpAddr> {
     if let Some(rest) = text.strip_prefix('[') {
         let (address, rest) = rest.split_once(']')?;
@@ -106,13 +119,13 @@ fn is_port(text: &str) -> bool {
 /// A list of networks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Networks {
-    // Invariant: first and last addresses, sorted, none overlaps another.
+    // Invariant: first and last addresses, sorted, without overlaps.
     v4: Vec<(u32, u32)>,
     v6: Vec<(u128, u128)>,
 }
 
 impl Networks {
-    /// Reads networks and single addresses: `10.0.0.0/8`, `2001:db8::/32`, `192.0.2.7`. An error names
+    /// Parses networks and single addresses: `10.0.0.0/8`, `2001:db8::/32`, `192.0.2.7`. An error names
     /// the element of the configuration's key.
     pub fn parse(key: &str, texts: &[String]) -> Result<Self, ConfigError> {
         if texts.len() > NETWORKS_MAX {
@@ -121,21 +134,22 @@ impl Networks {
         }
         let mut networks = Self::default();
         for (index, text) in texts.iter().enumerate() {
-            networks.add(text).map_err(|what| {
+            let network = parse(text).map_err(|what| {
                 ConfigError::new(&format!("{key}[{index}]"), format!("{text:?} {what}"))
             })?;
+            networks.add(network);
         }
         networks.v4 = merged(networks.v4);
         networks.v6 = merged(networks.v6);
         Ok(networks)
     }
 
-    /// Also holds the networks that nobody outside can speak from.
+    /// Adds the networks that are not reachable from outside.
     #[must_use]
     pub fn with_private(mut self) -> Self {
-        for text in PRIVATE {
-            // The list is written above and read by a test.
-            let _ = self.add(text);
+        // A test parses the whole list.
+        for network in PRIVATE.iter().filter_map(|text| parse(text).ok()) {
+            self.add(network);
         }
         Self { v4: merged(self.v4), v6: merged(self.v6) }
     }
@@ -150,49 +164,47 @@ impl Networks {
         }
     }
 
-    /// The error says what is wrong, to stand behind the text.
-    fn add(&mut self, text: &str) -> Result<(), String> {
-        const WRONG: &str = "is no network: write \"10.0.0.0/8\", \"2001:db8::/32\" or an address";
-        let (address, prefix) = match text.split_once('/') {
-            Some((address, prefix)) => (address, Some(prefix)),
-            None => (text, None),
-        };
-        let address = IpAddr::from_str(address).map_err(|_| WRONG.to_owned())?;
-        let bits = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = match prefix {
-            None => bits,
-            // `parse` alone would take a sign.
-            Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits
-                .parse::<u32>()
-                .ok()
-                .filter(|prefix| *prefix <= bits)
-                .ok_or_else(|| format!("has a prefix that is not in the range 0 to {bits}"))?,
-            Some(_) => return Err(WRONG.to_owned()),
-        };
-        // As 128 bits an IPv4 network has a prefix longer by what is before it.
-        let (value, length) = match address {
-            IpAddr::V4(address) => (u128::from(address.to_bits()), prefix + 96),
-            IpAddr::V6(address) => (address.to_bits(), prefix),
-        };
-        if value & !mask(length) != 0 {
-            return Err(format!("has bits set behind its prefix of {prefix}"));
-        }
-        let last = value | !mask(length);
-        match address {
-            IpAddr::V4(_) => self.v4.push((value as u32, last as u32)),
-            // Addresses mapped into IPv6 are read as IPv4, so their networks are as well.
-            IpAddr::V6(address) if length >= 96 && address.to_ipv4_mapped().is_some() => {
-                self.v4.push((value as u32, last as u32));
+    fn add(&mut self, network: IpNet) {
+        match network {
+            IpNet::V4(network) => {
+                self.v4.push((network.network().to_bits(), network.broadcast().to_bits()));
             }
-            IpAddr::V6(_) => self.v6.push((value, last)),
+            IpNet::V6(network) => {
+                let (first, last) = (network.network(), network.broadcast());
+                // IPv4-mapped addresses count as IPv4, so their networks do as well.
+                match (first.to_ipv4_mapped(), last.to_ipv4_mapped()) {
+                    (Some(first), Some(last)) => self.v4.push((first.to_bits(), last.to_bits())),
+                    _ => self.v6.push((first.to_bits(), last.to_bits())),
+                }
+            }
         }
-        Ok(())
     }
 }
 
-/// The bits of a prefix, at most 128.
-fn mask(prefix: u32) -> u128 {
-    u128::MAX.checked_shl(128 - prefix.min(128)).unwrap_or(0)
+/// A network or a single address. The error is a predicate whose subject is the text.
+fn parse(text: &str) -> Result<IpNet, String> {
+    const WRONG: &str = "is not a network: write \"10.0.0.0/8\", \"2001:db8::/32\" or an address";
+    let (address, prefix) = match text.split_once('/') {
+        Some((address, prefix)) => (address, Some(prefix)),
+        None => (text, None),
+    };
+    // The address is parsed by the standard library: `IpNet` accepts octets with leading zeros, which some
+    // programs read as octal.
+    let address = IpAddr::from_str(address).map_err(|_| WRONG.to_owned())?;
+    let Some(digits) = prefix else { return Ok(IpNet::from(address)) };
+    // Parsing a number would accept a sign.
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(WRONG.to_owned());
+    }
+    let network = digits.parse().ok().and_then(|prefix| IpNet::new(address, prefix).ok());
+    let network = network.ok_or_else(|| {
+        let bits_max = IpNet::from(address).max_prefix_len();
+        format!("has a prefix that is not in the range 0 to {bits_max}")
+    })?;
+    if network.network() != address {
+        return Err(format!("has bits set behind its prefix of {}", network.prefix_len()));
+    }
+    Ok(network)
 }
 
 fn merged<T: Ord + Copy>(mut ranges: Vec<(T, T)>) -> Vec<(T, T)> {
@@ -278,6 +290,58 @@ mod tests {
         assert!(all.holds(Origin::V4(u32::MAX)) && all.holds(Origin::V6(u128::MAX)));
     }
 
+    /// What is accepted and which addresses it holds does not follow the parser of a library.
+    #[test]
+    fn networks_are_parsed_strictly_and_mapped_ones_are_ipv4() {
+        let v4 = |first: [u8; 4], last: [u8; 4]| {
+            (vec![(u32::from_be_bytes(first), u32::from_be_bytes(last))], vec![])
+        };
+        let v6 = |first: u128, last: u128| (vec![], vec![(first, last)]);
+        let mapped = 0xffff_0000_0000_u128;
+        let cases = [
+            ("10.0.0.0/08", v4([10, 0, 0, 0], [10, 255, 255, 255])),
+            ("10.0.0.0/008", v4([10, 0, 0, 0], [10, 255, 255, 255])),
+            ("0.0.0.0/0", v4([0; 4], [255; 4])),
+            ("192.0.2.7/32", v4([192, 0, 2, 7], [192, 0, 2, 7])),
+            ("::ffff:192.0.2.7", v4([192, 0, 2, 7], [192, 0, 2, 7])),
+            ("::ffff:0:0/96", v4([0; 4], [255; 4])),
+            ("::FFFF:c000:200/120", v4([192, 0, 2, 0], [192, 0, 2, 255])),
+            ("::fffe:0:0/95", v6(mapped - (1 << 32), mapped | 0xffff_ffff)),
+            ("::/80", v6(0, mapped | 0xffff_ffff)),
+            ("::/0", v6(0, u128::MAX)),
+            ("::1", v6(1, 1)),
+            (
+                "2001:db8::0001:0/112",
+                v6((0x2001_0db8 << 96) | 0x1_0000, (0x2001_0db8 << 96) | 0x1_ffff),
+            ),
+        ];
+        for (text, (v4, v6)) in cases {
+            let networks = Networks::parse("k", &[text.to_owned()]).expect(text);
+            assert_eq!(networks, Networks { v4, v6 }, "{text}");
+        }
+        for text in [
+            "010.0.0.0/8",
+            "10.0.0.0/256",
+            "10.0.0.0/8 ",
+            " 10.0.0.0/8",
+            "10.0.0.0/8/8",
+            "10.0.0.0/-8",
+            "10.0.0.0/0x8",
+            "10.0.0.0/255.0.0.0",
+            "::ffff:1.2.3.4/96",
+            "::ffff:0:0/95",
+            "[::1]/128",
+            "[::1]",
+            "10.0.0.1:443",
+            "fe80::1%eth0",
+            "00001::/16",
+            "1.2.3.4::/64",
+            "/8",
+        ] {
+            assert!(Networks::parse("k", &[text.to_owned()]).is_err(), "{text}");
+        }
+    }
+
     #[test]
     fn private_networks_are_known() {
         let networks = Networks::default().with_private();
@@ -303,11 +367,11 @@ mod tests {
             ("10.0.0.1/8", "has bits set behind its prefix of 8"),
             ("10.0.0.0/33", "not in the range 0 to 32"),
             ("2001:db8::/129", "not in the range 0 to 128"),
-            ("10.0.0.0/+8", "is no network"),
+            ("10.0.0.0/+8", "is not a network"),
             ("10.0.0.0/", "has a prefix"),
-            ("10.0.0/8", "is no network"),
-            ("office", "is no network"),
-            ("", "is no network"),
+            ("10.0.0/8", "is not a network"),
+            ("office", "is not a network"),
+            ("", "is not a network"),
         ];
         for (text, what) in cases {
             let texts = ["10.0.0.0/8".to_owned(), text.to_owned()];

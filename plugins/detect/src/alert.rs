@@ -2,21 +2,20 @@
 
 use std::ops::RangeInclusive;
 
-use audit_plugin_sdk::{Alert, Field, Judgement, Position, Severity};
+use audit_plugin_sdk::{Alert, Field, Judgement, Severity};
 
-use crate::burst::{Finding, Sighting};
 use crate::hash::stable_hash;
 
-/// The most events that an alert cites, as the host keeps no more.
+/// The most events that an alert cites. The host keeps no more.
 pub(crate) const EVENTS_MAX: usize = 100;
 
-/// The times that an alert may carry, as the host allows no others: from 0001-01-01T00:00:00Z, which is
-/// no time at all to Go and .NET, to the end of 9999 with room for any offset from UTC.
+/// The times that the host accepts in an alert: from 0001-01-01T00:00:00Z, the zero value of Go and .NET,
+/// to the end of 9999 with room for any UTC offset.
 pub(crate) const TIME_RANGE: RangeInclusive<i64> =
     -62_135_596_800_000_000..=253_402_207_200_000_000;
 
-/// Raises an alert. All alerts of all detectors pass here: a window may start before the first time of
-/// the range, or reach beyond the last, and the host takes a row for a dead letter whose alert does.
+/// Raises an alert. Every alert of every detector goes through here: a window may start before the range
+/// of accepted times or end after it, and the host dead-letters a row whose alert does.
 pub fn raise(out: &mut Judgement, mut alert: Alert) {
     for time in [&mut alert.window_start, &mut alert.first_event, &mut alert.last_event] {
         *time = (*time).clamp(*TIME_RANGE.start(), *TIME_RANGE.end());
@@ -24,62 +23,25 @@ pub fn raise(out: &mut Judgement, mut alert: Alert) {
     out.alert(alert);
 }
 
-/// What parts a name from a domain: plain, percent-encoded, full-width and small.
+/// What separates the local part from the domain: plain, percent-encoded, full-width and small.
 const AT_SIGNS: [&str; 4] = ["@", "%40", "\u{ff20}", "\u{fe6b}"];
 
-/// The alert for a finding. One that is worse than what was told has a rule of its own, as the host
-/// takes two alerts with the same rule, key and window for one. The detector may set another `count`.
-pub fn alert(
-    finding: &Finding,
-    rule: &str,
-    key: Vec<Field>,
-    message: String,
-    labels: Vec<Field>,
-) -> Alert {
-    let burst = &finding.burst;
-    let rule = match (finding.is_rise, burst.severity) {
-        (false, _) => rule.to_owned(),
-        (true, Severity::Critical) => format!("{rule}-critical"),
-        (true, _) => format!("{rule}-escalated"),
-    };
-    Alert {
-        rule,
-        severity: burst.severity,
-        key,
-        window_start: burst.start,
-        first_event: burst.first,
-        last_event: burst.last,
-        count: burst.n_events,
-        events: positions(burst.kept.iter()),
-        message,
-        labels,
-    }
-}
-
-/// The positions of the newest sightings, the oldest of them first.
-pub fn positions<'a>(sightings: impl DoubleEndedIterator<Item = &'a Sighting>) -> Vec<Position> {
-    let newest = sightings.rev().take(EVENTS_MAX);
-    let mut positions: Vec<Position> = newest.map(|sighting| sighting.event.position()).collect();
-    positions.reverse();
-    positions
-}
-
-/// A name and its value.
+/// A field from its name and value.
 pub fn field(name: &str, value: &str) -> Field {
     Field { name: name.to_owned(), value: value.to_owned() }
 }
 
-/// A key column and its value. A value that may hold an e-mail address is masked unless the user wants to
-/// see it: `a***@example.com#1f2e3d4c`. The hash tells keys apart; it hides nothing from somebody who can
-/// guess the address.
+/// A key column and its value. A value that may be an email address is masked unless the user asks for it:
+/// `a***@example.com#1f2e3d4c`. The hash distinguishes keys. It does not protect an address that somebody
+/// can guess.
 pub fn key_field(column: &str, value: &[u8], show_email: bool) -> Field {
     let text = String::from_utf8_lossy(value);
     let masked = if show_email { None } else { masked_email(&text) };
     Field { name: column.to_owned(), value: masked.unwrap_or_else(|| text.into_owned()) }
 }
 
-/// `None` for what holds no sign that parts a name from a domain. Whatever else is wrong with the text,
-/// it may be an address: only what stands behind the last sign is shown, and one character.
+/// `None` if the text has no at sign. A malformed text may still be an address, so only its first character
+/// and what follows the last sign are shown.
 fn masked_email(text: &str) -> Option<String> {
     let (at, sign) = AT_SIGNS.iter().filter_map(|sign| Some((text.rfind(sign)?, sign))).max()?;
     let domain = text.get(at + sign.len()..).unwrap_or_default();
@@ -89,7 +51,7 @@ fn masked_email(text: &str) -> Option<String> {
     Some(format!("{first}***@{domain}#{hash:08x}"))
 }
 
-/// A severity as a number of a state.
+/// The code of a severity in a state.
 pub fn severity_code(severity: Severity) -> u64 {
     match severity {
         Severity::Info => 0,
@@ -100,7 +62,7 @@ pub fn severity_code(severity: Severity) -> u64 {
     }
 }
 
-/// The severity that a number of a state stands for.
+/// The severity of a code in a state.
 pub fn severity_of(code: u64) -> Option<Severity> {
     let all = [Severity::Info, Severity::Low, Severity::Medium, Severity::High, Severity::Critical];
     all.into_iter().find(|severity| severity_code(*severity) == code)
@@ -147,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn the_times_of_an_alert_are_those_that_the_host_allows() {
+    fn the_times_of_an_alert_are_those_that_the_host_accepts() {
         let (min, max) = TIME_RANGE.into_inner();
         for (time, expected) in
             [(i64::MIN, min), (min - 1, min), (min, min), (0, 0), (max, max), (i64::MAX, max)]
@@ -166,8 +128,8 @@ mod tests {
                 labels: Vec::new(),
             };
             raise(&mut out, alert);
-            let told = &out.alerts()[0];
-            let times = [told.window_start, told.first_event, told.last_event];
+            let raised = &out.alerts()[0];
+            let times = [raised.window_start, raised.first_event, raised.last_event];
             assert_eq!(times, [expected; 3]);
         }
     }

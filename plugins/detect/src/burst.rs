@@ -1,39 +1,38 @@
-//! Bursts of one key: what no alert covers yet, and the windows that were alerted.
+//! Bursts of one key: the sightings that no alert covers yet, and the windows that were alerted.
 //!
-//! The windows of a key hold each sighting at most once: one inside an alerted window belongs to it and
-//! counts for no other. One that comes late and lies less than a window before an alerted one (another
-//! partition was read later, or the first ones were stamped ahead) belongs to the same burst, or one
-//! burst would give two alerts: it counts there, and may make it worse. The burst keeps the start by which
-//! it was told, so nobody can hide much behind a little that claims to have come later. So every span
-//! that holds too much either raises an alert or touches the window of one, and what goes on steadily
-//! gives one alert a window.
+//! Each sighting of a key counts in one place. One inside an alerted window belongs to that window and
+//! counts nowhere else. One that comes late and lies less than a window before an alerted one (another
+//! partition was read later, or the first events had clocks ahead) belongs to the same burst: otherwise one
+//! burst would raise two alerts. It counts there and may raise the severity. The burst keeps the start with
+//! which it was reported, so that a few events that claim to be later cannot hide many. So every span that
+//! holds too much either raises an alert or touches an alerted window, and steady activity raises one alert
+//! per window.
 
-use audit_plugin_sdk::Severity;
 use audit_plugin_sdk::codec::{Reader, Writer};
+use audit_plugin_sdk::{Alert, Field, Position, Severity};
 
 use crate::alert::{EVENTS_MAX, severity_code, severity_of};
 use crate::event::Event;
 use crate::evictions::Evictions;
 use crate::keyed::Remembered;
-use crate::memory::{Format, Saved};
+use crate::saved::{Format, Saved};
 
-/// The most sightings of a key that no alert covers. What a rule counts must stay below.
+/// The most sightings of a key that no alert covers. The threshold of a rule must be lower.
 pub const LOOSE_MAX: usize = 1_000;
 
-/// The most windows that are remembered of a key. A key gets more than three or four only by events
-/// dated back over a long time.
+/// The most windows that are kept of a key. A key has more than three or four only if events are
+/// backdated over a long time.
 const ALERTED_MAX: usize = 64;
 
-/// How late an event may come at least and still meet its neighbours: a partition may lag that much,
-/// however short the window.
+/// The lateness that is always tolerated, even for a shorter window: a partition may lag that much.
 const LATE_MICROS: i64 = 3_600_000_000;
 
-/// Memory of a sighting and of a window, with the slack of vectors.
+/// Bytes of a sighting and of a window in memory, with the slack of vectors.
 const SIGHTING_BYTES: usize = 56;
 const BURST_BYTES: usize = 104;
 
-/// For how long after its arrival a sighting is kept under a rule with such a window: one that comes up
-/// to a window or an hour late still meets all of its neighbours.
+/// How long a sighting is kept after its arrival, for a rule with this window: an event that is late by up
+/// to a window or an hour still meets all of its neighbors.
 pub const fn kept_micros(window_micros: i64) -> i64 {
     let late = if window_micros > LATE_MICROS { window_micros } else { LATE_MICROS };
     window_micros + late
@@ -44,30 +43,30 @@ pub trait Rule {
     /// The length of a window.
     fn window_micros(&self) -> i64;
 
-    /// The first of the sightings that are too much together with the one at `at`, which just came. All
-    /// lie within one window of the first. They are sorted by time and in no alerted window.
+    /// The first of the sightings that exceed the threshold together with the new one at `at`. All lie
+    /// within one window of the first. The sightings are sorted by time and in no alerted window.
     fn first_of_burst(&self, loose: &[Sighting], at: usize) -> Option<usize>;
 
-    /// How bad a window is with the sighting at `at` of those that it keeps. Asked after every one of
-    /// them until the worst was told: the answers may fall, what was told does not.
+    /// The severity of a window with the sighting at `at` of those that it keeps. Called after each of them
+    /// until the worst severity was reported. The result may fall; the reported severity does not.
     fn severity(&self, burst: &Burst, at: usize) -> Severity;
 
-    /// What `severity` never exceeds: there is no more to say after it.
+    /// The highest result of `severity`. After it there is nothing more to report.
     fn worst(&self) -> Severity;
 
-    /// What a sighting adds to the weight of a window.
+    /// The weight that a sighting adds to a window.
     fn weight(&self, _sighting: &Sighting) -> u64 {
         0
     }
 
-    /// How many sightings an alerted window keeps until the worst was told.
+    /// How many sightings an alerted window keeps until the worst severity was reported.
     fn n_kept(&self) -> usize {
         EVENTS_MAX
     }
 
-    /// Whether the rule asks only which tags a span holds. Then a sighting between two of the same tag
-    /// no more than a window apart is in no span without one of them, and need not be kept: a key has at
-    /// most about two sightings a tag and window, however many events it has.
+    /// Whether the rule only depends on which tags a span holds. Then a sighting between two others of the
+    /// same tag, at most a window apart, need not be kept: every span that holds it holds one of the two. A
+    /// key then has about two sightings per tag and window, no matter how many events it has.
     fn is_of_tags(&self) -> bool {
         false
     }
@@ -78,39 +77,73 @@ pub trait Rule {
 pub struct Sighting {
     /// When and where.
     pub event: Event,
-    /// What the rule makes of it: who, from where, how many rows.
+    /// What the rule counts: a user, an address, a number of rows.
     pub tag: u64,
 }
 
-/// A window that was alerted: from `start` for the length of the rule's window, and what came late for as
-/// long before it.
+/// An alerted window: from `start` for the length of the rule's window, and late events up to the same
+/// length before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Burst {
-    /// The time of the first sighting when it was told, by which the host knows it: it stays.
+    /// The time of the first sighting when it was reported. The host identifies the alert by it, so it
+    /// never changes.
     pub start: i64,
     /// The time of the first sighting.
     pub first: i64,
     /// The time of the last one.
     pub last: i64,
-    /// The newest Kafka time of any.
+    /// The newest Kafka time of its sightings.
     pub received: i64,
-    /// All sightings of it, of which `kept` may be fewer.
+    /// The number of its sightings. `kept` may hold fewer.
     pub n_events: u64,
-    /// What they weigh.
+    /// Their total weight.
     pub weight: u64,
-    /// How bad it was called.
+    /// The highest severity so far.
     pub severity: Severity,
-    /// Sorted. Empty once the worst was told.
+    /// Sorted. Empty once the worst severity was reported.
     pub kept: Vec<Sighting>,
 }
 
-/// Something to tell: a burst that just became one, or that just became worse.
+/// A burst to report: a new one, or one whose severity rose.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// The burst as of the event that tripped the rule.
     pub burst: Burst,
-    /// Whether it was told already as less bad.
+    /// Whether it was reported before, with a lower severity.
     pub is_rise: bool,
+}
+
+impl Finding {
+    /// The alert. A rise has a rule of its own, because the host takes two alerts with the same rule, key
+    /// and window for one. The detector may set another `count`.
+    pub fn alert(&self, rule: &str, key: Vec<Field>, message: String, labels: Vec<Field>) -> Alert {
+        let burst = &self.burst;
+        let rule = match (self.is_rise, burst.severity) {
+            (false, _) => rule.to_owned(),
+            (true, Severity::Critical) => format!("{rule}-critical"),
+            (true, _) => format!("{rule}-escalated"),
+        };
+        Alert {
+            rule,
+            severity: burst.severity,
+            key,
+            window_start: burst.start,
+            first_event: burst.first,
+            last_event: burst.last,
+            count: burst.n_events,
+            events: positions(burst.kept.iter()),
+            message,
+            labels,
+        }
+    }
+}
+
+/// The positions of the newest sightings, oldest first.
+pub fn positions<'a>(sightings: impl DoubleEndedIterator<Item = &'a Sighting>) -> Vec<Position> {
+    let newest = sightings.rev().take(EVENTS_MAX);
+    let mut positions: Vec<Position> = newest.map(|sighting| sighting.event.position()).collect();
+    positions.reverse();
+    positions
 }
 
 /// The bursts of a key.
@@ -118,13 +151,14 @@ pub struct Finding {
 pub struct Bursts {
     /// Sorted.
     loose: Vec<Sighting>,
-    /// In the order in which they were opened.
+    /// In the order in which they opened.
     alerted: Vec<Burst>,
 }
 
 impl Bursts {
-    /// Counts an event. What comes back is to be told at once, with the state as of that event: so where
-    /// a batch ends makes no difference. What is forgotten for want of room counts as an eviction.
+    /// Counts an event. A finding must be reported at once, with the state as of that event, so that batch
+    /// boundaries make no difference. Dropping a sighting or a window because there is no room counts as an
+    /// eviction.
     pub fn add(
         &mut self,
         sighting: Sighting,
@@ -156,7 +190,7 @@ impl Bursts {
         None
     }
 
-    /// Bursts of another format of a state. `None` for what no detector could have remembered.
+    /// Bursts from another format of a state. `None` for parts that no detector could have written.
     pub fn from_parts(loose: Vec<Sighting>, alerted: Vec<Burst>) -> Option<Self> {
         let is_sorted =
             |sightings: &[Sighting]| sightings.is_sorted_by_key(|sighting| sighting.event.order());
@@ -167,7 +201,7 @@ impl Bursts {
         is_sound.then_some(Self { loose, alerted })
     }
 
-    /// What no alert covers, by time.
+    /// The sightings that no alert covers, by time.
     pub fn loose(&self) -> &[Sighting] {
         &self.loose
     }
@@ -215,10 +249,10 @@ impl Bursts {
         finding
     }
 
-    /// Makes room for one. What came more than a window ago is kept for late ones alone, so it goes
-    /// first. Otherwise somebody sends very many with times far apart: of those that came first, one half
-    /// of all, the lightest goes, so that many that weigh nothing bury neither a heavy one nor those that
-    /// come now.
+    /// Makes room for one sighting. Those that came more than a window ago are kept only for late events,
+    /// so they go first. If there are none, the key has very many events with times far apart: then the
+    /// lightest of the older half by arrival goes, so that many light sightings displace neither a heavy
+    /// one nor the new ones.
     fn drop_lightest(&mut self, now: i64, rule: &impl Rule) {
         let mut arrivals: Vec<_> = self.loose.iter().map(arrival).collect();
         let half = arrivals.len() / 2;
@@ -280,7 +314,7 @@ impl Burst {
         time < self.start && self.start.saturating_sub(time) < window_micros
     }
 
-    /// Counts one more after the alert.
+    /// Counts one more sighting after the alert.
     fn add(&mut self, sighting: Sighting, rule: &impl Rule) -> Option<Finding> {
         let before = self.severity;
         self.take(sighting, rule);
@@ -304,13 +338,13 @@ impl Burst {
         let at = insert(&mut self.kept, sighting);
         self.severity = self.severity.max(rule.severity(self, at));
         if self.kept.len() > rule.n_kept()
-            && let Some(at) = longest_here(&self.kept)
+            && let Some(at) = first_arrived(&self.kept)
         {
             self.kept.remove(at);
         }
     }
 
-    /// After the worst was told the numbers are enough.
+    /// Drops the sightings once the worst severity was reported: from then on the counts are enough.
     fn settle(&mut self, rule: &impl Rule) {
         if self.severity == rule.worst() {
             self.kept = Vec::new();
@@ -328,8 +362,8 @@ impl Burst {
     fn read(reader: &mut Reader<'_>, format: Format) -> Option<Self> {
         let start = reader.int()?;
         let first = match format {
-            Format::Before => start,
-            Format::Now => start.wrapping_sub(reader.int()?),
+            Format::Previous => start,
+            Format::Current => start.wrapping_sub(reader.int()?),
         };
         let (last, received) = (reader.int()?, reader.int()?);
         let (n_events, weight) = (reader.uint()?, reader.uint()?);
@@ -345,13 +379,13 @@ fn arrival(sighting: &Sighting) -> (i64, i32, i64) {
     (sighting.event.received, sighting.event.partition, sighting.event.offset)
 }
 
-/// The one that came first. By the times that they claim one could make room for itself at the end.
-fn longest_here(sightings: &[Sighting]) -> Option<usize> {
+/// The place of the sighting that arrived first. Event times would not do: an event can claim any.
+fn first_arrived(sightings: &[Sighting]) -> Option<usize> {
     let came = |(_, sighting): &(usize, &Sighting)| arrival(sighting);
     sightings.iter().enumerate().min_by_key(came).map(|(at, _)| at)
 }
 
-/// Inserts in order and gives the place.
+/// Inserts in order and returns the place.
 fn insert(sightings: &mut Vec<Sighting>, sighting: Sighting) -> usize {
     let order = sighting.event.order();
     let at = sightings.partition_point(|other| other.event.order() <= order);
@@ -363,8 +397,8 @@ fn insert(sightings: &mut Vec<Sighting>, sighting: Sighting) -> usize {
     at
 }
 
-/// Inserts in order, and drops what then lies between two of the same tag no more than a window apart.
-/// `None` where that is the sighting itself.
+/// Inserts in order, and drops every sighting that then lies between two others of the same tag, at most a
+/// window apart. `None` if that is the new sighting itself.
 fn insert_tag(sightings: &mut Vec<Sighting>, sighting: Sighting, window: i64) -> Option<usize> {
     let order = sighting.event.order();
     let place = sightings.partition_point(|other| other.event.order() <= order);
@@ -382,7 +416,7 @@ fn insert_tag(sightings: &mut Vec<Sighting>, sighting: Sighting, window: i64) ->
         return None;
     }
     let mut at = insert(sightings, sighting);
-    // From the back, so that the places before stay what they are. The new one moved those behind it.
+    // From the back, so that earlier places stay valid. The insertion moved the later ones by one.
     if let (Some(dropped), Some(last)) = (behind, behind_that)
         && sightings[last + 1].event.time.saturating_sub(sighting.event.time) <= window
     {
@@ -401,12 +435,12 @@ fn insert_tag(sightings: &mut Vec<Sighting>, sighting: Sighting, window: i64) ->
     Some(at)
 }
 
-/// Keeps a sighting for as long as the one that it stands for.
+/// Keeps a sighting for at least as long as the one that it replaces.
 fn outlive(sighting: &mut Sighting, received: i64) {
     sighting.event.received = sighting.event.received.max(received);
 }
 
-/// Appends sightings to a state. Times are written as differences, so that one takes about twelve bytes.
+/// Appends sightings to a state. Times are written as differences: a sighting takes about twelve bytes.
 pub fn write_sightings(writer: &mut Writer, sightings: &[Sighting]) {
     writer.uint(sightings.len() as u64);
     let mut before = 0_i64;

@@ -1,4 +1,4 @@
-//! Checks of configurations. Errors name the key and what would be right.
+//! Checks of configurations. Errors name the key and the valid values.
 
 use std::fmt::Display;
 
@@ -10,19 +10,19 @@ use crate::keyed::Limits;
 pub const WINDOW_MIN: Span = Span::from_secs(1);
 /// The longest window of a rule.
 pub const WINDOW_MAX: Span = Span::from_secs(30 * 86_400);
-/// The furthest that an event's time may be ahead of its Kafka time.
+/// The most that an event's time may be ahead of its Kafka time.
 pub const FUTURE_MAX: Span = Span::from_secs(86_400);
-/// The most keys that a detector may be configured to remember.
+/// The highest `max-keys`.
 pub const KEYS_MAX: usize = 1_000_000;
-/// Memory of all keys unless configured: with the vectors of a batch and a snapshot being written, a
-/// guest stays below the 64 MiB that the host gives it by default.
+/// The default of `state-bytes-max`: with the vectors of a batch and a snapshot being written, a guest
+/// stays below the 64 MiB that the host gives it by default.
 pub const STATE_BYTES_DEFAULT: usize = 32 << 20;
-/// The most memory that a detector may be configured to use.
+/// The highest `state-bytes-max`.
 pub const STATE_BYTES_MAX: usize = 1 << 30;
-/// One key with all that is ever kept of it fits, or the key just touched would be the one to go.
+/// The lowest `state-bytes-max`: one key with everything that is kept of it must fit.
 const STATE_BYTES_MIN: usize = 1 << 20;
 
-/// Checks that a value lies between two others, both included.
+/// Checks that a value is in a range, both ends included.
 pub fn in_range<T: PartialOrd + Copy + Display>(
     key: &str,
     value: T,
@@ -35,7 +35,7 @@ pub fn in_range<T: PartialOrd + Copy + Display>(
     Err(ConfigError::new(key, format!("{value} is not in the range {min} to {max}")))
 }
 
-/// Checks that a list of values to look for holds any.
+/// Checks that a list of values to match is not empty.
 pub fn not_empty(key: &str, values: &[String]) -> Result<(), ConfigError> {
     if values.is_empty() {
         return Err(ConfigError::new(key, "an empty list would never match".to_owned()));
@@ -43,7 +43,7 @@ pub fn not_empty(key: &str, values: &[String]) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// The limits of a state from the keys `max-keys` and `state-bytes-max`.
+/// The limits of a state, from the keys `max-keys` and `state-bytes-max`.
 pub fn limits(
     max_keys: usize,
     state_bytes_max: usize,

@@ -1,9 +1,9 @@
-//! Episodes of one key: what is told at its first event (or after a few) and once more where it grows
-//! worse, for rules that ask of each event by itself whether it should have happened.
+//! Episodes of one key, for rules that judge each event on its own. An episode is reported at its first
+//! event (or after a few), and once more if its severity rises.
 //!
-//! Where [`Bursts`](crate::Bursts) look for too much in a sliding window, the detector says here which
-//! episode an event belongs to: a night, a run of changes. An episode holds every event that comes for
-//! it, early or late, so that none can hide behind another.
+//! Where [`Bursts`](crate::burst::Bursts) look for too many events in a sliding window, here the detector
+//! decides which episode an event belongs to: a night, a run of changes. An episode holds every event that
+//! comes for it, early or late, so that no event can hide after another.
 
 use audit_plugin_sdk::codec::{Reader, Writer};
 use audit_plugin_sdk::{Alert, Field, Position, Severity};
@@ -12,34 +12,33 @@ use crate::alert::{severity_code, severity_of};
 use crate::event::Event;
 use crate::evictions::Evictions;
 use crate::keyed::Remembered;
-use crate::memory::{Format, Saved};
+use crate::saved::{Format, Saved};
 
-/// The most episodes that are remembered of a key. A key gets many only by events dated back over a
-/// long time.
+/// The most episodes that are kept of a key. A key has many only if events are backdated over a long time.
 const EPISODES_MAX: usize = 64;
 
-/// How many positions an episode keeps until the worst was told: enough to begin with.
+/// How many positions an episode keeps until it was reported as urgent: enough to start an investigation.
 const POSITIONS_MAX: usize = 16;
 
-/// Memory of an episode and of a position, with the slack of vectors.
+/// Bytes of an episode and of a position in memory, with the slack of vectors.
 const EPISODE_BYTES: usize = 112;
 const POSITION_BYTES: usize = 24;
 
-/// What a detector makes of an event.
+/// An event as a detector judged it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Incident {
     /// When and where.
     pub event: Event,
-    /// Where an episode starts that this event opens. With the rule and the key it is what tells
-    /// episodes apart, for the host as well.
+    /// The start of the episode, if this event opens one. The host identifies an episode by its rule, its
+    /// key and this start.
     pub start: i64,
-    /// Until which Kafka time the episode is remembered at least.
+    /// The Kafka time until which the episode is kept at least.
     pub until: i64,
-    /// Whether the event is bad enough to make the episode urgent.
+    /// Whether the event makes the episode urgent.
     pub is_urgent: bool,
 }
 
-/// What is known of one episode.
+/// One episode.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Episode {
     /// See [`Incident::start`].
@@ -50,35 +49,36 @@ pub struct Episode {
     pub last: i64,
     /// The number of events.
     pub n_events: u64,
-    /// The number of those that are urgent by themselves.
+    /// The number of urgent events.
     pub n_urgent: u64,
     until: i64,
-    told: Option<Severity>,
-    /// The newest, in the order in which they came. Empty once the worst was told.
+    reported: Option<Severity>,
+    /// The newest, in order of arrival. Empty once the episode was reported as urgent.
     positions: Vec<Position>,
 }
 
-/// Something to tell: an episode that just became one, or that just became urgent.
+/// An episode to report: a new one, or one that became urgent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outbreak {
     /// The episode as of the event that tripped the rule.
     pub episode: Episode,
     /// `High` for an urgent episode, else `Medium`.
     pub severity: Severity,
-    /// Whether it was told already as less bad.
+    /// Whether it was reported before, with a lower severity.
     pub is_rise: bool,
 }
 
-/// The episodes of a key, in the order in which they were opened.
+/// The episodes of a key, in the order in which they opened.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct Episodes {
     episodes: Vec<Episode>,
 }
 
 impl Episodes {
-    /// Counts an event for the first episode that it belongs to, or opens one. It is told from `least`
-    /// events on. What comes back is to be told at once, with the state as of that event: so where a
-    /// batch ends makes no difference. An episode that is forgotten for want of room counts as an eviction.
+    /// Counts an event for the first episode that it belongs to, or opens one. An episode is reported from
+    /// `least` events on. An outbreak must be reported at once, with the state as of that event, so that
+    /// batch boundaries make no difference. Dropping an episode because there is no room counts as an
+    /// eviction.
     pub fn add(
         &mut self,
         incident: Incident,
@@ -93,16 +93,15 @@ impl Episodes {
         };
         let episode = &mut self.episodes[at];
         episode.take(&incident);
-        episode.tell(least)
+        episode.report(least)
     }
 
-    /// Whether nothing is remembered.
+    /// Whether there are no episodes.
     pub fn is_empty(&self) -> bool {
         self.episodes.is_empty()
     }
 
-    /// Opens an episode and gives its place. Where there are too many, the one that would be forgotten
-    /// first goes.
+    /// Opens an episode and returns its place. If there are too many, the one that would expire first goes.
     fn open(&mut self, incident: &Incident, evictions: &mut Evictions) -> usize {
         if self.episodes.len() >= EPISODES_MAX {
             let until = |(_, episode): &(usize, &Episode)| episode.until;
@@ -111,7 +110,7 @@ impl Episodes {
                 evictions.lose();
             }
         }
-        // Most keys have one: room for four would waste most of the memory.
+        // Most keys have one episode: room for four would waste most of the memory.
         self.episodes.reserve_exact(1);
         self.episodes.push(Episode {
             start: incident.start,
@@ -120,7 +119,7 @@ impl Episodes {
             n_events: 0,
             n_urgent: 0,
             until: incident.until,
-            told: None,
+            reported: None,
             positions: Vec::new(),
         });
         self.episodes.len() - 1
@@ -144,7 +143,7 @@ impl Saved for Episodes {
             writer.int(episode.until.wrapping_sub(episode.last));
             writer.uint(episode.n_events);
             writer.uint(episode.n_urgent);
-            writer.uint(episode.told.map_or(0, severity_code));
+            writer.uint(episode.reported.map_or(0, severity_code));
             writer.uint(episode.positions.len() as u64);
             for position in &episode.positions {
                 writer.int(i64::from(position.partition));
@@ -153,7 +152,7 @@ impl Saved for Episodes {
         }
     }
 
-    /// The same in both formats. Nobody is remembered for nothing.
+    /// The same in both formats. A key without episodes is not saved.
     fn read(reader: &mut Reader<'_>, _: Format) -> Option<Self> {
         let n_episodes = reader.count().filter(|&n| (1..=EPISODES_MAX).contains(&n))?;
         let mut episodes = Vec::with_capacity(n_episodes);
@@ -171,7 +170,7 @@ impl Episode {
         self.until = self.until.max(incident.until);
         self.n_events += 1;
         self.n_urgent += u64::from(incident.is_urgent);
-        if self.told == Some(Severity::High) {
+        if self.reported == Some(Severity::High) {
             return;
         }
         if self.positions.len() >= POSITIONS_MAX {
@@ -180,15 +179,15 @@ impl Episode {
         self.positions.push(incident.event.position());
     }
 
-    fn tell(&mut self, least: u64) -> Option<Outbreak> {
+    fn report(&mut self, least: u64) -> Option<Outbreak> {
         let severity = if self.n_urgent > 0 { Severity::High } else { Severity::Medium };
-        if self.n_events < least || self.told.is_some_and(|told| told >= severity) {
+        if self.n_events < least || self.reported.is_some_and(|reported| reported >= severity) {
             return None;
         }
-        let is_rise = self.told.replace(severity).is_some();
+        let is_rise = self.reported.replace(severity).is_some();
         let outbreak = Outbreak { episode: self.clone(), severity, is_rise };
         if severity == Severity::High {
-            // There is no more to say, so the numbers are enough.
+            // Nothing more will be reported, so the counts are enough.
             self.positions = Vec::new();
         }
         Some(outbreak)
@@ -200,7 +199,7 @@ impl Episode {
         let last = first.wrapping_add(reader.int()?);
         let until = last.wrapping_add(reader.int()?);
         let (n_events, n_urgent) = (reader.uint()?, reader.uint()?);
-        let told = match reader.uint()? {
+        let reported = match reader.uint()? {
             0 => None,
             code => Some(severity_of(code)?),
         };
@@ -214,14 +213,23 @@ impl Episode {
             && n_urgent <= n_events
             && positions.len() as u64 <= n_events
             && n_events < u64::MAX / 2
-            && matches!(told, None | Some(Severity::Medium | Severity::High));
-        is_sound.then_some(Self { start, first, last, n_events, n_urgent, until, told, positions })
+            && matches!(reported, None | Some(Severity::Medium | Severity::High));
+        is_sound.then_some(Self {
+            start,
+            first,
+            last,
+            n_events,
+            n_urgent,
+            until,
+            reported,
+            positions,
+        })
     }
 }
 
 impl Outbreak {
-    /// The alert. One that is worse than what was told has a rule of its own, as the host takes two
-    /// alerts with the same rule, key and window for one.
+    /// The alert. A rise has a rule of its own, because the host takes two alerts with the same rule, key
+    /// and window for one.
     pub fn alert(self, rule: &str, key: Vec<Field>, message: String, labels: Vec<Field>) -> Alert {
         let Self { episode, severity, is_rise } = self;
         Alert {
@@ -245,7 +253,7 @@ mod tests {
 
     use super::*;
 
-    /// Of an episode of ten, remembered for a hundred after its start.
+    /// Of an episode of ten, kept for a hundred after its start.
     fn incident(time: i64, received: i64, is_urgent: bool) -> Incident {
         let event = Event { time, received, partition: 1, offset: received };
         let start = time.div_euclid(10) * 10;
@@ -265,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn an_episode_is_told_once_and_once_more_where_it_grows_worse() {
+    fn an_episode_is_reported_once_and_again_when_its_severity_rises() {
         let mut episodes = Episodes::default();
         let (medium, high) = (Severity::Medium, Severity::High);
         assert_eq!(add(&mut episodes, incident(3, 3, false), 1), Some((0, 1, medium, false)));
@@ -278,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_rare_is_not_told() {
+    fn an_episode_with_few_events_is_not_reported() {
         let mut episodes = Episodes::default();
         assert_eq!(add(&mut episodes, incident(0, 0, true), 3), None);
         assert_eq!(add(&mut episodes, incident(10, 10, false), 3), None);
@@ -292,12 +300,12 @@ mod tests {
     #[test]
     fn positions_are_the_newest() {
         let mut episodes = Episodes::default();
-        let mut told = None;
+        let mut found = None;
         for offset in 0..40 {
             let incident = incident(5, offset, offset == 39);
-            told = episodes.add(incident, 1, &mut Evictions::default(), |_| true).or(told);
+            found = episodes.add(incident, 1, &mut Evictions::default(), |_| true).or(found);
         }
-        let alert = told.unwrap().alert("rule", Vec::new(), String::new(), Vec::new());
+        let alert = found.unwrap().alert("rule", Vec::new(), String::new(), Vec::new());
         let offsets: Vec<i64> = alert.events.iter().map(|event| event.offset).collect();
         assert_eq!(offsets, (24..40).collect::<Vec<i64>>());
         assert_eq!((&*alert.rule, alert.count), ("rule-escalated", 40));
@@ -311,7 +319,7 @@ mod tests {
         assert!(add(&mut episodes, incident(0, 100, false), 1).is_none());
         assert!(
             add(&mut episodes, incident(0, 201, false), 1).is_some(),
-            "100 later it is forgotten"
+            "100 later it has expired"
         );
         assert!(
             add(&mut episodes, incident(0, -500, false), 1).is_none(),
@@ -326,7 +334,7 @@ mod tests {
         }
         let mut out = Judgement::default();
         evictions.report(0, 0, "keys", &mut out);
-        // One was there.
+        // One was there already.
         assert_eq!((&*out.alerts()[0].rule, out.alerts()[0].count), ("events-evicted", 937));
         assert_eq!(episodes.episodes.len(), EPISODES_MAX);
     }
@@ -346,7 +354,7 @@ mod tests {
         };
         let read = |bytes: &[u8]| {
             let mut reader = Reader::new(bytes);
-            let episodes = Episodes::read(&mut reader, Format::Now)?;
+            let episodes = Episodes::read(&mut reader, Format::Current)?;
             reader.is_at_end().then_some(episodes)
         };
         let state = bytes(&episodes);

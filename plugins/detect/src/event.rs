@@ -1,14 +1,14 @@
-//! Rows as events: when and where, with the time cut to what is plausible.
+//! Rows as events: time and position, with the time cut to a plausible value.
 
 use audit_plugin_sdk::{Batch, Binding, Fault, Fixed, Position, Utf8Column};
 
-/// The longest text that is a key: 45 for an IPv6 address, and room for a hashed or tokenised value.
+/// The longest key: 45 bytes for an IPv6 address, and room for a hashed or tokenized value.
 const KEY_BYTES_MAX: usize = 128;
 
-/// When and where something happened.
+/// The time and the position of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Event {
-    /// Event time, never later than the Kafka time plus what the configuration allows.
+    /// Event time, at most the Kafka time plus the configured `max-future`.
     pub time: i64,
     /// Kafka time.
     pub received: i64,
@@ -19,7 +19,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// Where the record stands in its topic.
+    /// The position of the record in its topic.
     pub fn position(&self) -> Position {
         Position { partition: self.partition, offset: self.offset }
     }
@@ -60,10 +60,10 @@ impl<'a> EventColumns<'a> {
         })
     }
 
-    /// A row as an event. `None` where it has no event time, no Kafka time or no position.
+    /// A row as an event. `None` if it has no event time, no Kafka time or no position.
     ///
-    /// Event times come from clients, so one is never believed to be later than the Kafka time plus
-    /// `max_future_micros`: a single event stamped far ahead must not move a window past the others.
+    /// Event times come from clients, so they are capped at the Kafka time plus `max_future_micros`: a
+    /// single event far in the future must not move a window past the others.
     #[inline]
     pub fn event(&self, row: usize, max_future_micros: i64) -> Option<Event> {
         let received = self.source_timestamp.get(row)?;
@@ -77,13 +77,13 @@ impl<'a> EventColumns<'a> {
     }
 }
 
-/// Whether a row's text is one of those wanted.
+/// Whether the text of a row is one of the wanted ones.
 #[inline]
 pub fn is_one_of(column: &Utf8Column, row: usize, wanted: &[Vec<u8>]) -> bool {
     column.get(row).is_some_and(|value| wanted.iter().any(|wanted| wanted == value))
 }
 
-/// The text that stands for a key: itself, cut at a character where it is too long to be one.
+/// The text as a key: cut at a character boundary if it is too long.
 pub fn key(text: &[u8]) -> &[u8] {
     let mut end = text.len().min(KEY_BYTES_MAX);
     while end > 0 && end < text.len() && text[end] & 0xc0 == 0x80 {
@@ -130,7 +130,7 @@ mod tests {
         assert_eq!(key("é".repeat(400).as_bytes()), "é".repeat(64).as_bytes());
         let odd = format!("x{}", "é".repeat(400));
         assert_eq!(key(odd.as_bytes()), format!("x{}", "é".repeat(63)).as_bytes());
-        // No character is that long: nothing is left, and nothing fails.
+        // No character is that long: nothing is left, without a panic.
         assert_eq!(key(&[0x80; 400]), b"");
     }
 }

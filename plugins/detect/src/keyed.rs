@@ -1,63 +1,63 @@
-//! What is remembered of each key, bounded in number and in size.
+//! Keys and their values, bounded in number and in size.
 //!
-//! Keys stand in a slab and hang in a list by their last event, the one silent for longest first: where
-//! there is no room, that one goes. A table of hashes finds them; it is no part of a snapshot, as it
-//! orders nothing.
+//! Keys are in a slab and linked in a list by their last event, least recently used first: if there is no
+//! room, that key is evicted. A hash table finds them. It is not part of a snapshot, because it determines
+//! no order.
 //!
-//! **Keys that are made to meet.** A plugin has neither randomness nor a secret, so the seed of the hashes
-//! comes from the first key and its time: other in every table, but no secret to somebody who sees the
-//! stream. Who knows it must try about 2^25 keys for each that meets the others in a table of the default
-//! size. With `n` of those, an event of one costs up to `n` comparisons of a key instead of one, and `n`
-//! is at most `max-keys`: it takes time, which the host bounds for each batch, and changes no answer.
+//! **Colliding keys.** A plugin has neither randomness nor a secret, so the seed of the hashes is derived
+//! from the first key and its time: it differs between tables, but whoever sees the stream knows it. An
+//! attacker must try about 2^25 keys for each one that collides with the others in a table of the default
+//! size. With `n` such keys, an event of one costs up to `n` key comparisons instead of one, and `n` is at
+//! most `max-keys`. That takes time, which the host bounds per batch, and changes no result.
 //!
-//! No call walks over all keys: what was silent for too long is swept from the old end of the list, a
-//! few keys an event, and a key that comes back after its time starts afresh, swept or not.
+//! No call walks over all keys. Expired keys are removed from the old end of the list, a few per event. A
+//! key that comes back after it expired starts fresh, whether it was removed yet or not.
 
 use audit_plugin_sdk::codec::{Reader, Writer};
 use hashbrown::HashTable;
 
 use crate::hash::seeded_hash;
 
-/// Slots are allocated by so many: growing copies none, so memory never doubles for a moment.
+/// Slots are allocated in chunks of this size: growing copies none, so memory never doubles for a moment.
 const CHUNK_SLOTS: usize = 1024;
 
-/// How many silent keys one event may sweep: more than it adds, so that they are gone in time.
-const SWEPT_AN_EVENT: usize = 2;
+/// How many expired keys an event removes: more than it adds, so that all of them go in time.
+const SWEPT_PER_EVENT: usize = 2;
 
-/// Memory of a key besides its text and its value: its slot, its place in the table, two allocations.
+/// Bytes of a key in memory besides its text and its value: slot, table entry, two allocations.
 const KEY_BYTES: usize = 144;
 
-/// Longer keys are not taken over from a snapshot. Detectors cut theirs far below.
+/// Longer keys in a snapshot are refused. Detectors cut theirs to far less.
 const KEY_BYTES_MAX: usize = 1024;
 
 /// No slot.
 const NONE: u32 = u32::MAX;
 
-/// What is remembered of a key.
+/// A value that is kept per key.
 pub trait Remembered: Default {
-    /// About how much memory it takes besides its own size. Made of lengths and not of capacities, as
-    /// those are others after a restart, and what is forgotten must not depend on that. Asked for after
-    /// every event of the key, so it should not have to count much.
+    /// Approximate bytes in memory besides its own size. Computed from lengths, not from capacities: those
+    /// differ after a restart, and evictions must not depend on that. Called after every event of the key,
+    /// so it must be cheap.
     fn n_bytes(&self) -> usize;
 }
 
-/// How much is remembered.
+/// Limits of the keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// The most keys.
     pub keys: usize,
-    /// The most memory of all keys, about.
+    /// The most bytes of all keys in memory, approximately.
     pub bytes: usize,
-    /// A key without an event for longer than this, by Kafka time, is forgotten.
+    /// A key without an event for longer than this, by Kafka time, expires.
     pub silence_micros: i64,
 }
 
-/// Keys and what is remembered of them.
+/// Keys and their values.
 #[derive(Debug)]
 pub struct Keyed<V> {
     limits: Limits,
     chunks: Vec<Vec<Slot<V>>>,
-    /// The first of the slots that are not in use, chained by `newer`.
+    /// The first free slot. Free slots are linked by `newer`.
     free: u32,
     /// Slots by the hash of their key.
     table: HashTable<u32>,
@@ -82,7 +82,7 @@ struct Slot<V> {
 }
 
 impl<V: Remembered> Keyed<V> {
-    /// Nothing remembered yet.
+    /// Without keys.
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
@@ -102,33 +102,33 @@ impl<V: Remembered> Keyed<V> {
         self.table.len()
     }
 
-    /// Whether no key is remembered.
+    /// Whether there are no keys.
     pub fn is_empty(&self) -> bool {
         self.table.is_empty()
     }
 
-    /// About how much memory all keys take.
+    /// Approximate bytes of all keys in memory.
     pub fn n_bytes(&self) -> usize {
         self.n_bytes
     }
 
-    /// The keys that were forgotten for want of room, ever.
+    /// The number of keys evicted so far.
     pub fn n_evicted(&self) -> u64 {
         self.n_evicted
     }
 
-    /// What is remembered of a key, without counting as an event of it.
+    /// The value of a key. Does not count as an event.
     pub fn get(&self, key: &[u8]) -> Option<&V> {
         self.find(key).map(|slot| &self.slot(slot).value)
     }
 
-    /// All keys, the one silent for longest first.
+    /// All keys, least recently used first.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &V)> {
         self.slots().map(|slot| (&*slot.key, &slot.value))
     }
 
-    /// Lets an event received at `now` change what is remembered of its key; then forgets the keys
-    /// silent for longest where there is no room, never the one just touched.
+    /// Applies a change to the value of a key, for an event received at `now`. Then evicts the least recently
+    /// used keys if there is no room, but never the one just touched.
     pub fn touch<R>(&mut self, key: &[u8], now: i64, change: impl FnOnce(&mut V) -> R) -> R {
         self.sweep(now);
         let key = &key[..key.len().min(KEY_BYTES_MAX)];
@@ -150,7 +150,7 @@ impl<V: Remembered> Keyed<V> {
         result
     }
 
-    /// Writes all keys, the one silent for longest first, each with its value by `write_value`.
+    /// Writes all keys, least recently used first, each with its value by `write_value`.
     pub fn write(&self, writer: &mut Writer, mut write_value: impl FnMut(&mut Writer, &V)) {
         writer.uint(self.n_evicted);
         writer.uint(self.len() as u64);
@@ -163,8 +163,8 @@ impl<V: Remembered> Keyed<V> {
         }
     }
 
-    /// Reads what `write` wrote. `None` for other bytes. Where the limits are narrower than they were,
-    /// room is made at once, and counted like any eviction.
+    /// Reads what `write` wrote. `None` for other bytes. If the limits are lower than they were, keys are
+    /// evicted at once and counted.
     pub fn read(
         reader: &mut Reader<'_>,
         limits: Limits,
@@ -189,7 +189,7 @@ impl<V: Remembered> Keyed<V> {
         Some(keyed)
     }
 
-    /// The hash of a key, the first of which gives the seed.
+    /// The hash of a key. The first key determines the seed.
     fn hash(&mut self, key: &[u8], now: i64) -> u64 {
         let seed = *self.seed.get_or_insert_with(|| seeded_hash(now as u64, key));
         seeded_hash(seed, key)
@@ -197,8 +197,8 @@ impl<V: Remembered> Keyed<V> {
 
     fn insert(&mut self, key: &[u8], hash: u64, now: i64, value: V) -> u32 {
         if self.table.capacity() == 0 {
-            // At once as large as it can become, and half empty then: growing, or tidying up after
-            // keys that went, would be a pass over all keys within one event.
+            // Allocated at twice its final size at once: growing, or rehashing after removals, would walk
+            // over all keys within one event.
             let n_keys = self.limits.keys.min(self.limits.bytes / KEY_BYTES) + 1;
             self.table.reserve(2 * n_keys, |_| 0);
         }
@@ -213,22 +213,22 @@ impl<V: Remembered> Keyed<V> {
         at
     }
 
-    /// Notes an event of a key. One that was silent for too long is as good as swept.
+    /// Records an event of a key. An expired key starts fresh.
     fn wake(&mut self, at: u32, now: i64) {
         let silence_micros = self.limits.silence_micros;
         let slot = self.slot_mut(at);
-        if is_silent(slot.touched, now, silence_micros) {
+        if is_expired(slot.touched, now, silence_micros) {
             slot.value = V::default();
         }
-        // A partition that lags must not make the key look silent to the others.
+        // A lagging partition must not make the key look expired to the others.
         slot.touched = slot.touched.max(now);
     }
 
-    /// Forgets keys that were silent for too long, a few at the old end of the list.
+    /// Removes expired keys, a few at the old end of the list.
     fn sweep(&mut self, now: i64) {
-        for _ in 0..SWEPT_AN_EVENT {
+        for _ in 0..SWEPT_PER_EVENT {
             let at = self.oldest;
-            if at == NONE || !is_silent(self.slot(at).touched, now, self.limits.silence_micros) {
+            if at == NONE || !is_expired(self.slot(at).touched, now, self.limits.silence_micros) {
                 return;
             }
             self.remove(at);
@@ -239,8 +239,8 @@ impl<V: Remembered> Keyed<V> {
         while self.len() > 1 && (self.len() > self.limits.keys || self.n_bytes > self.limits.bytes)
         {
             let at = self.oldest;
-            // What was silent for too long is no loss.
-            if !is_silent(self.slot(at).touched, now, self.limits.silence_micros) {
+            // An expired key is no loss.
+            if !is_expired(self.slot(at).touched, now, self.limits.silence_micros) {
                 self.n_evicted += 1;
             }
             self.remove(at);
@@ -270,7 +270,7 @@ impl<V: Remembered> Keyed<V> {
         self.table.find(hash, |&at| *self.slot(at).key == *key).copied()
     }
 
-    /// Puts a slot where one is free.
+    /// Stores a slot in a free place.
     fn place(&mut self, slot: Slot<V>) -> u32 {
         if self.free != NONE {
             let at = self.free;
@@ -279,7 +279,7 @@ impl<V: Remembered> Keyed<V> {
             return at;
         }
         if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK_SLOTS) {
-            // The first chunk grows as it must: most tests and many detectors know few keys.
+            // The first chunk grows on demand: most tests and many detectors have few keys.
             let n_slots = if self.chunks.is_empty() { 0 } else { CHUNK_SLOTS };
             self.chunks.push(Vec::with_capacity(n_slots));
         }
@@ -288,7 +288,7 @@ impl<V: Remembered> Keyed<V> {
         (chunk * CHUNK_SLOTS + self.chunks[chunk].len() - 1) as u32
     }
 
-    /// Hangs a slot to the new end of the list.
+    /// Appends a slot to the new end of the list.
     fn link(&mut self, at: u32) {
         let before = std::mem::replace(&mut self.newest, at);
         if before == NONE {
@@ -332,7 +332,7 @@ fn slot_of<V>(chunks: &[Vec<Slot<V>>], at: u32) -> &Slot<V> {
     &chunks[at as usize / CHUNK_SLOTS][at as usize % CHUNK_SLOTS]
 }
 
-fn is_silent(touched: i64, now: i64, silence_micros: i64) -> bool {
+fn is_expired(touched: i64, now: i64, silence_micros: i64) -> bool {
     now.saturating_sub(touched) > silence_micros
 }
 
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_silent_for_longest_goes_first() {
+    fn the_least_recently_used_key_goes_first() {
         let mut keyed = Keyed::new(limits(3));
         for key in ["a", "b", "c", "a", "d"] {
             add(&mut keyed, key, 1);
@@ -388,7 +388,7 @@ mod tests {
         assert_eq!((keyed.len(), keyed.n_evicted()), (3, 1));
         assert_eq!(keyed.get(b"a"), Some(&Count(2)));
         assert_eq!(keyed.get(b"b"), None);
-        assert_eq!(add(&mut keyed, "b", 1), 1, "what was forgotten starts afresh");
+        assert_eq!(add(&mut keyed, "b", 1), 1, "an evicted key starts fresh");
     }
 
     #[test]
@@ -400,7 +400,7 @@ mod tests {
         keyed.touch(b"d", 1, |count| count.0 = 800);
         assert_eq!(keys(&keyed), ["d"]);
         keyed.touch(b"d", 1, |count| count.0 = 5_000);
-        assert_eq!(keys(&keyed), ["d"], "the last one stays, whatever it takes");
+        assert_eq!(keys(&keyed), ["d"], "the last key stays, whatever its size");
         assert_eq!(keyed.n_bytes(), KEY_BYTES + 1 + 5_000);
         add(&mut keyed, "e", 1);
         assert_eq!((keys(&keyed), keyed.n_bytes()), (vec!["e".to_owned()], KEY_BYTES + 2));
@@ -408,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn silent_keys_are_swept_a_few_an_event_and_are_no_loss() {
+    fn expired_keys_are_removed_a_few_per_event_and_are_no_loss() {
         let mut keyed = Keyed::new(limits(1_000));
         for index in 0..1_000 {
             add(&mut keyed, &index.to_string(), 0);
@@ -417,21 +417,21 @@ mod tests {
         assert_eq!(keyed.len(), 1_000, "not longer than allowed");
         add(&mut keyed, "new", 101);
         assert_eq!(keyed.len(), 999);
-        // One that is silent, but not swept yet.
+        // Expired, but not removed yet.
         assert_eq!(add(&mut keyed, "999", 101), 1);
         for _ in 0..500 {
             add(&mut keyed, "new", 101);
         }
         assert_eq!(keys(&keyed), ["0", "999", "new"]);
         assert_eq!(keyed.n_evicted(), 0);
-        // A clock that steps back forgets nothing, and makes nothing look older than it is.
+        // A clock that steps back removes nothing, and makes nothing look older than it is.
         add(&mut keyed, "new", -1_000_000);
         assert_eq!(add(&mut keyed, "0", 102), 3);
         assert_eq!(keyed.len(), 3);
     }
 
     #[test]
-    fn a_snapshot_is_the_same_whatever_way_led_there() {
+    fn a_snapshot_does_not_depend_on_the_way_to_the_state() {
         let mut keyed = Keyed::new(limits(100));
         for index in 0..1_000_u64 {
             add(&mut keyed, &(index * index % 137).to_string(), index as i64 / 10);
@@ -477,7 +477,7 @@ mod tests {
         assert!(read(&many, limits(10)).is_none());
     }
 
-    /// Against a map and a list that do the same in the plainest way.
+    /// Compared with a map and a list.
     #[test]
     fn many_keys_behave_like_a_plain_map() {
         let mut keyed = Keyed::new(limits(50));

@@ -1,5 +1,5 @@
-//! Half-open spans of sorted sightings: the first that holds too much, and the sighting that just came.
-//! Spans without that one were looked at when their own last sighting came.
+//! Half-open spans of sorted sightings: the first span that holds too much and includes the sighting that
+//! just came. Spans without that one were checked when their own last sighting came.
 
 use std::ops::Range;
 
@@ -43,7 +43,7 @@ pub fn first_of_weight(
 }
 
 /// The first sighting of the earliest span of `length` that includes the one at `at` and holds at least
-/// `least` distinct tags of those that `counts` names. Others are as if they were not there.
+/// `least` distinct tags for which `counts` is true. Others are ignored.
 pub fn first_of_distinct(
     sightings: &[Sighting],
     at: usize,
@@ -81,8 +81,8 @@ pub fn first_of_distinct(
     None
 }
 
-/// How many distinct tags of those that `counts` names lie less than `length` from the sighting at `at`,
-/// before or behind it.
+/// How many distinct tags for which `counts` is true lie less than `length` from the sighting at `at`,
+/// before or after it.
 pub fn n_distinct_near(
     sightings: &[Sighting],
     at: usize,
@@ -101,10 +101,9 @@ fn distinct(sightings: &[Sighting], counts: &impl Fn(u64) -> bool) -> Vec<u64> {
     tags
 }
 
-/// Says no, without an allocation, where it is plain that there are not so many: this is asked of nearly
-/// every event.
+/// A cheap check, without an allocation, that rules out most cases: it runs for nearly every event.
 fn may_have_distinct(sightings: &[Sighting], least: usize, counts: &impl Fn(u64) -> bool) -> bool {
-    /// More than these are counted in another way.
+    /// With more sightings the exact count is cheaper.
     const PLAIN_MAX: usize = 32;
     if sightings.len() < least || sightings.len() > PLAIN_MAX {
         return sightings.len() >= least;
@@ -164,7 +163,7 @@ mod tests {
         assert_eq!(first_of_weight(&huge, 1, u64::MAX, 1), Some(1));
     }
 
-    /// Against all spans, tried one by one.
+    /// Compared with all spans, tried one by one.
     #[test]
     fn distinct_tags_are_those_of_some_span() {
         let mut random = 7_u64;

@@ -1,54 +1,64 @@
-//! What kind of address an event came from, by the registries of special purposes of IANA.
+//! The class of the address that an event came from, by IANA's special-purpose address registries.
 //!
 //! <https://www.iana.org/assignments/iana-ipv4-special-registry> and
 //! <https://www.iana.org/assignments/iana-ipv6-special-registry> (RFC 6890 and its updates).
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// What the longest text of an address may be: 45 bytes of IPv6 and a zone.
+use ipnet::{Ipv4Net, Ipv6Net};
+
+/// The longest text of an address: 45 bytes of IPv6 and a zone.
 const TEXT_BYTES_MAX: usize = 64;
 
-/// The class of text that is no address.
+/// The class of text that is not an address.
 pub(crate) const INVALID: &str = "invalid";
 
-/// The first four bytes of a network, its length in bits, and what it is. Of several that hold an
-/// address the first one counts.
-const V4: &[([u8; 4], u32, &str)] = &[
-    ([10, 0, 0, 0], 8, "private"),
-    ([172, 16, 0, 0], 12, "private"),
-    ([192, 168, 0, 0], 16, "private"),
-    ([100, 64, 0, 0], 10, "cgnat"),
-    ([127, 0, 0, 0], 8, "loopback"),
-    ([169, 254, 0, 0], 16, "link-local"),
-    ([192, 0, 2, 0], 24, "documentation"),
-    ([198, 51, 100, 0], 24, "documentation"),
-    ([203, 0, 113, 0], 24, "documentation"),
-    // "This network", protocol assignments, relays of 6to4, benchmarks.
-    ([0, 0, 0, 0], 8, "reserved"),
-    ([192, 0, 0, 0], 24, "reserved"),
-    ([192, 88, 99, 0], 24, "reserved"),
-    ([198, 18, 0, 0], 15, "reserved"),
-    ([224, 0, 0, 0], 4, "multicast"),
-    ([240, 0, 0, 0], 4, "reserved"),
+/// Networks and their classes. The first one that holds an address counts.
+const V4: &[(Ipv4Net, &str)] = &[
+    (v4([10, 0, 0, 0], 8), "private"),
+    (v4([172, 16, 0, 0], 12), "private"),
+    (v4([192, 168, 0, 0], 16), "private"),
+    (v4([100, 64, 0, 0], 10), "cgnat"),
+    (v4([127, 0, 0, 0], 8), "loopback"),
+    (v4([169, 254, 0, 0], 16), "link-local"),
+    (v4([192, 0, 2, 0], 24), "documentation"),
+    (v4([198, 51, 100, 0], 24), "documentation"),
+    (v4([203, 0, 113, 0], 24), "documentation"),
+    // "This network", protocol assignments, 6to4 relays, benchmarks.
+    (v4([0, 0, 0, 0], 8), "reserved"),
+    (v4([192, 0, 0, 0], 24), "reserved"),
+    (v4([192, 88, 99, 0], 24), "reserved"),
+    (v4([198, 18, 0, 0], 15), "reserved"),
+    (v4([224, 0, 0, 0], 4), "multicast"),
+    (v4([240, 0, 0, 0], 4), "reserved"),
 ];
 
-/// The first four groups of a network, its length in bits (at most 64), and what it is.
-const V6: &[([u16; 4], u32, &str)] = &[
-    ([0xfc00, 0, 0, 0], 7, "private"),
+/// Networks and their classes. The first one that holds an address counts.
+const V6: &[(Ipv6Net, &str)] = &[
+    (v6([0, 0, 0, 0, 0, 0, 0, 1], 128), "loopback"),
+    (v6([0xfc00, 0, 0, 0, 0, 0, 0, 0], 7), "private"),
     // Translation for local use only (RFC 8215).
-    ([0x64, 0xff9b, 1, 0], 48, "private"),
-    ([0xfe80, 0, 0, 0], 10, "link-local"),
-    ([0xff00, 0, 0, 0], 8, "multicast"),
-    ([0x2001, 0xdb8, 0, 0], 32, "documentation"),
-    ([0x3fff, 0, 0, 0], 20, "documentation"),
-    // Teredo, which is assigned by its servers, within the protocol assignments.
-    ([0x2001, 0, 0, 0], 32, "public"),
-    // AS112 and anycast of these assignments are public: no event comes from them.
-    ([0x2001, 0, 0, 0], 23, "reserved"),
-    // The well-known prefix of translation (RFC 6052) stands for public IPv4 only.
-    ([0x64, 0xff9b, 0, 0], 64, "public"),
-    ([0x2000, 0, 0, 0], 3, "public"),
+    (v6([0x64, 0xff9b, 1, 0, 0, 0, 0, 0], 48), "private"),
+    (v6([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10), "link-local"),
+    (v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8), "multicast"),
+    (v6([0x2001, 0xdb8, 0, 0, 0, 0, 0, 0], 32), "documentation"),
+    (v6([0x3fff, 0, 0, 0, 0, 0, 0, 0], 20), "documentation"),
+    // Teredo: assigned by its servers, although within the protocol assignments.
+    (v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 32), "public"),
+    // AS112 and the anycast addresses among these assignments are public, but no event comes from them.
+    (v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 23), "reserved"),
+    // The well-known prefix of translation (RFC 6052) only stands for public IPv4.
+    (v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 64), "public"),
+    (v6([0x2000, 0, 0, 0, 0, 0, 0, 0], 3), "public"),
 ];
+
+const fn v4([a, b, c, d]: [u8; 4], prefix: u8) -> Ipv4Net {
+    Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), prefix)
+}
+
+const fn v6([a, b, c, d, e, f, g, h]: [u16; 8], prefix: u8) -> Ipv6Net {
+    Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, d, e, f, g, h), prefix)
+}
 
 /// The class of an address.
 pub(crate) fn class(text: &[u8]) -> &'static str {
@@ -61,7 +71,7 @@ pub(crate) fn class(text: &[u8]) -> &'static str {
     if let Ok(address) = text.parse::<Ipv4Addr>() {
         return class_v4(address);
     }
-    // A zone says which interface of the sender's: `fe80::1%eth0`.
+    // A zone names an interface of the sender: `fe80::1%eth0`.
     let (address, zone) = text.split_once('%').unwrap_or((text, "-"));
     match address.parse::<Ipv6Addr>() {
         Ok(address) if !zone.is_empty() => class_v6(address),
@@ -70,30 +80,18 @@ pub(crate) fn class(text: &[u8]) -> &'static str {
 }
 
 fn class_v4(address: Ipv4Addr) -> &'static str {
-    let bits = address.to_bits();
-    let holds = |network: &[u8; 4], length: u32| {
-        (bits ^ u32::from_be_bytes(*network)) >> (u32::BITS - length) == 0
-    };
-    let found = V4.iter().find(|(network, length, _)| holds(network, *length));
-    found.map_or("public", |(_, _, class)| class)
+    let found = V4.iter().find(|(network, _)| network.contains(&address));
+    found.map_or("public", |(_, class)| class)
 }
 
 fn class_v6(address: Ipv6Addr) -> &'static str {
-    // `::ffff:10.0.0.1` is how a socket of both families writes an IPv4 address.
+    // `::ffff:10.0.0.1` is how a dual-stack socket writes an IPv4 address.
     if let Some(mapped) = address.to_ipv4_mapped() {
         return class_v4(mapped);
     }
-    if address.is_loopback() {
-        return "loopback";
-    }
-    let top = (address.to_bits() >> 64) as u64;
-    let holds = |groups: &[u16; 4], length: u32| {
-        let network = groups.iter().fold(0, |bits, &group| bits << 16 | u64::from(group));
-        (top ^ network) >> (u64::BITS - length) == 0
-    };
-    let found = V6.iter().find(|(network, length, _)| holds(network, *length));
-    // Outside 2000::/3 nothing is assigned to anybody.
-    found.map_or("reserved", |(_, _, class)| class)
+    let found = V6.iter().find(|(network, _)| network.contains(&address));
+    // Outside 2000::/3 nothing is assigned.
+    found.map_or("reserved", |(_, class)| class)
 }
 
 #[cfg(test)]
@@ -101,7 +99,7 @@ mod tests {
     use super::class;
 
     #[test]
-    fn each_network_ends_where_it_ends() {
+    fn networks_end_at_their_last_address() {
         let cases = [
             ("9.255.255.255", "public"),
             ("10.0.0.0", "private"),
@@ -148,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_version_6() {
+    fn ipv6_addresses() {
         let cases = [
             ("::", "reserved"),
             ("::1", "loopback"),
@@ -170,11 +168,19 @@ mod tests {
             ("2001:2::1", "reserved"),
             ("2001:200::1", "public"),
             ("64:ff9b::808:808", "public"),
+            ("64:ff9b::ffff:ffff:ffff:ffff", "public"),
+            ("64:ff9b:0:1::", "reserved"),
             ("64:ff9b:1::1", "private"),
+            ("64:ff9b:1:ffff:ffff:ffff:ffff:ffff", "private"),
+            ("64:ff9b:2::", "reserved"),
             ("100::1", "reserved"),
             ("2606:4700:4700::1111", "public"),
             ("2606:4700:4700:0:0:0:0:1111", "public"),
             ("2A00:1450:4001::200E", "public"),
+            ("1fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "reserved"),
+            ("2000::", "public"),
+            ("2001:1ff:ffff:ffff:ffff:ffff:ffff:ffff", "reserved"),
+            ("3ffe:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "public"),
             ("4000::1", "reserved"),
         ];
         for (address, expected) in cases {
@@ -183,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_invalid() {
+    fn text_that_is_not_an_address_is_invalid() {
         let long = "1".repeat(1 << 20);
         let texts = [
             "",

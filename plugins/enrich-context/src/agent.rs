@@ -1,12 +1,12 @@
-//! Which program sent the request, by the products that its `User-Agent` names (RFC 9110, 10.1.5).
+//! The family of the client program, from the products in its `User-Agent` (RFC 9110, 10.1.5).
 //!
-//! Browsers name one another: Edge says `Chrome/… Safari/… Edg/…`, and bots say all of that. So each
-//! product has a rank, and the one of the lowest rank names the family.
+//! Browsers name each other: Edge sends `Chrome/… Safari/… Edg/…`, and bots send all of that. So each product
+//! has a rank, and the one with the lowest rank determines the family.
 
-/// No header of a serious program is longer, and what follows cannot matter much.
+/// The part of the header that is inspected. Real programs send no longer one.
 const BYTES_LOOKED_AT: usize = 1024;
 
-/// The families, the one that wins first.
+/// The families, in order of precedence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Family {
     Bot,
@@ -98,7 +98,7 @@ const PRODUCTS: &[(&str, Family)] = &[
     ("wget", Family::Wget),
 ];
 
-/// No product that is looked for is longer.
+/// The length of the longest known product.
 const PRODUCT_BYTES_MAX: usize = 48;
 
 /// The family of a `User-Agent`.
@@ -113,7 +113,7 @@ pub(crate) fn family(text: &[u8]) -> Family {
     words.map(of_product).min().unwrap_or(Family::Other)
 }
 
-/// The family that one word speaks for: `Chrome/120.0`, `bingbot/2.0`.
+/// The family of one word: `Chrome/120.0`, `bingbot/2.0`.
 fn of_product(word: &[u8]) -> Family {
     if !word.first().is_some_and(u8::is_ascii_alphabetic) {
         return Family::Other;
@@ -129,7 +129,7 @@ fn of_product(word: &[u8]) -> Family {
     if is_bot(lower) {
         return Family::Bot;
     }
-    // Numbers compare faster than text, and few products begin alike.
+    // Numbers compare faster than text, and few products share a prefix.
     let start = start_of(lower);
     let first = STARTS.partition_point(|other| *other < start);
     let same = STARTS.iter().zip(PRODUCTS).skip(first).take_while(|(other, _)| **other == start);
@@ -148,7 +148,7 @@ const STARTS: [u64; PRODUCTS.len()] = {
     starts
 };
 
-/// The first eight bytes as a number that orders as they do.
+/// The first eight bytes as a number with the same order.
 const fn start_of(product: &[u8]) -> u64 {
     let (mut start, mut at) = (0, 0);
     while at < 8 {
@@ -159,7 +159,7 @@ const fn start_of(product: &[u8]) -> u64 {
     start
 }
 
-/// `Googlebot`, `AdsBot-Google`, `Baiduspider`. A phone of the brand Cubot is none.
+/// `Googlebot`, `AdsBot-Google`, `Baiduspider`. A Cubot phone is not a bot.
 fn is_bot(product: &[u8]) -> bool {
     let is_named = product.split(|&byte| byte == b'-').any(|part| part.ends_with(b"bot"));
     (is_named && product != b"cubot")

@@ -9,7 +9,7 @@ pub(crate) const SCHEMA: &str = include_str!("schema.json");
 
 const FUTURE_MAX: Span = Span::from_secs(86_400);
 
-/// The column of networks that says what an address is, where the table has it.
+/// The default column for the class of a network, if the table has it.
 const CLASS_COLUMN: &str = "class";
 
 /// The keys as the user writes them.
@@ -58,7 +58,7 @@ pub(crate) struct Settings {
 pub(crate) struct Networks {
     pub(crate) table: Table,
     pub(crate) name: String,
-    /// `None`: whatever is in the table is the office.
+    /// `None`: every address in the table is of class `office`.
     pub(crate) class: Option<String>,
 }
 
@@ -130,7 +130,7 @@ impl Roles {
     }
 }
 
-/// Refuses keys that say something about a table that is not named.
+/// Refuses keys about a table that is not named.
 fn needs(
     table: &str,
     name: Option<&String>,

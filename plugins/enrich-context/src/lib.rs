@@ -1,8 +1,7 @@
-//! Adds to each event where it came from, with what, when and in which role: the class and the name
-//! of the address's network, the family of the program, whether people were at work, and the actor's
-//! role as of that time.
+//! Adds context to each event: the class of its address and the name of its network, the family of the client
+//! program, whether it was within business hours, and the actor's role at that time.
 //!
-//! It only adds columns, changes nothing and refuses no row: what cannot be told is null or says so.
+//! It only adds columns. It changes no value and refuses no row: what cannot be determined is null or says so.
 //! See `docs/plugins/enrich_context.md`.
 
 #![forbid(unsafe_code)]
@@ -29,7 +28,7 @@ const USER_AGENT_FAMILY: &str = "user_agent_family";
 const BUSINESS_HOURS: &str = "business_hours";
 const ACTOR_ROLE: &str = "actor_role";
 
-/// What an address is that is in a table of networks without classes.
+/// The class of addresses in a table of networks without classes.
 const OFFICE: &str = "office";
 
 /// A class is a word; room for 16 bytes each makes growing rare.
@@ -38,7 +37,7 @@ const CLASS_BYTES: usize = 16;
 /// The transform.
 #[derive(Debug)]
 pub struct EnrichContext {
-    /// It remembers what it asked the host, so a look changes it.
+    /// It caches answers of the host, so a lookup changes it.
     hours: RefCell<Hours>,
     networks: Option<Networks>,
     roles: Option<Roles>,
@@ -89,7 +88,7 @@ impl Transform for EnrichContext {
 
 export_transform!(EnrichContext);
 
-/// What is known of the addresses of a batch.
+/// The columns of the addresses of a batch.
 struct Places {
     class: Utf8Column,
     network: Option<Utf8Column>,
@@ -125,7 +124,7 @@ impl EnrichContext {
         Ok(Places { class: spread(&repeats, &classes), network: Some(spread(&repeats, &names)) })
     }
 
-    /// When each event happened, cut to what is plausible. `None` for an event without a time.
+    /// The time of each event, capped. `None` for an event without a time.
     fn times(&self, batch: &Batch) -> Result<Vec<Option<i64>>, Fault> {
         let claimed = batch.timestamp("event_timestamp")?;
         let received = batch.timestamp("source_timestamp")?;
@@ -167,7 +166,7 @@ fn actor_roles(
 ) -> Result<Utf8Column, Fault> {
     let as_of: Vec<i64> = times.iter().map(|time| time.unwrap_or_default()).collect();
     let found = roles.table.find(&roles.column, users, Some(&as_of))?;
-    // Without a time there is no telling the role.
+    // Without a time the role is unknown.
     let mut edit = Utf8Edit::new(&found);
     for row in times.iter().enumerate().filter(|(_, time)| time.is_none()).map(|(row, _)| row) {
         edit.set_null(row);

@@ -1,12 +1,12 @@
-//! The different values of a column, so that each is looked at once a batch and not once a row.
+//! The distinct values of a column, so that each is processed once per batch and not once per row.
 //!
-//! A batch holds few addresses and fewer programs. They are found again through a small table in which
-//! a value may be overwritten by another: then it counts as different once more, which costs time and
-//! changes nothing. So there is no worst case that somebody who chooses the values could make use of.
+//! A batch holds few addresses and even fewer programs. Repeats are found through a small table in which one
+//! value may overwrite another: the first then counts as distinct again, which costs time but changes no
+//! result. So there is no worst case that an attacker who chooses the values could exploit.
 
 use audit_plugin_sdk::Utf8Column;
 
-/// Places in the table: four for each different value of an ordinary batch, 16 KiB in all.
+/// Places in the table: four for each distinct value of an ordinary batch, 16 KiB in total.
 const PLACES: usize = 1 << 12;
 
 /// How much of a value is hashed.
@@ -19,7 +19,7 @@ const NULL: u32 = u32::MAX;
 #[derive(Debug)]
 pub(crate) struct Repeats {
     codes: Vec<u32>,
-    /// The row that each code was seen in first.
+    /// The first row of each code.
     rows: Vec<usize>,
 }
 
@@ -43,7 +43,7 @@ impl Repeats {
         Self { codes, rows }
     }
 
-    /// A row for each code: its value is the code's.
+    /// A row for each code, with the code's value.
     pub(crate) fn rows(&self) -> impl ExactSizeIterator<Item = usize> {
         self.rows.iter().copied()
     }

@@ -1,37 +1,24 @@
-//! When people are at work: hours of the week at a fixed offset from UTC, or a calendar of the host.
+//! Business hours: weekly hours at a fixed UTC offset, or a calendar of the host.
 //!
-//! What all plugins share that tell business hours from the others, so that an alert and an enriched
-//! column never disagree. A fixed offset needs nothing of the host, but knows neither holidays nor
-//! daylight saving time: who needs these names a calendar.
+//! Shared by all plugins that need business hours, so that an alert and an enriched column never disagree. A
+//! fixed offset needs nothing from the host, but has neither holidays nor daylight saving time: for these,
+//! configure a calendar.
 
 #![forbid(unsafe_code)]
 
+mod stretch;
 mod week;
 
 use audit_plugin_sdk::ConfigError;
 use audit_plugin_sdk::lookup::{Calendar, Interval, LookupError};
 
+pub use stretch::Stretch;
 pub use week::Week;
 
-/// What `hours` is where the configuration does not say: the hours of the audit-trail pattern.
+/// The default of `hours`: those of the audit-trail pattern.
 pub const DEFAULT_HOURS: &str = "mon-fri 09:00-17:00";
 
-/// A stretch of time through which it is open, or closed: `[start, end)` in microseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stretch {
-    pub start: i64,
-    pub end: i64,
-    pub is_open: bool,
-}
-
-impl Stretch {
-    /// Whether a time lies in it.
-    pub fn covers(&self, time: i64) -> bool {
-        self.start <= time && time < self.end
-    }
-}
-
-/// The keys of a configuration that say when people are at work, as the user wrote them.
+/// The configuration keys that define business hours, as the user wrote them.
 #[derive(Debug, Clone, Copy)]
 pub struct Keys<'a> {
     /// `calendar`: the name of a calendar of the host.
@@ -42,7 +29,7 @@ pub struct Keys<'a> {
     pub hours: Option<&'a [String]>,
 }
 
-/// When people are at work.
+/// Business hours.
 #[derive(Debug)]
 pub struct Hours {
     source: Source,
@@ -67,7 +54,7 @@ impl Hours {
         };
         let others = [("utc-offset", keys.utc_offset.is_some()), ("hours", keys.hours.is_some())];
         if let Some((key, _)) = others.into_iter().find(|(_, is_set)| *is_set) {
-            let message = format!("the calendar {name} says this already: keep one of the two");
+            let message = format!("the calendar {name} defines this already: keep one of the two");
             return Err(ConfigError::new(key, message));
         }
         Self::of_calendar(name).map_err(|error| error.of_key("calendar"))
@@ -78,7 +65,7 @@ impl Hours {
         Ok(Self { source: Source::Calendar(Calendar::open(name)?), last: None })
     }
 
-    /// To be called before each batch: calendars change between two batches.
+    /// Call it before each batch: calendars change between two batches.
     pub fn start_batch(&mut self) {
         self.last = None;
     }

@@ -1,22 +1,22 @@
-//! Hours of the week at a fixed offset from UTC.
+//! Weekly hours at a fixed UTC offset.
 
 use audit_plugin_sdk::ConfigError;
 
-use crate::Stretch;
+use crate::stretch::Stretch;
 
 const MINUTE: i64 = 60_000_000;
 const DAY: i64 = 24 * 60 * MINUTE;
 const WEEK: i64 = 7 * DAY;
 
-/// 1970-01-01 was a Thursday: so long after the start of a week.
+/// The offset of 1970-01-01, a Thursday, in its week.
 const EPOCH_IN_WEEK: i64 = 3 * DAY;
 
-/// The farthest that local time is from UTC anywhere, with room: as for the times of events.
+/// The largest UTC offset: more than any zone has, and the same as for event times.
 const OFFSET_MINUTES_MAX: i64 = 18 * 60;
 
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
-/// When it is open in each week.
+/// The opening hours of a week.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Week {
     offset: i64,
@@ -24,7 +24,7 @@ pub struct Week {
     edges: Vec<Edge>,
 }
 
-/// Where it opens or closes, counted from Monday, 00:00 of local time.
+/// An opening or a closing, counted from Monday 00:00 in local time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Edge {
     at: i64,
@@ -32,11 +32,11 @@ struct Edge {
 }
 
 impl Week {
-    /// Reads `utc-offset` and `hours`. An error names the one that is wrong.
+    /// Parses `utc-offset` and `hours`. An error names the wrong key.
     pub fn parse(offset: &str, hours: &[String]) -> Result<Self, ConfigError> {
         let offset = parse_offset(offset).ok_or_else(|| {
             let message =
-                format!("{offset:?} is no offset from UTC: write \"+02:00\", at most 18 hours");
+                format!("{offset:?} is not a UTC offset: write \"+02:00\", at most 18 hours");
             ConfigError::new("utc-offset", message)
         })?;
         if hours.is_empty() {
@@ -48,14 +48,14 @@ impl Week {
             let key = || format!("hours[{place}]");
             let read = parse_hours(text).ok_or_else(|| {
                 let message = format!(
-                    "{text:?} is no hours of a week: write \"mon-fri 09:00-17:00\", \"sat 10:00-24:00\" or \
+                    "{text:?} is not a range of weekly hours: write \"mon-fri 09:00-17:00\", \"sat 10:00-24:00\" or \
                      \"sun-thu 22:00-06:00\""
                 );
                 ConfigError::new(&key(), message)
             })?;
             for span in read {
                 if spans.iter().any(|other| overlap(*other, span)) {
-                    let message = format!("{text:?} overlaps hours that the list holds already");
+                    let message = format!("{text:?} overlaps other hours of the list");
                     return Err(ConfigError::new(&key(), message));
                 }
                 spans.push(span);
@@ -74,7 +74,7 @@ impl Week {
         let in_week =
             time.saturating_add(self.offset).saturating_add(EPOCH_IN_WEEK).rem_euclid(WEEK);
         let next = self.edges.partition_point(|edge| edge.at <= in_week);
-        // Before the first edge of a week lasts what began at the last one of the week before.
+        // Before the first edge of a week, the state since the last edge of the previous week applies.
         let (before, first) =
             (self.edges[(next + self.edges.len() - 1) % self.edges.len()], next == 0);
         let since = in_week - before.at + if first { WEEK } else { 0 };
@@ -90,7 +90,7 @@ impl Week {
     }
 }
 
-/// The edges of spans that do not overlap. Spans that touch are one.
+/// The edges of spans that do not overlap. Adjoining spans are merged.
 fn edges(spans: &[(i64, i64)]) -> Vec<Edge> {
     let mut edges = Vec::with_capacity(spans.len() * 2);
     for &(start, end) in spans {
@@ -104,7 +104,7 @@ fn edges(spans: &[(i64, i64)]) -> Vec<Edge> {
     edges
 }
 
-/// Whether two spans share time, the week being a circle.
+/// Whether two spans overlap. The week is a circle.
 fn overlap(a: (i64, i64), b: (i64, i64)) -> bool {
     [-WEEK, 0, WEEK].iter().any(|turn| a.0 < b.1 + turn && b.0 + turn < a.1)
 }
@@ -120,8 +120,7 @@ fn parse_offset(text: &str) -> Option<i64> {
     (minutes <= OFFSET_MINUTES_MAX).then_some(sign * minutes * MINUTE)
 }
 
-/// `mon-fri 09:00-17:00` as a span for each day, from the start of the week. The last may reach into
-/// the next week.
+/// `mon-fri 09:00-17:00` as one span per day, from the start of the week. The last may end in the next week.
 fn parse_hours(text: &str) -> Option<Vec<(i64, i64)>> {
     let (days, times) = text.split_once(' ')?;
     let (from, until) = times.split_once('-')?;
@@ -254,24 +253,24 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_hours_names_its_key() {
+    fn wrong_hours_name_their_key() {
         let cases: &[(&str, &[&str], &str, &str)] = &[
             ("+00:00", &[], "hours", "covers nothing"),
-            ("+00:00", &["mon-fri"], "hours[0]", "is no hours of a week"),
-            ("+00:00", &["mon-fri 9:00-17:00"], "hours[0]", "is no hours of a week"),
-            ("+00:00", &["Monday 09:00-17:00"], "hours[0]", "is no hours of a week"),
-            ("+00:00", &["mon 09:00-09:00"], "hours[0]", "is no hours of a week"),
-            ("+00:00", &["mon 09:00-25:00"], "hours[0]", "is no hours of a week"),
-            ("+00:00", &["mon 09:60-17:00"], "hours[0]", "is no hours of a week"),
-            ("+00:00", &["mon 24:00-03:00"], "hours[0]", "is no hours of a week"),
+            ("+00:00", &["mon-fri"], "hours[0]", "is not a range of weekly hours"),
+            ("+00:00", &["mon-fri 9:00-17:00"], "hours[0]", "is not a range of weekly hours"),
+            ("+00:00", &["Monday 09:00-17:00"], "hours[0]", "is not a range of weekly hours"),
+            ("+00:00", &["mon 09:00-09:00"], "hours[0]", "is not a range of weekly hours"),
+            ("+00:00", &["mon 09:00-25:00"], "hours[0]", "is not a range of weekly hours"),
+            ("+00:00", &["mon 09:60-17:00"], "hours[0]", "is not a range of weekly hours"),
+            ("+00:00", &["mon 24:00-03:00"], "hours[0]", "is not a range of weekly hours"),
             ("+00:00", &["mon 09:00-17:00", "mon 16:59-18:00"], "hours[1]", "overlaps"),
             ("+00:00", &["mon 09:00-17:00", "sun 22:00-09:01"], "hours[1]", "overlaps"),
             ("+00:00", &["mon,mon 09:00-17:00"], "hours[0]", "overlaps"),
             ("+00:00", &["mon-sun 00:00-24:00"], "hours", "the whole week"),
-            ("00:00", &["mon 09:00-17:00"], "utc-offset", "no offset"),
+            ("00:00", &["mon 09:00-17:00"], "utc-offset", "not a UTC offset"),
             ("+19:00", &["mon 09:00-17:00"], "utc-offset", "at most 18 hours"),
-            ("é2:00", &["mon 09:00-17:00"], "utc-offset", "no offset"),
-            ("", &["mon 09:00-17:00"], "utc-offset", "no offset"),
+            ("é2:00", &["mon 09:00-17:00"], "utc-offset", "not a UTC offset"),
+            ("", &["mon 09:00-17:00"], "utc-offset", "not a UTC offset"),
         ];
         for (offset, hours, key, message) in cases {
             let hours: Vec<String> = hours.iter().map(|&text| text.to_owned()).collect();

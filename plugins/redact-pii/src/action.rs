@@ -1,4 +1,4 @@
-//! What may be done to a value.
+//! The actions on a value.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -6,50 +6,50 @@ use audit_plugin_sdk::serde;
 
 use crate::detect::{Kind, is_email};
 
-/// What stands for a value of which nothing may be said.
+/// The placeholder for a value that is hidden completely.
 pub(crate) const REDACTED: &str = "[REDACTED]";
 
-/// What may be done to a value.
+/// An action on a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(crate = "serde", rename_all = "kebab-case")]
 pub(crate) enum Action {
-    /// Hide most of it and keep its shape.
+    /// Hide most of it and keep its form.
     Mask,
-    /// Put a placeholder in its place.
+    /// Replace it by a placeholder.
     Redact,
-    /// Make it null.
+    /// Replace it by null.
     Drop,
-    /// Put a keyed hash in its place.
+    /// Replace it by a keyed hash.
     Hash,
-    /// Put a token in its place, which keeps equality.
+    /// Replace it by a token, which preserves equality.
     Token,
     /// Encrypt it for the subject of the event.
     Encrypt,
-    /// Keep the network of an address and nothing of anything else.
+    /// Keep the network of an address. Redact anything else.
     Generalise,
-    /// Put `?` in the place of the literals of a statement.
+    /// Replace the literals of a statement by `?`.
     SqlLiterals,
-    /// Leave it, without a search.
+    /// Leave it unchanged and do not search it.
     Keep,
 }
 
 impl Action {
-    /// Whether the host does it, under a key.
+    /// Whether the host performs it, with a key.
     pub(crate) fn needs_key(self) -> bool {
         matches!(self, Self::Hash | Self::Token | Self::Encrypt)
     }
 }
 
-/// The networks that are left of addresses.
+/// The prefixes of generalized addresses.
 const IPV4_BITS: u32 = 24;
 const IPV6_BITS: u32 = 48;
-/// A secret is masked by so many stars, whatever its length.
+/// The number of stars that mask a secret of any length.
 const STARS: &[u8] = b"********";
 
-/// Of a value that is no e-mail address, this many characters stay, if it is longer than twice that.
+/// This many characters of a value that is not an email address stay, if it is longer than twice that.
 const KEPT_CHARS: usize = 4;
 
-/// Masks a whole value: `a***@example.com`, and `****5678` for what is no e-mail address.
+/// Masks a whole value: `a***@example.com`, and `****5678` for anything that is not an email address.
 pub(crate) fn mask(value: &[u8], out: &mut Vec<u8>) {
     if is_email(value) {
         mask_email(value, out);
@@ -72,7 +72,7 @@ pub(crate) fn mask_match(kind: Kind, value: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Writes the network of an address, `203.0.113.0/24`, and `[REDACTED]` for what is no address.
+/// Writes the network of an address, `203.0.113.0/24`, and `[REDACTED]` for text that is not an address.
 pub(crate) fn generalise(value: &[u8], out: &mut Vec<u8>) {
     match network(value) {
         Some((address, bits)) => out.extend_from_slice(format!("{address}/{bits}").as_bytes()),
@@ -80,8 +80,8 @@ pub(crate) fn generalise(value: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Writes the network of an address that was found. A length that stands behind it already, as in
-/// `10.1.2.3/16`, stays the only one.
+/// Writes the network of an address that was found. If a prefix length follows already, as in `10.1.2.3/16`,
+/// no other is added.
 pub(crate) fn generalise_match(value: &[u8], behind: &[u8], out: &mut Vec<u8>) -> bool {
     let has_length = matches!(behind, [b'/', b'0'..=b'9', ..]);
     let Some((address, bits)) = network(value) else {
@@ -154,7 +154,7 @@ fn mask_ipv4(value: &[u8], out: &mut Vec<u8>) {
     out.push(b'*');
 }
 
-/// Two groups stay, 32 bits, which is what a provider has: `2001:db8:*`.
+/// Two groups stay, 32 bits, the usual size of a provider's block: `2001:db8:*`.
 fn mask_ipv6(value: &[u8], out: &mut Vec<u8>) {
     let gap = value.windows(2).position(|pair| pair == b"::").unwrap_or(value.len());
     let colons = value[..gap].iter().enumerate().filter(|&(_, &byte)| byte == b':');

@@ -1,4 +1,4 @@
-//! The configuration: as written, then resolved into one job a column.
+//! The configuration: as written, then resolved into one job per column.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -92,17 +92,17 @@ impl<'de> Visitor<'de> for RuleVisitor {
     }
 }
 
-/// The keys of a rule. An enum, so that any other key is refused where it stands.
+/// The keys of a rule. An enum, so that the error of an unknown key has its position.
 #[derive(Debug, serde::Deserialize)]
 #[serde(crate = "serde", rename_all = "lowercase")]
 enum Key {
     Action,
 }
 
-/// What is done to a column.
+/// The job of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Job {
-    /// The same to every value.
+    /// The same action on every value.
     Whole(Action),
     /// A search for personal data.
     Text,
@@ -127,9 +127,9 @@ pub(crate) struct Settings {
     /// Whether `details` is searched, or only its paths are followed.
     pub(crate) searches_details: bool,
     pub(crate) keys: Keys,
-    /// The column that says for whom values are encrypted. Present if any are.
+    /// The column with the subject of encrypted values. Set if any value is encrypted.
     pub(crate) subject: Option<String>,
-    /// Whether the log tells how much was found.
+    /// Whether the number of matches is logged.
     pub(crate) logs_counts: bool,
     pub(crate) prefilter: Prefilter,
 }
@@ -168,8 +168,7 @@ impl Settings {
 }
 
 impl File {
-    /// A column that `fields` names is not searched. `details` has a job if it is searched or a path
-    /// may apply.
+    /// A column in `fields` is not searched. `details` has a job if it is searched or a path may apply.
     fn jobs(&self, paths: &Paths) -> Result<Vec<(String, Job)>, ConfigError> {
         let mut jobs = Vec::new();
         for (column, rule) in &self.fields {
@@ -197,7 +196,7 @@ impl File {
         Ok(jobs)
     }
 
-    /// Every action of the host needs a key, and the key must be there.
+    /// Every action of the host needs a key that is granted.
     fn take_keys(&mut self) -> Result<Keys, ConfigError> {
         let names = [
             (Action::Hash, self.hash_key.take()),
@@ -211,7 +210,7 @@ impl File {
         Ok(keys)
     }
 
-    /// Values are encrypted for somebody, whom a column names.
+    /// Values are encrypted for a subject, from a column.
     fn check_subject(&self) -> Result<(), ConfigError> {
         let refused = |message: &str| Err(ConfigError::new("subject", message.to_owned()));
         match (&self.subject, self.first_user(Action::Encrypt)) {

@@ -1,8 +1,8 @@
 //! Rewrites the JSON text of `details` in one pass, without building a document.
 //!
-//! Text between changes is copied as it stands, so a value without findings keeps every byte. What is
-//! no JSON, or nested too deep, is free text, and is replaced as a whole if a path could apply to it. Where
-//! a path goes on in a string, JSON in that string is walked like the rest.
+//! Text between changes is copied as it is, so a value without findings keeps every byte. Text that is not JSON,
+//! or nested too deep, is free text, and is replaced as a whole if a path could apply to it. If a path continues
+//! in a string, JSON in that string is walked like the rest.
 
 use std::ops::Range;
 
@@ -19,11 +19,11 @@ const DEPTH_MAX: usize = 128;
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// So many strings of JSON in JSON are followed. A deeper one is replaced.
+/// How many levels of JSON strings within JSON are followed. A deeper string is replaced.
 const STRINGS_MAX: u32 = 3;
 
-/// Writes a value of `details` with all changes. Gives whether there are any; if not, nothing is
-/// written that counts.
+/// Writes a value of `details` with all changes. Returns whether there are any. If not, the caller discards what
+/// was written.
 pub(crate) fn rewrite(searcher: &mut Searcher<'_>, value: &[u8], out: &mut Output<'_>) -> bool {
     let start = Start { place: searcher.settings.paths.root(), depth: 0, n_strings: 0 };
     match rewrite_json(searcher, value, start, out) {
@@ -32,7 +32,7 @@ pub(crate) fn rewrite(searcher: &mut Searcher<'_>, value: &[u8], out: &mut Outpu
     }
 }
 
-/// Where a document starts: the whole text, or a string in another document.
+/// The start of a document: the whole text, or a string in another document.
 #[derive(Debug, Clone, Copy)]
 struct Start {
     place: Place,
@@ -41,8 +41,7 @@ struct Start {
     n_strings: u32,
 }
 
-/// Writes a document with all changes, or what stands for it. `None` where it is no JSON and no path could
-/// apply.
+/// Writes a document with all changes, or its placeholder. `None` if it is not JSON and no path could apply.
 fn rewrite_json(
     searcher: &mut Searcher<'_>,
     text: &[u8],
@@ -64,8 +63,8 @@ fn rewrite_json(
     })
 }
 
-/// Whether a text starts like an object or an array, or like a string that holds one. What is not seen may
-/// stand before it.
+/// Whether a text starts like an object or an array, or like a string that holds one. Invisible characters may
+/// come before it.
 fn is_container(text: &[u8]) -> bool {
     let is_blank =
         |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'\\' | 0x80..);
@@ -89,7 +88,7 @@ enum Expect {
 struct Level {
     is_object: bool,
     place: Place,
-    /// What the key before says about the values in it.
+    /// What the key says about the values in it.
     label: Option<Label>,
     index: u32,
 }
@@ -100,13 +99,13 @@ struct Document<'d, 'a, 'o> {
     text: &'d [u8],
     out: &'d mut Output<'o>,
     at: usize,
-    /// The text up to here is in the output.
+    /// The text before this position is in the output.
     copied: usize,
     levels: Vec<Level>,
     start: Start,
-    /// The place of the value that comes next.
+    /// The place of the next value.
     place: Place,
-    /// What the key before says about the values that come next.
+    /// What the key says about the next values.
     label: Option<Label>,
     /// The number of open levels outside a container that is replaced as a whole.
     muted_at: Option<usize>,
@@ -135,7 +134,7 @@ impl<'d, 'a, 'o> Document<'d, 'a, 'o> {
         }
     }
 
-    /// Walks the whole text. `None` where it is no JSON or too deep.
+    /// Walks the whole text. `None` if it is not JSON or nested too deep.
     fn walk(&mut self) -> Option<()> {
         let mut expect = Expect::Value;
         loop {
@@ -219,7 +218,7 @@ impl<'d, 'a, 'o> Document<'d, 'a, 'o> {
         self.place = self.below(Down::Key(name));
         match outside.action {
             _ if self.muted_at.is_some() => {}
-            // What a longer path names is a name, not a value.
+            // A longer path names a key here, not a value.
             Some(_) if self.place.is_named_below(outside) => {}
             Some(Action::Keep) => {}
             Some(action) => self.act(action, outside.rule, start, name),
@@ -240,7 +239,7 @@ impl<'d, 'a, 'o> Document<'d, 'a, 'o> {
         let start = self.at;
         let (inside, has_escapes) = self.take_string()?;
         let place = self.place;
-        // What becomes of the whole string needs no look into it.
+        // If the whole string is replaced, it need not be parsed.
         let is_whole = matches!(place.action, Some(Action::Redact | Action::Drop));
         let is_open = place.goes_on() && !is_whole && self.muted_at.is_none();
         if is_open && self.document_in(start, &inside) {
@@ -259,8 +258,8 @@ impl<'d, 'a, 'o> Document<'d, 'a, 'o> {
         Some(self.after_value())
     }
 
-    /// Walks a string that ends here as a document of its own, as paths go on in it. `false` where it starts
-    /// like none.
+    /// Walks a string that ends here as a document of its own, because paths continue in it. `false` if it does
+    /// not start like one.
     fn document_in(&mut self, start: usize, inside: &Range<usize>) -> bool {
         let mut inner = Vec::new();
         escape::unescape(&self.text[inside.clone()], &mut inner);
@@ -289,7 +288,7 @@ impl<'d, 'a, 'o> Document<'d, 'a, 'o> {
             self.out.rewind(mark);
             self.copied = copied;
         }
-        // A document without changes was searched, what is none was not.
+        // A document without changes was searched. Text that is not a document was not.
         written.is_some()
     }
 
@@ -315,7 +314,7 @@ impl<'d, 'a, 'o> Document<'d, 'a, 'o> {
         Some(self.after_value())
     }
 
-    /// Replaces the value or key that starts at a position and ends here, as a path says.
+    /// Replaces the value or key that starts at a position and ends here, by the action of a path.
     fn act(&mut self, action: Action, rule: usize, start: usize, value: &[u8]) {
         self.copy_to(start);
         match action {
@@ -387,7 +386,7 @@ impl<'d, 'a, 'o> Document<'d, 'a, 'o> {
         }
     }
 
-    /// Searches the digits of a number: card numbers are written as one, and others where the key says so.
+    /// Searches the digits of a number: a card number may be a JSON number, and others if the key says so.
     fn search_number(&mut self, start: usize) {
         let settings = self.searcher.settings;
         let number = &self.text[start..self.at];
@@ -416,7 +415,7 @@ impl<'d, 'a, 'o> Document<'d, 'a, 'o> {
         }
     }
 
-    /// Takes a string and gives where its inside is and whether it holds escapes.
+    /// Consumes a string. Returns the range of its content and whether it has escapes.
     fn take_string(&mut self) -> Option<(Range<usize>, bool)> {
         let start = self.at + 1;
         let mut at = start;
@@ -459,7 +458,7 @@ impl<'d, 'a, 'o> Document<'d, 'a, 'o> {
     }
 }
 
-/// The length of the escape that a text starts with. `None` where it is none.
+/// The length of the escape at the start of a text. `None` if there is none.
 fn escape_length(text: &[u8]) -> Option<usize> {
     match text.get(1)? {
         b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(2),

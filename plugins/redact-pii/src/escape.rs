@@ -1,7 +1,7 @@
 //! Escapes of JSON strings, RFC 8259 section 7.
 
-/// Appends the text that the inside of a JSON string stands for. What is no escape is taken as it is,
-/// so that it also serves for text that is not quite JSON; a half of a surrogate pair becomes U+FFFD.
+/// Appends the decoded content of a JSON string. Anything that is not an escape is copied, so that it also works
+/// for text that is not quite JSON. Half of a surrogate pair becomes U+FFFD.
 pub(crate) fn unescape(string: &[u8], out: &mut Vec<u8>) {
     let mut rest = string;
     while let Some(&byte) = rest.first() {
@@ -13,7 +13,7 @@ pub(crate) fn unescape(string: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Appends what an escape stands for and gives its length, 0 where there is none.
+/// Appends the decoded escape. Returns its length, 0 if there is none.
 fn unescape_one(text: &[u8], out: &mut Vec<u8>) -> usize {
     let plain = match text.get(1) {
         Some(b'"' | b'\\' | b'/') => text[1],
@@ -54,7 +54,7 @@ fn code_unit(text: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0, |value, &digit| Some(value * 16 + char::from(digit).to_digit(16)?))
 }
 
-/// Appends text as the inside of a JSON string.
+/// Appends text as the content of a JSON string.
 pub(crate) fn escape(text: &[u8], out: &mut Vec<u8>) {
     for &byte in text {
         match byte {

@@ -15,8 +15,8 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    /// Takes the key of an action over from the configuration, if any place needs it, and checks that the
-    /// host has it. `user` is the first place that needs it.
+    /// Adds the key of an action from the configuration, if it is needed, and checks that the host has it. `user`
+    /// is the first configuration key that needs it.
     pub(crate) fn add(
         &mut self,
         action: Action,
@@ -35,7 +35,7 @@ impl Keys {
         let Some(name) = name else {
             return refused(format!("{user} is to be {verb}, which needs the name of a key"));
         };
-        // It is written into messages.
+        // It is shown in messages.
         let is_plain =
             |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
         if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.bytes().all(is_plain) {

@@ -1,12 +1,12 @@
-//! Looks at 64 bytes at a time and tells which of them matter, one bit a byte.
+//! Classifies 64 bytes at a time, one bit per byte.
 //!
-//! As a component this uses the 16 lanes of SIMD128. Elsewhere, where the code runs in tests, it works on
-//! eight bytes in an ordinary register.
+//! In a component this uses the 16 lanes of SIMD128. Natively, for tests, it works on eight bytes in an ordinary
+//! register.
 
-/// So many bytes are looked at together.
+/// The number of bytes that are classified together.
 pub(crate) const BLOCK: usize = 64;
 
-/// The bytes of a block by what they are. The first byte is the lowest bit.
+/// The classes of the bytes in a block. The first byte is the lowest bit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Masks {
     /// `@`, `%`, `\` and all bytes beyond ASCII.
@@ -16,7 +16,7 @@ pub(crate) struct Masks {
     pub(crate) word: u64,
     /// `:` and `=`, before which a name may stand.
     pub(crate) name: u64,
-    /// Blanks and `+`, behind which credentials may stand.
+    /// Blanks and `+`, after which credentials may stand.
     pub(crate) blank: u64,
     /// The last letters of `Bearer` and `Basic`.
     pub(crate) scheme_end: u64,

@@ -1,8 +1,8 @@
-//! Masks, redacts, drops, hashes, tokenises, encrypts or generalises personal data: whole columns by
-//! name, values inside `details` by path, and whatever looks like personal data in free text.
+//! Masks, redacts, drops, hashes, tokenizes, encrypts or generalizes personal data: whole columns by name,
+//! values inside `details` by path, and anything that looks like personal data in free text.
 //!
-//! It fails closed: a value that cannot be looked through is replaced as a whole, and nothing found
-//! is ever written to the log. See `docs/plugins/redact_pii.md`.
+//! It fails closed: a value that cannot be searched is redacted as a whole. Nothing found is ever written to
+//! the log. See `docs/plugins/redact_pii.md`.
 
 mod action;
 mod config;
@@ -32,11 +32,8 @@ use audit_plugin_sdk::{
 use config::{Job, Settings};
 use detect::Kind;
 use output::{Origin, Output};
+use prefilter::VALUE_BYTES_MAX;
 use text::Searcher;
-
-/// The largest value that is looked through. A longer one is replaced as a whole, so that one event
-/// cannot use up the time of its batch.
-const VALUE_BYTES_MAX: usize = 1 << 20;
 
 /// The transform.
 #[derive(Debug)]
@@ -124,7 +121,7 @@ fn rewrite<'a>(
     })
 }
 
-/// Tells how much was found, never what.
+/// Logs how much was found, never what.
 fn log_counts(counts: &[u64; Kind::COUNT]) {
     let found: Vec<String> = Kind::ALL
         .into_iter()

@@ -1,7 +1,7 @@
-//! The text of the rows that change, with holes for what the host makes under its keys.
+//! The text of the rows that change, with holes for the results of the host.
 //!
-//! The host hashes, tokenises and encrypts a column in one call, so what it makes is not known when its
-//! place is written. The values are collected, and the rows are put together when the column is done.
+//! The host hashes, tokenizes and encrypts a column in one call, so a result is not known when its place is
+//! written. The values are collected, and the rows are assembled when the column is complete.
 
 use audit_plugin_sdk::{Fault, Utf8Builder, Utf8Column, Utf8Edit, crypto};
 
@@ -9,10 +9,10 @@ use crate::action::{Action, REDACTED};
 use crate::escape;
 use crate::keys::Keys;
 
-/// So many bytes of a hash are shown: 128 bits, more than enough to tell values apart.
+/// The bytes of a hash that are written: 128 bits, more than enough to distinguish values.
 const SHOWN_BYTES: usize = 16;
 
-/// Where a value comes from: what it is encrypted for besides its subject.
+/// The origin of a value: part of the context that it is encrypted for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Origin {
     Column,
@@ -27,7 +27,7 @@ pub(crate) struct Output<'a> {
     subjects: Option<&'a Utf8Column>,
     row: usize,
     bytes: Vec<u8>,
-    /// So many strings of JSON lie around what is written: each escapes it once more.
+    /// The number of JSON strings around the current output. Each adds one level of escapes.
     n_strings: u32,
     rows: Vec<Row>,
     holes: Vec<Hole>,
@@ -42,7 +42,7 @@ struct Row {
     holes_end: usize,
 }
 
-/// A place for what the host makes.
+/// A hole for a result of the host.
 #[derive(Debug)]
 struct Hole {
     row: usize,
@@ -53,7 +53,7 @@ struct Hole {
     original_end: usize,
 }
 
-/// A place to come back to.
+/// A position to rewind to.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Mark {
     n_bytes: usize,
@@ -74,28 +74,28 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Begins a row. Rows come in ascending order.
+    /// Starts a row. Rows must come in ascending order.
     pub(crate) fn start_row(&mut self, row: usize) {
         self.row = row;
     }
 
-    /// Keeps what was written since the row began as its text.
+    /// Keeps what was written since the start of the row as its text.
     pub(crate) fn keep_row(&mut self) {
         let (end, holes_end) = (self.bytes.len(), self.holes.len());
         self.rows.push(Row { row: self.row, end, holes_end });
     }
 
-    /// Appends bytes as they are, inside of the strings that were opened.
+    /// Appends bytes as they are, inside the open strings.
     pub(crate) fn literal(&mut self, bytes: &[u8]) {
         self.write(bytes, self.n_strings);
     }
 
-    /// Appends text as the inside of a JSON string.
+    /// Appends text as the content of a JSON string.
     pub(crate) fn escaped(&mut self, text: &[u8]) {
         self.write(text, self.n_strings + 1);
     }
 
-    /// What follows is the text that a JSON string stands for, until the string is closed.
+    /// Opens a JSON string: until it is closed, what follows is its decoded content.
     pub(crate) fn open_string(&mut self) {
         self.literal(b"\"");
         self.n_strings += 1;
@@ -118,8 +118,8 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Appends what the host makes of a value. None of it needs escapes. A value that has no subject to
-    /// be encrypted for is redacted.
+    /// Appends a hole for the host's result for a value. Results need no escapes. A value without a subject to be
+    /// encrypted for is redacted.
     pub(crate) fn keyed(&mut self, action: Action, origin: Origin, value: &[u8]) {
         let row = self.row;
         let has_subject = self.subjects.is_some_and(|subjects| has_subject(subjects, row));
@@ -136,7 +136,7 @@ impl<'a> Output<'a> {
         Mark { n_bytes: self.bytes.len(), n_holes: self.holes.len() }
     }
 
-    /// Takes back what was appended since.
+    /// Discards what was appended since.
     pub(crate) fn rewind(&mut self, mark: Mark) {
         self.bytes.truncate(mark.n_bytes);
         self.holes.truncate(mark.n_holes);
@@ -171,7 +171,7 @@ impl<'a> Output<'a> {
         Ok(edit.finish())
     }
 
-    /// What the host makes for every hole: one call for each action and origin.
+    /// The results for all holes: one call to the host per action and origin.
     fn fill(&self, context: impl Fn(Origin) -> String) -> Result<Made, Fault> {
         let mut jobs: Vec<(Action, Origin)> = Vec::new();
         for hole in &self.holes {
@@ -202,10 +202,10 @@ impl<'a> Output<'a> {
     }
 }
 
-/// What the host made, by hole.
+/// The results of the host, by hole.
 struct Made {
     answers: Vec<Utf8Column>,
-    /// The answer and the row in it.
+    /// The answer, and the row in it.
     places: Vec<(usize, usize)>,
 }
 
@@ -217,12 +217,12 @@ impl Made {
     }
 }
 
-/// Whether a row has somebody to encrypt for.
+/// Whether a row has a subject to encrypt for.
 pub(crate) fn has_subject(subjects: &Utf8Column, row: usize) -> bool {
     subjects.get(row).is_some_and(|subject| !subject.is_empty())
 }
 
-/// A column of what the host makes of another. Nulls stay null.
+/// The column of the host's results for another column. Nulls stay null.
 pub(crate) fn keyed(
     keys: &Keys,
     action: Action,
@@ -239,8 +239,8 @@ pub(crate) fn keyed(
     }
 }
 
-/// Writes `hmac-sha256:<key id>:<hash>`. The id follows from the key, so that hashes under a new key of
-/// the same name tell that they cannot be compared with the old ones.
+/// Writes `hmac-sha256:<key id>:<hash>`. The id is derived from the key, so that hashes under a new key of the
+/// same name are recognizably not comparable with the old ones.
 fn hashed(column: &Utf8Column, key: &str) -> Result<Utf8Column, Fault> {
     let id = crypto::key_id(key)?;
     let digests = crypto::keyed_hash(key, column)?;

@@ -16,7 +16,7 @@ enum Step {
     AnyIndex,
 }
 
-/// What to do where.
+/// Paths and their actions.
 #[derive(Debug, Default)]
 pub(crate) struct Paths {
     rules: Vec<(Vec<Step>, Action)>,
@@ -24,24 +24,24 @@ pub(crate) struct Paths {
     names: Vec<String>,
 }
 
-/// Where a place in a document stands against the paths.
+/// A place in a document, and the paths that lead to or through it.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Place {
-    /// The rules of which all steps so far match, as bits.
+    /// The rules whose steps so far all match, as bits.
     open: u64,
-    /// What to do to the value here, and to all values below that no longer path names.
+    /// The action on the value here, and on all values below it that no longer path names.
     pub(crate) action: Option<Action>,
-    /// The path that says so.
+    /// The path of that action.
     pub(crate) rule: usize,
 }
 
 impl Place {
-    /// Whether a path goes on below.
+    /// Whether a path continues below.
     pub(crate) fn goes_on(self) -> bool {
         self.open != 0
     }
 
-    /// Whether a longer path than the one that names the place outside leads here.
+    /// Whether the path to here is longer than the one of the enclosing place.
     pub(crate) fn is_named_below(self, outside: Self) -> bool {
         self.open != 0 || self.rule != outside.rule
     }
@@ -55,7 +55,7 @@ pub(crate) enum Down<'a> {
 }
 
 impl Paths {
-    /// Adds a path. The error says what is wrong with it.
+    /// Adds a path. The error says what is wrong.
     pub(crate) fn add(&mut self, path: &str, action: Action) -> Result<(), String> {
         if self.rules.len() == PATHS_MAX {
             return Err(format!("there are more than {PATHS_MAX} paths"));
@@ -70,7 +70,7 @@ impl Paths {
         Ok(())
     }
 
-    /// How a path is written.
+    /// A path as written.
     pub(crate) fn name(&self, rule: usize) -> &str {
         self.names.get(rule).map_or("", String::as_str)
     }
@@ -79,7 +79,7 @@ impl Paths {
         self.rules.is_empty()
     }
 
-    /// The last key of every path. `None` for a path that is made of indices alone.
+    /// The last key of every path. `None` for a path of indices only.
     pub(crate) fn last_keys(&self) -> impl Iterator<Item = Option<&[u8]>> {
         self.rules.iter().map(|(steps, _)| {
             steps.iter().rev().find_map(|step| match step {
@@ -89,8 +89,8 @@ impl Paths {
         })
     }
 
-    /// Whether a text that is no JSON could still hold a value that a path names: with a key before a colon or
-    /// an equals sign, in whatever quotes.
+    /// Whether a text that is not JSON could still hold a value that a path names: with a key before a colon or an
+    /// equals sign, in any quotes or none.
     pub(crate) fn may_be_in(&self, text: &[u8]) -> bool {
         if text.contains(&b'\\') || self.last_keys().any(|key| key.is_none()) {
             return !self.rules.is_empty();
@@ -152,7 +152,7 @@ fn parse(path: &str) -> Option<Vec<Step>> {
     let mut steps = Vec::new();
     for (at, part) in path.split('.').enumerate() {
         let (key, indices) = part.split_at(part.find('[').unwrap_or(part.len()));
-        // Only the document itself may be an array without a key before.
+        // Only the document itself can be an array without a key.
         if key.is_empty() && (at > 0 || indices.is_empty()) {
             return None;
         }

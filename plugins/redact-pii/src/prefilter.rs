@@ -1,11 +1,15 @@
-//! Sees in one pass over a column which values can need a change at all. Most cannot, and nothing more is
-//! done for them. It may name too many, never too few.
+//! Finds, in one pass over a column, the values that may need a change. Most do not, and are not processed
+//! further. False positives are fine, false negatives are not.
 
 use audit_plugin_sdk::Utf8Column;
 
 use crate::detect::label::{self, Label};
 use crate::detect::{Kind, Kinds, ends_with_scheme, iban_at, word};
 use crate::lanes::{BLOCK, Masks};
+
+/// The largest value that is searched. A longer one is redacted as a whole, so that one event cannot use up
+/// the time of its batch.
+pub(crate) const VALUE_BYTES_MAX: usize = 1 << 20;
 
 /// The fewest digits of a telephone number, which has a plus sign or separators, or a name before it.
 const PHONE_DIGITS_MIN: u32 = 8;
@@ -20,13 +24,13 @@ const FLOAT_DIGITS_MIN: u32 = 9;
 /// The most hexadecimal digits between two colons of an address.
 const IPV6_GROUP_MAX: usize = 4;
 
-/// Knows what matters under a configuration.
+/// The parts of the configuration that matter here.
 #[derive(Debug)]
 pub(crate) struct Prefilter {
     kinds: Kinds,
-    /// The last keys of the paths. Bare, as text that is not quite JSON has other quotes or none.
+    /// The last keys of the paths, without quotes: text that is not quite JSON has other quotes or none.
     keys: Vec<Vec<u8>>,
-    /// Whether a path may apply whatever the keys are.
+    /// Whether a path may apply with any keys.
     always: bool,
 }
 
@@ -47,7 +51,7 @@ impl Prefilter {
         filter
     }
 
-    /// The rows whose values have to be looked through, in order.
+    /// The rows whose values must be searched, in order.
     pub(crate) fn suspects(&self, column: &Utf8Column) -> Vec<usize> {
         if self.always {
             return (0..column.rows()).collect();
@@ -58,7 +62,7 @@ impl Prefilter {
     }
 }
 
-/// A pass over the values of a column, which lie behind each other.
+/// A pass over the values of a column, which lie after each other.
 struct Scan<'a> {
     filter: &'a Prefilter,
     bytes: &'a [u8],
@@ -66,18 +70,18 @@ struct Scan<'a> {
     suspects: Vec<usize>,
     /// The first row that does not start before the block.
     block_row: usize,
-    /// The row that comes next.
+    /// The next row.
     next_row: usize,
-    /// Where the row before it lies.
+    /// The range of the row before it.
     start: usize,
     end: usize,
     is_suspect: bool,
     digits: Digits,
     /// Where the last long word ends that was looked at.
     word_end: usize,
-    /// So many bytes before the block belong to a word.
+    /// The number of bytes before the block that belong to a word.
     n_word_before: usize,
-    /// Whether the byte before the block may end the name of a scheme.
+    /// Whether the byte before the block may end the name of an authentication scheme.
     is_behind_scheme_end: bool,
 }
 
@@ -88,7 +92,7 @@ struct Digits {
     n_dots: u32,
     /// Whether there are groups, or a plus sign before.
     has_shape: bool,
-    /// Where the last of them ends.
+    /// The end of the last group.
     end: usize,
 }
 
@@ -123,19 +127,19 @@ impl<'a> Scan<'a> {
         self.add_long_values();
     }
 
-    /// Values that are too long to be searched are replaced whatever is in them.
+    /// Values that are too long to be searched are replaced in any case.
     fn add_long_values(&mut self) {
-        if self.bytes.len() <= crate::VALUE_BYTES_MAX {
+        if self.bytes.len() <= VALUE_BYTES_MAX {
             return;
         }
-        let is_long = |pair: &[i32]| (pair[1] - pair[0]) as usize > crate::VALUE_BYTES_MAX;
+        let is_long = |pair: &[i32]| (pair[1] - pair[0]) as usize > VALUE_BYTES_MAX;
         let pairs = self.offsets.windows(2).enumerate();
         self.suspects.extend(pairs.filter(|(_, pair)| is_long(pair)).map(|(row, _)| row));
         self.suspects.sort_unstable();
         self.suspects.dedup();
     }
 
-    /// Looks at the bytes of a block that matter, in order.
+    /// Processes the relevant bytes of a block, in order.
     fn block(&mut self, base: usize, masks: Masks) {
         let row_starts = self.row_starts(base);
         let digit_starts = masks.digit & (!(masks.digit << 1) | row_starts);
@@ -161,7 +165,7 @@ impl<'a> Scan<'a> {
                 if self.is_suspect {
                     self.suspects.push(self.next_row - 1);
                 } else if long_words & bit != 0 {
-                    // The other places in the word would tell the same.
+                    // The other positions in the word would give the same result.
                     long_words &= from_place(self.word_end.saturating_sub(base));
                     left &= others | long_words;
                 }
@@ -172,7 +176,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Goes on to the row that a place lies in. `false` behind the last.
+    /// Goes on to the row that a place lies in. `false` after the last.
     fn go_to(&mut self, at: usize) -> bool {
         while at >= self.end {
             let Some(&[start, end]) = self.offsets.get(self.next_row..self.next_row + 2) else {
@@ -229,7 +233,7 @@ impl<'a> Scan<'a> {
                 [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit()
             ),
             b'@' => self.filter.kinds.has(Kind::Email),
-            // An escape may hide anything, the key of a path among them.
+            // An escape may hide anything, including the key of a path.
             b'\\' => true,
             _ => !self.filter.kinds.is_empty(),
         }
@@ -248,13 +252,13 @@ impl<'a> Scan<'a> {
         (is_colon && is_second_colon(value)) || has_path() || has_label()
     }
 
-    /// Whether credentials may follow: what stands behind `Bearer` need have no long word, and what is long
-    /// in it need not stand right behind.
+    /// Whether credentials may follow: what follows `Bearer` need have no long word, and what is long
+    /// in it need not follow directly.
     fn is_scheme(&self, at: usize) -> bool {
         self.filter.kinds.has(Kind::ApiKey) && ends_with_scheme(&self.bytes[self.start..at])
     }
 
-    /// Counts the digits that start at a position. Gives whether they are enough for a number that
+    /// Counts the digits that start at a position. Returns whether they are enough for a number that
     /// matters.
     fn is_number(&mut self, at: usize) -> bool {
         let value = &self.bytes[..self.end];
@@ -292,7 +296,7 @@ impl<'a> Scan<'a> {
         iban_at(value, at - self.start).is_some()
     }
 
-    /// Looks at the word that a position lies in.
+    /// Checks the word at a position.
     fn is_word(&mut self, at: usize) -> bool {
         if at < self.word_end || self.filter.kinds.is_empty() {
             return false;

@@ -1,14 +1,15 @@
-//! Holds the prefilter against the rest: no value that would change may be ruled out.
+//! Checks the prefilter against the rest: no value that would change may be ruled out.
 
 use audit_plugin_sdk::{Config, testing};
 
 use crate::config::Settings;
+use crate::details;
 use crate::output::Output;
+use crate::prefilter::VALUE_BYTES_MAX;
 use crate::soup::{Random, SOUP, json, soup};
 use crate::text::{self, Searcher};
-use crate::{VALUE_BYTES_MAX, details};
 
-/// Values that once were ruled out and should not have been, and relatives of theirs.
+/// Values that were once wrongly ruled out, and similar ones.
 const KNOWN: &[&str] = &[
     r#"{"headers":["Bearer ya29.a0AfH6SMBq7x9KZtQw"]}"#,
     "Bearer v4.local.Zk3nT9qLw8Xv2Bc7dd",

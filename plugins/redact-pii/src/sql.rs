@@ -1,9 +1,9 @@
-//! Takes the literals out of SQL, so that `WHERE email = 'bob@x.com' LIMIT 10` becomes
+//! Removes the literals from SQL, so that `WHERE email = 'bob@x.com' LIMIT 10` becomes
 //! `WHERE email = ? LIMIT ?`.
 //!
-//! Dialects differ in what a quote or a comment is. Where one of them would see a literal, it is taken
-//! out: comments go, words in double quotes stay only where a name must stand, and where dialects do not
-//! agree about the end of something that could hide a quote, nothing behind it is trusted.
+//! Dialects differ in what a quote or a comment is. Whatever one of them would parse as a literal is removed:
+//! comments go, words in double quotes stay only where a name is required, and where dialects disagree about the
+//! end of something that could hide a quote, nothing after it is trusted.
 
 /// Writes a statement without its literals.
 pub(crate) fn rewrite(sql: &[u8], out: &mut Vec<u8>) {
@@ -14,14 +14,14 @@ pub(crate) fn rewrite(sql: &[u8], out: &mut Vec<u8>) {
 /// The most digits of a parameter that has a number: `$1`, `:12`.
 const PARAMETER_DIGITS_MAX: usize = 2;
 
-/// Words behind which a name stands.
+/// Words after which a name stands.
 const BEFORE_NAMES: &[&[u8]] = &[b"from", b"join", b"into", b"update", b"table", b"as"];
 
 struct Tokens<'a> {
     sql: &'a [u8],
     at: usize,
     out: &'a mut Vec<u8>,
-    /// The word before, in lower case. Empty behind anything else but space.
+    /// The word before, in lower case. Empty after anything else but space.
     last_word: Vec<u8>,
 }
 
@@ -57,7 +57,7 @@ impl Tokens<'_> {
         true
     }
 
-    /// Whether what is in double quotes must be a name: behind `FROM` and the like, and next to a dot.
+    /// Whether what is in double quotes must be a name: after `FROM` and the like, and next to a dot.
     fn is_name(&self, rest: &[u8]) -> bool {
         let end = name_end(rest, b'"');
         let inside = rest.get(1..end.saturating_sub(1)).unwrap_or_default();
@@ -89,7 +89,7 @@ impl Tokens<'_> {
         }
     }
 
-    /// Keeps a parameter that has a number. More digits are an amount of money, or a value behind a colon.
+    /// Keeps a parameter that has a number. More digits are an amount of money, or a value after a colon.
     fn numbered(&mut self, rest: &[u8]) {
         let n_digits = number_end(&rest[1..]);
         if n_digits <= PARAMETER_DIGITS_MAX {
@@ -126,7 +126,7 @@ fn word_end(text: &[u8]) -> usize {
 }
 
 /// The end of a comment of one line: `-- …`, `# …` of MySQL, `// …` of Snowflake. Where another dialect
-/// sees no comment, a quote in it could open a literal that goes on behind the line.
+/// sees no comment, a quote in it could open a literal that goes on after the line.
 fn line_comment_end(text: &[u8]) -> usize {
     let end = text.iter().position(|&byte| byte == b'\n').unwrap_or(text.len());
     let is_certain = text.starts_with(b"--") && text.get(2).is_some_and(u8::is_ascii_whitespace);
@@ -144,7 +144,7 @@ fn comment_end(text: &[u8]) -> usize {
     if is_doubtful { text.len() } else { end }
 }
 
-/// Whether something starts in a text that would go on behind it: a literal, a name or a comment.
+/// Whether something starts in a text that would go on after it: a literal, a name or a comment.
 fn opens_something(text: &[u8]) -> bool {
     let has_quote = text.iter().any(|byte| matches!(byte, b'\'' | b'"' | b'`'));
     has_quote || find(text, b"$$").is_some() || find(text, b"/*").is_some()
@@ -164,7 +164,7 @@ fn find(text: &[u8], what: &[u8]) -> Option<usize> {
 }
 
 /// The end of a literal, in which the quote is doubled. Where a backslash stands before a quote, and where
-/// three quotes open it as in BigQuery, dialects disagree about the end, so nothing behind is trusted.
+/// three quotes open it as in BigQuery, dialects disagree about the end, so nothing after is trusted.
 fn quoted_end(text: &[u8], quote: u8) -> usize {
     let end = doubled_end(text, quote);
     if !text.starts_with(&[quote; 3]) {

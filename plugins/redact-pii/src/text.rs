@@ -29,7 +29,7 @@ pub(crate) enum Style {
     Escaped,
 }
 
-/// Writes a value with all that is found in it replaced. Gives whether that changed it; if not,
+/// Writes a value with all that is found in it replaced. Returns whether that changed it; if not,
 /// nothing is written.
 pub(crate) fn rewrite(searcher: &mut Searcher<'_>, value: &[u8], out: &mut Output<'_>) -> bool {
     if searcher.is_hiding(value) {
@@ -45,7 +45,7 @@ impl<'a> Searcher<'a> {
         Self { settings, finder, scratch, counts: [0; Kind::COUNT] }
     }
 
-    /// Writes text with the matches in it replaced. Gives whether there were any; if not, nothing is
+    /// Writes text with the matches in it replaced. Returns whether there were any; if not, nothing is
     /// written. `label` says what the text is called.
     pub(crate) fn replace(
         &mut self,
@@ -92,7 +92,7 @@ impl<'a> Searcher<'a> {
         }
     }
 
-    /// Whether escapes hide something that is not seen in the text as it stands: the text may be cut
+    /// Whether escapes hide something that is not seen in the text as it is: the text may be cut
     /// JSON, or JSON in a string.
     pub(crate) fn is_hiding(&mut self, text: &[u8]) -> bool {
         let kinds = self.settings.kinds;

@@ -4,6 +4,7 @@ use audit_plugin_sdk::{Fault, Utf8Builder, Utf8Column, Utf8Edit};
 
 use crate::action::{self, Action};
 use crate::output::{self, Origin, Output};
+use crate::prefilter::VALUE_BYTES_MAX;
 use crate::text::{Searcher, Style};
 
 /// Does the same to every value. Nulls stay null.
@@ -63,7 +64,7 @@ fn without_literals(
             continue;
         };
         out.start_row(row);
-        if value.len() > crate::VALUE_BYTES_MAX {
+        if value.len() > VALUE_BYTES_MAX {
             out.literal(action::REDACTED.as_bytes());
         } else {
             searcher.without_literals(value, Style::Plain, &mut out);

@@ -1,12 +1,11 @@
 //! A batch of events as typed columns.
 //!
-//! The buffers that the host wrote are taken over as they are, never copied. Their shape is checked
-//! once, so that reading a value needs no further thought.
+//! The buffers that the host wrote are used as they are, without a copy. Their shape is checked once, so that
+//! reading a value needs no further checks.
 
-use crate::Fault;
-use crate::abi::audit_host::plugin::types::{self as abi, ColumnValues, Utf8Values};
+use crate::abi::audit_host::plugin::types::{self as abi, ColumnValues, Fault, Utf8Values};
 
-/// The columns that the binding asked for.
+/// The columns that the binding requested.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
     rows: usize,
@@ -123,7 +122,7 @@ pub enum Column {
 }
 
 impl Column {
-    /// `None` where the lengths do not fit the number of rows.
+    /// `None` if the lengths do not match the number of rows.
     fn from_abi(rows: usize, validity: Option<Vec<u8>>, values: ColumnValues) -> Option<Self> {
         let validity = Validity::new(rows, validity)?;
         Some(match values {
@@ -192,7 +191,7 @@ impl Utf8Column {
         std::str::from_utf8(self.get(row)?).ok()
     }
 
-    /// The bytes of all values, one after the other: for a look at the whole column at once.
+    /// The bytes of all values, concatenated, to process the whole column at once.
     pub fn bytes(&self) -> &[u8] {
         &self.values.values
     }
@@ -202,8 +201,8 @@ impl Utf8Column {
         &self.values.offsets
     }
 
-    /// Replaces bytes of a value by others of the same number. Nothing is done where the value has not
-    /// so many bytes behind the position.
+    /// Replaces bytes of a value by the same number of others. Does nothing if the value has fewer bytes after
+    /// the position.
     pub fn overwrite(&mut self, row: usize, at: usize, bytes: &[u8]) {
         let offset = |row: usize| self.values.offsets.get(row).map(|&offset| offset as usize);
         if let (Some(start), Some(end)) = (offset(row), offset(row + 1))
@@ -240,7 +239,7 @@ impl<T: Copy> Fixed<T> {
         (values.len() == rows).then_some(Self { validity, values })
     }
 
-    /// A column from one value or null a row.
+    /// A column from one value or null per row.
     pub fn from_options(values: &[Option<T>], null: T) -> Self {
         let mut bits = ValidityBuilder::default();
         for value in values {
@@ -267,7 +266,7 @@ impl<T: Copy> Fixed<T> {
 pub struct BooleanColumn(Fixed<u8>);
 
 impl BooleanColumn {
-    /// A column from one value or null a row.
+    /// A column from one value or null per row.
     pub fn from_options(values: &[Option<bool>]) -> Self {
         let bytes: Vec<Option<u8>> = values.iter().map(|value| value.map(u8::from)).collect();
         Self(Fixed::from_options(&bytes, 0))
@@ -280,7 +279,7 @@ impl BooleanColumn {
     }
 }
 
-/// Which rows hold a value: one bit a row, least significant first.
+/// Which rows hold a value: one bit per row, least significant first.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Validity {
     bits: Option<Vec<u8>>,

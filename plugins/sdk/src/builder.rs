@@ -1,13 +1,12 @@
-//! Columns of text, built fast.
+//! Fast builders of text columns.
 //!
-//! Most rows of a batch leave a plugin as they came, so the unit of work here is the run of
-//! unchanged rows: its bytes are copied at once and its offsets are shifted.
+//! Most rows of a batch leave a plugin unchanged, so the unit of work is a run of unchanged rows: its bytes are
+//! copied at once, and its offsets are shifted.
 
 use std::ops::Range;
 
-use crate::Utf8Column;
 use crate::abi::audit_host::plugin::types::Utf8Values;
-use crate::batch::ValidityBuilder;
+use crate::batch::{Utf8Column, ValidityBuilder};
 
 /// Builds a column row by row and run by run.
 #[derive(Debug)]
@@ -18,7 +17,7 @@ pub struct Utf8Builder {
 }
 
 impl Utf8Builder {
-    /// An empty column with room for so many rows and bytes.
+    /// An empty column with capacity for a number of rows and bytes.
     pub fn with_capacity(rows: usize, bytes: usize) -> Self {
         let mut offsets = Vec::with_capacity(rows + 1);
         offsets.push(0);
@@ -36,7 +35,7 @@ impl Utf8Builder {
         self.end_row(true);
     }
 
-    /// Appends a value that the caller writes behind what is there.
+    /// Appends a value that the caller writes to the end of the buffer.
     pub fn push_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         write(&mut self.values);
         self.end_row(true);
@@ -55,7 +54,7 @@ impl Utf8Builder {
         let last = ends.last().copied().unwrap_or(first);
         let shift = self.position() - first;
         self.values.extend_from_slice(&from.bytes()[first as usize..last as usize]);
-        // Checks that the shifted offsets fit, as the last is the greatest.
+        // Checks that the shifted offsets fit: the last one is the largest.
         self.position();
         self.offsets.extend(ends.iter().map(|end| end + shift));
         if from.has_nulls() {

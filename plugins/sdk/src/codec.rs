@@ -1,8 +1,8 @@
 //! A compact binary form for the state of detectors: integers of variable length (LEB128, signed
 //! ones folded by zigzag) and byte strings with their length before them.
 //!
-//! What is read may be damaged or hostile. Reading never panics and never allocates by a length that
-//! the bytes claim: it gives `None`, which a detector turns into `RestoreError::Corrupt`.
+//! The bytes may be damaged or hostile. Reading never panics and never allocates by a length that the bytes
+//! claim. It returns `None`, which a detector turns into `RestoreError::Corrupt`.
 
 /// Writes a state.
 #[derive(Debug, Default)]
@@ -11,7 +11,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// With room for so many bytes.
+    /// With capacity for a number of bytes.
     pub fn with_capacity(bytes: usize) -> Self {
         Self { bytes: Vec::with_capacity(bytes) }
     }
@@ -22,7 +22,7 @@ impl Writer {
             self.bytes.push(value as u8);
             return;
         }
-        // Appended in one piece: a check for room a byte is most of the time of a large state.
+        // Appended at once: a capacity check per byte would dominate the time of a large state.
         let (mut encoded, mut length) = ([0_u8; 10], 0);
         while value >= 0x80 {
             encoded[length] = value as u8 | 0x80;
@@ -94,7 +94,7 @@ impl<'a> Reader<'a> {
         Some((folded >> 1) as i64 ^ -((folded & 1) as i64))
     }
 
-    /// A count of things that take at least one byte each: never above what is left.
+    /// A count of items of at least one byte each: never more than the remaining bytes.
     pub fn count(&mut self) -> Option<usize> {
         let count = usize::try_from(self.uint()?).ok()?;
         (count <= self.rest.len()).then_some(count)
@@ -108,7 +108,7 @@ impl<'a> Reader<'a> {
         Some(value)
     }
 
-    /// Whether nothing is left: bytes after a state mean that it is not one.
+    /// Whether nothing is left. Bytes after the end mean that it is not a state.
     pub fn is_at_end(&self) -> bool {
         self.rest.is_empty()
     }

@@ -4,9 +4,9 @@ use std::fmt;
 
 use serde::de::{self, Deserialize, DeserializeOwned, Deserializer, Visitor};
 
-use crate::ConfigError;
+use crate::abi::exports::audit_host::plugin::lifecycle::ConfigError;
 
-/// What an error names that belongs to no key.
+/// The key of an error that belongs to no key.
 const ROOT: &str = "config";
 
 /// The configuration as JSON text.
@@ -30,7 +30,7 @@ impl Config {
         }
         serde_json::from_str(&self.json).map_err(|error| {
             let text = error.to_string();
-            // The position means nothing to the user, who wrote TOML; the path does.
+            // The user wrote TOML, so the position in JSON means nothing; the path does.
             let message = text.rfind(" at line ").and_then(|end| text.get(..end)).unwrap_or(&text);
             let position = position(&self.json, error.line(), error.column());
             ConfigError::new(&path_at(&self.json, position), message.to_owned())

@@ -2,8 +2,8 @@
 //! [`testing::grant_key`](crate::testing::grant_key).
 
 use crate::abi::audit_host::plugin::crypto::CryptoError;
-use crate::abi::audit_host::plugin::types::Utf8Values;
-use crate::{Fault, Utf8Column};
+use crate::abi::audit_host::plugin::types::{Fault, Utf8Values};
+use crate::batch::Utf8Column;
 
 #[cfg(target_arch = "wasm32")]
 use crate::abi::audit_host::plugin::crypto as host;
@@ -13,18 +13,17 @@ use crate::testing::crypto as host;
 /// The length of a keyed hash.
 const DIGEST_BYTES: usize = 32;
 
-/// Whether a key of that name is granted. To be asked in `configure`, so that a wrong name stops the
-/// host at its start.
+/// Whether a key is granted. Call it in `configure`, so that a wrong name stops the host at its start.
 pub fn has_key(key: &str) -> bool {
     host::has_key(key)
 }
 
-/// The id of the key that tokens and ciphertexts are made under now; it stands in each of them.
+/// The id of the key that is currently used for tokens and ciphertexts. Each of them contains it.
 pub fn key_id(key: &str) -> Result<String, Fault> {
     host::key_id(key).map_err(|error| refused("name", key, error))
 }
 
-/// HMAC-SHA-256 of every value under the named key, of nulls too. One call a column.
+/// HMAC-SHA-256 of every value under the named key, including nulls. Call it once per column.
 pub fn keyed_hash(key: &str, values: &Utf8Column) -> Result<Digests, Fault> {
     let bytes =
         host::keyed_hash(key, values.abi()).map_err(|error| refused("hash under", key, error))?;
@@ -34,8 +33,8 @@ pub fn keyed_hash(key: &str, values: &Utf8Column) -> Result<Digests, Fault> {
     Ok(Digests { bytes })
 }
 
-/// A token for every value: `tok_<key id>_<26 characters>`. Equal values have equal tokens as long as
-/// the key is the same, and no value follows from its token. Null stays null. One call a column.
+/// A token for every value: `tok_<key id>_<26 characters>`. Equal values have equal tokens as long as the key
+/// is the same. A token does not reveal its value. Null stays null. Call it once per column.
 pub fn token(key: &str, values: &Utf8Column) -> Result<Utf8Column, Fault> {
     let tokens =
         host::token(key, values.abi()).map_err(|error| refused("make tokens under", key, error))?;
@@ -43,9 +42,9 @@ pub fn token(key: &str, values: &Utf8Column) -> Result<Utf8Column, Fault> {
 }
 
 /// Every value encrypted for its subject: `enc_v1.<key id>.<base64url>`, which `audit-host decrypt`
-/// opens. `context` is the column or path that the values stand at; `subjects` has as many rows as
-/// `values`, null where there is nobody. Equal values of one subject and context give equal texts. Null
-/// stays null. One call a column.
+/// decrypts. `context` is the column or path of the values. `subjects` has as many rows as `values`, null
+/// for no subject. Equal values with the same subject and context give equal texts. Null stays null. Call it
+/// once per column.
 pub fn encrypt(
     key: &str,
     context: &str,
@@ -57,11 +56,10 @@ pub fn encrypt(
     with_nulls_of(values, sealed)
 }
 
-/// The host's answer as a column. A null has an empty text at the boundary, and what became of it means
-/// nothing.
+/// The host's answer as a column. A null is an empty text at the boundary, and the result for it is ignored.
 fn with_nulls_of(values: &Utf8Column, made: Utf8Values) -> Result<Utf8Column, Fault> {
     Utf8Column::new(values.rows(), values.validity().clone(), made)
-        .ok_or_else(|| Fault::Other("the host gave another number of values".to_owned()))
+        .ok_or_else(|| Fault::Other("the host returned another number of values".to_owned()))
 }
 
 fn refused(what: &str, key: &str, error: CryptoError) -> Fault {

@@ -6,17 +6,19 @@
 
 use std::cell::{Cell, RefCell};
 
-use crate::abi::audit_host::plugin::types as abi;
-use crate::abi::exports::audit_host::plugin::lifecycle::{self, Kind};
-use crate::{
-    Batch, Config, ConfigError, Context, Detector, Fault, Judgement, RestoreError, Transform,
-};
+use crate::abi::audit_host::plugin::types::{self as abi, Context, Fault};
+use crate::abi::exports::audit_host::plugin::lifecycle::{self, ConfigError, Kind};
+use crate::abi::exports::audit_host::plugin::state::RestoreError;
+use crate::batch::Batch;
+use crate::config::Config;
+use crate::judgement::Judgement;
+use crate::plugin::{Detector, Transform};
 
 thread_local! {
     static BATCHES: Cell<u64> = const { Cell::new(0) };
 }
 
-/// The number of batches that were begun: what holds for one batch is compared once in each.
+/// The number of batches so far. What holds for a whole batch is compared once in each.
 pub(crate) fn batches() -> u64 {
     BATCHES.get()
 }
@@ -100,7 +102,7 @@ impl<D: Detector> Slot<D> {
     }
 }
 
-/// What a plugin without state takes over: nothing.
+/// Restores a plugin without state.
 pub fn restore_nothing(bytes: &[u8]) -> Result<(), RestoreError> {
     if bytes.is_empty() {
         Ok(())
@@ -113,8 +115,8 @@ fn not_configured() -> Fault {
     Fault::Other("a batch before configure".to_owned())
 }
 
-/// Sends the place of a panic to the host's log before the trap, which itself says nothing of it. A
-/// message made at run time may hold values of an event, so only constant ones are shown.
+/// Logs the place of a panic before the trap, which does not have it. A message made at run time may hold
+/// values of an event, so only constant messages are logged.
 #[cfg(target_arch = "wasm32")]
 fn report_panics() {
     std::panic::set_hook(Box::new(|panic| {

@@ -1,7 +1,7 @@
 //! What a plugin says about a batch.
 
-use crate::abi::audit_host::plugin::types::{self as abi, Quarantined};
-use crate::{Alert, Column, Utf8Column};
+use crate::abi::audit_host::plugin::types::{self as abi, Alert, Quarantined};
+use crate::batch::{Column, Utf8Column};
 
 /// Collects the answer to one batch. Rows that are not named are kept as they are.
 #[derive(Debug, Clone, Default, PartialEq)]

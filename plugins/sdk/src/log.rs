@@ -1,11 +1,11 @@
-//! Lines for the host's log. They must never hold values of events. In unit tests they are kept for
+//! Lines for the host's log. They must never hold values of events. In unit tests, get them with
 //! [`testing::take_log`](crate::testing::take_log).
 
 pub use crate::abi::audit_host::plugin::log::Level;
 #[cfg(target_arch = "wasm32")]
 use crate::abi::audit_host::plugin::log::write;
 #[cfg(not(target_arch = "wasm32"))]
-use crate::testing::write_log as write;
+use crate::testing::log::write;
 
 /// For the plugin's author.
 pub fn debug(message: &str) {
@@ -17,12 +17,12 @@ pub fn info(message: &str) {
     write(Level::Info, message);
 }
 
-/// Something went wrong and was dealt with.
+/// Something went wrong and was handled.
 pub fn warn(message: &str) {
     write(Level::Warn, message);
 }
 
-/// Somebody must look.
+/// A person must act.
 pub fn error(message: &str) {
     write(Level::Error, message);
 }

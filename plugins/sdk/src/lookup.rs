@@ -3,17 +3,19 @@
 //! [`testing::give_table`](crate::testing::give_table) and
 //! [`testing::give_calendar`](crate::testing::give_calendar).
 //!
-//! They may change between two batches, never within one. Who remembers answers from one batch to the
-//! next compares [`generation`], and drops them when it differs.
+//! They may change between two batches, never within one. A plugin that caches answers from one batch to the
+//! next must compare [`generation`] and drop them when it differs.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 pub use crate::abi::audit_host::plugin::lookup::Interval;
 use crate::abi::audit_host::plugin::lookup::{Found, LookupError as Refusal, TableInfo};
-use crate::batch::Validity;
+use crate::abi::audit_host::plugin::types::Fault;
+use crate::abi::exports::audit_host::plugin::lifecycle::ConfigError;
+use crate::batch::{Utf8Column, Validity};
+use crate::builder::Utf8Edit;
 use crate::export::batches;
-use crate::{ConfigError, Fault, Utf8Column, Utf8Edit};
 
 #[cfg(target_arch = "wasm32")]
 use crate::abi::audit_host::plugin::lookup as host;
@@ -21,9 +23,9 @@ use crate::abi::audit_host::plugin::lookup as host;
 use crate::testing::lookup as host;
 
 const DAY_MICROS: i64 = 86_400_000_000;
-/// Calendars are asked for pieces of this length: long enough that asking is rare.
+/// Calendars are requested in pieces of this length: long enough that requests are rare.
 const PIECE_MICROS: i64 = 64 * DAY_MICROS;
-/// Pieces that are kept: events of one batch may lie far apart when some are late or forged.
+/// The most pieces that are kept: events of one batch may lie far apart if some are late or forged.
 const PIECES_MAX: usize = 16;
 
 /// A number that changes whenever any table or calendar does.
@@ -39,7 +41,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// Opens a table that is granted. The error says what to write into the configuration.
+    /// Opens a granted table. The error says what to write into the configuration.
     pub fn open(name: &str) -> Result<Self, LookupError> {
         let info = host::table(name).map_err(|refusal| LookupError::new(name, refusal))?;
         Ok(Self { name: name.to_owned(), info })
@@ -50,17 +52,17 @@ impl Table {
         &self.name
     }
 
-    /// Whether rows are valid for a time only: [`Self::find`] needs times then.
+    /// Whether rows are valid for a time only. [`Self::find`] then needs times.
     pub fn is_temporal(&self) -> bool {
         self.info.is_temporal
     }
 
-    /// Whether there is a column of that name.
+    /// Whether the table has a column.
     pub fn has_column(&self, column: &str) -> bool {
         self.info.columns.iter().any(|own| own == column)
     }
 
-    /// That column, or an error that names those that there are. For `configure`.
+    /// An error that names the existing columns if the table does not have this one. For `configure`.
     pub fn require_column(&self, column: &str) -> Result<(), LookupError> {
         if self.has_column(column) {
             return Ok(());
@@ -70,8 +72,8 @@ impl Table {
         Err(LookupError { text })
     }
 
-    /// The values of a column in the rows of these keys, one a key: null for a null key and for one that
-    /// is not in the table. `times` says as of when, one a key. One call a column.
+    /// The values of a column for these keys, one per key: null for a null key and for one that is not in the
+    /// table. `times` has the time of each key. Call it once per column.
     pub fn find(
         &self,
         column: &str,
@@ -81,7 +83,7 @@ impl Table {
         let found = host::find(&self.name, column, keys.abi(), times)
             .map_err(|refusal| LookupError::new(&self.name, refusal))?;
         let found = column_of(found, keys.rows()).ok_or_else(|| LookupError {
-            text: format!("the host answered wrongly for the table {}", self.name),
+            text: format!("the host gave an invalid answer for the table {}", self.name),
         })?;
         if !keys.has_nulls() {
             return Ok(found);
@@ -125,7 +127,7 @@ impl Calendar {
         &self.name
     }
 
-    /// The interval that a time lies in. The host is asked once for many days.
+    /// The interval that a time lies in. One request to the host covers many days.
     pub fn at(&mut self, time: i64) -> Result<Interval, LookupError> {
         self.drop_outdated();
         // Intervals are half-open: the last time of all would be in none.
@@ -154,7 +156,7 @@ impl Calendar {
     }
 
     fn drop_outdated(&mut self) {
-        // Nothing changes within a batch, so that the host is asked once in each.
+        // Nothing changes within a batch, so the host is asked once per batch.
         if self.compared_in == batches() {
             return;
         }
@@ -167,7 +169,7 @@ impl Calendar {
     }
 }
 
-/// Why a table or a calendar gave no answer. Becomes a [`Fault`] in `process` and a [`ConfigError`] in
+/// Why a table or a calendar gave no answer. Converts to a [`Fault`] in `process` and a [`ConfigError`] in
 /// `configure`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LookupError {
@@ -209,7 +211,7 @@ impl From<LookupError> for Fault {
 }
 
 impl From<LookupError> for ConfigError {
-    /// Where the table's name is no key of its own; otherwise see [`LookupError::of_key`].
+    /// For a table without a configuration key of its own; otherwise see [`LookupError::of_key`].
     fn from(error: LookupError) -> Self {
         error.of_key("config")
     }

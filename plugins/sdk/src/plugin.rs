@@ -1,47 +1,49 @@
-//! The two kinds of plugin and what they say about themselves.
+//! The two kinds of plugins and their descriptions.
 
-use crate::abi::audit_host::plugin::types::ColumnType;
-use crate::abi::exports::audit_host::plugin::lifecycle::{self, OutputColumn};
-use crate::{Batch, Config, ConfigError, Context, Fault, Judgement, RestoreError};
+use crate::abi::audit_host::plugin::types::{ColumnType, Context, Fault};
+use crate::abi::exports::audit_host::plugin::lifecycle::{self, ConfigError, OutputColumn};
+use crate::abi::exports::audit_host::plugin::state::RestoreError;
+use crate::batch::Batch;
+use crate::config::Config;
+use crate::judgement::Judgement;
 
 /// A plugin that replaces or adds columns and has no state: several instances may run side by side.
 pub trait Transform: Sized {
-    /// What the plugin is, whatever its configuration.
+    /// The description, which does not depend on the configuration.
     const DESCRIPTION: Description;
 
-    /// Takes the configuration and says which columns it touches with it. An error stops the host at
-    /// its start and names the key.
+    /// Takes the configuration and returns the columns that the plugin reads and writes. An error stops the
+    /// host at its start. It must name the key.
     fn configure(config: &Config) -> Result<(Self, Binding), ConfigError>;
 
-    /// Writes every column that the binding declares, every row in each. On a fault the host asks again
-    /// with halves of the batch, until it has found the rows; they become dead letters.
+    /// Writes every column that the binding declares, with every row. On a fault the host retries with halves
+    /// of the batch until it has found the rows that fail; they become dead letters.
     fn process(&self, ctx: &Context, batch: &Batch, out: &mut Judgement) -> Result<(), Fault>;
 }
 
 /// A plugin that keeps state and raises alerts: one instance, fed in order.
 pub trait Detector: Sized {
-    /// What the plugin is, whatever its configuration.
+    /// The description, which does not depend on the configuration.
     const DESCRIPTION: Description;
 
-    /// Takes the configuration and says which columns it reads with it. An error stops the host at its
-    /// start and names the key.
+    /// Takes the configuration and returns the columns that the plugin reads. An error stops the host at its
+    /// start. It must name the key.
     fn configure(config: &Config) -> Result<(Self, Binding), ConfigError>;
 
-    /// Looks at a batch. The same batches in the same order must give the same alerts. On a fault the
-    /// state must be as it was: take the columns first (`?`), change state afterwards. The host then asks
-    /// again with halves of the batch.
+    /// Judges a batch. The same batches in the same order must give the same alerts. On a fault the state must
+    /// be unchanged: get the columns first (`?`), change the state afterwards. The host then retries with
+    /// halves of the batch.
     fn process(&mut self, ctx: &Context, batch: &Batch, out: &mut Judgement) -> Result<(), Fault>;
 
     /// The whole state in the format of [`Description::state_version`]. Equal states give equal bytes.
     fn snapshot(&self) -> Vec<u8>;
 
-    /// Takes over what `snapshot` of that version wrote. The bytes may be damaged or hostile: refuse,
-    /// never panic, and leave the state as it was. The host then does not start, or goes on with the
-    /// version that runs.
+    /// Restores what `snapshot` of that version wrote. The bytes may be damaged or hostile: return an error,
+    /// never panic, and leave the state unchanged. The host then does not start, or keeps the running version.
     fn restore(&mut self, version: u32, bytes: &[u8]) -> Result<(), RestoreError>;
 }
 
-/// What a plugin is.
+/// The description of a plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Description {
     /// Lower case, words joined by `_`, at most 64 characters.
@@ -57,7 +59,7 @@ pub struct Description {
 }
 
 impl Description {
-    /// A plugin that takes any configuration, without key columns or state.
+    /// A plugin that accepts any configuration, without key columns or state.
     pub const fn new(name: &'static str, version: &'static str) -> Self {
         Self {
             name,
@@ -88,7 +90,7 @@ pub struct Binding {
 }
 
 impl Binding {
-    /// Reads a column, once however often it is named.
+    /// Reads a column. Naming it twice has no effect.
     #[must_use]
     pub fn reading(mut self, column: &str) -> Self {
         if !self.reads.iter().any(|read| read == column) {
@@ -104,7 +106,7 @@ impl Binding {
     }
 
     /// Reads a UTF-8 column and returns it so that equal values stay equal and different ones stay
-    /// different: detectors behind this plugin may key on it.
+    /// different: detectors after this plugin may use it as a key.
     #[must_use]
     pub fn replacing_utf8_keeping_equality(self, column: &str) -> Self {
         self.reading(column).writing(column, ColumnType::Utf8, true)

@@ -69,18 +69,3 @@ impl From<Error> for audit_core::Error {
         Self::caused_by(error.kind(), error.code(), "delivering alerts", error)
     }
 }
-
-impl Error {
-    /// The stable code: `docs/errors.md` has cause and remedy of each.
-    pub fn code(&self) -> &'static str {
-        "AH-0600"
-    }
-
-    /// What the program must do about it.
-    pub fn kind(&self) -> Kind {
-        match self {
-            Self::Target | Self::Open { .. } => Kind::Config,
-            Self::Deliver { .. } | Self::Json(_) => Kind::Failed,
-        }
-    }
-}

@@ -1,11 +1,12 @@
-//! What can be chosen by name: attacks, their intensity, the population and the disorder.
+//! Settings that are chosen by name: attacks, their intensity, the population and the disorder.
 
 use std::fmt;
 use std::str::FromStr;
 
+use crate::error::Error;
 use crate::rules::names;
 
-/// What can be mixed into the background.
+/// An attack that can be mixed into the background.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Attack {
     /// Passwords tried from one address, for `failed-logins`.
@@ -26,7 +27,7 @@ pub enum Attack {
     MassExport,
 }
 
-/// Who acts.
+/// Whose events the background has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Population {
     /// The pattern's own producer: uniform in everything.
@@ -55,11 +56,11 @@ pub enum Disorder {
     Duplicates,
     /// One event in 100 arrives up to 20 minutes late.
     Late,
-    /// Events arrive up to 30 s after they happened, so that neighbours change places.
+    /// Events arrive up to 30 s after they happened, so that neighbors change places.
     OutOfOrder,
-    /// One event in 100 is of a clock that is up to 4 minutes ahead.
+    /// One event in 100 has a clock that is up to 4 minutes ahead.
     Future,
-    /// One event in 1,000 has a time that lies days or years off; also within attacks on logins.
+    /// One event in 1,000 has a time that is days or years off; also within attacks on logins.
     Forged,
 }
 
@@ -88,7 +89,7 @@ impl Attack {
         }
     }
 
-    /// Whether the pattern's own producer can have it. The others need people with habits.
+    /// Whether the pattern's own producer supports it. The others need people with habits.
     pub fn fits_pattern(self) -> bool {
         self == Self::FailedLogins
     }
@@ -132,22 +133,6 @@ impl Disorder {
     }
 }
 
-/// A name that is no attack's, population's, intensity's or disorder's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnknownName {
-    what: &'static str,
-    name: String,
-    known: Vec<&'static str>,
-}
-
-impl fmt::Display for UnknownName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "unknown {} `{}`, known are: {}", self.what, self.name, self.known.join(", "))
-    }
-}
-
-impl std::error::Error for UnknownName {}
-
 macro_rules! named {
     ($type:ty, $what:literal) => {
         impl fmt::Display for $type {
@@ -157,11 +142,11 @@ macro_rules! named {
         }
 
         impl FromStr for $type {
-            type Err = UnknownName;
+            type Err = Error;
 
-            fn from_str(name: &str) -> Result<Self, UnknownName> {
+            fn from_str(name: &str) -> Result<Self, Error> {
                 let found = Self::ALL.into_iter().find(|one| one.name() == name);
-                found.ok_or_else(|| UnknownName {
+                found.ok_or_else(|| Error::UnknownName {
                     what: $what,
                     name: name.to_owned(),
                     known: Self::ALL.map(Self::name).into(),

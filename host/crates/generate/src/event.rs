@@ -1,5 +1,5 @@
-//! How an event looks: the pattern's vocabulary, and the JSON that Python's `json.dumps` makes of
-//! it. Bytes are written directly; at a million events a second there is no time for a serializer.
+//! The form of an event: the pattern's vocabulary, as JSON in the format of Python's `json.dumps`. Bytes are
+//! written directly: at a million events per second a serializer would be too slow.
 
 use std::collections::BTreeMap;
 
@@ -62,7 +62,7 @@ enum Details {
     Plain,
 }
 
-/// What is done, by its place among the actions.
+/// An action, by its index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Action(u8);
 
@@ -97,7 +97,7 @@ impl Action {
     }
 }
 
-/// An event before the parts that follow from its action.
+/// An event without the parts that follow from its action.
 pub(crate) struct Act<'a> {
     pub(crate) at: i64,
     pub(crate) user: usize,
@@ -106,13 +106,13 @@ pub(crate) struct Act<'a> {
     pub(crate) ip: &'a str,
     pub(crate) agent: &'a str,
     pub(crate) session: [u8; 36],
-    /// The rows that an export exports; drawn if absent.
+    /// The rows of an export; random if absent.
     pub(crate) rows: Option<u32>,
-    /// The user to whom a grant grants; drawn if absent.
+    /// The grantee of a grant; random if absent.
     pub(crate) grantee: Option<usize>,
 }
 
-/// Writes events and remembers whose data it wrote.
+/// Writes events and records whose data they contain.
 pub(crate) struct Pen {
     calendar: Calendar,
     users: Vec<User>,
@@ -133,7 +133,7 @@ impl Pen {
         self.users.len() as u32
     }
 
-    /// Appends the event. What `act` leaves open comes from `draws`.
+    /// Appends the event. What `act` leaves open is random, from `draws`.
     pub(crate) fn write(&mut self, act: &Act, draws: &mut impl Dice, out: &mut Vec<u8>) {
         let (name, resource, details) = ACTIONS[act.action.index()];
         out.extend_from_slice(br#"{"audit_id": ""#);
@@ -142,7 +142,7 @@ impl Pen {
         out.extend_from_slice(&self.calendar.text(act.at));
         out.extend_from_slice(br#"", "#);
         let user = &mut self.users[act.user];
-        user.told = true;
+        user.emitted = true;
         out.extend_from_slice(&user.fields);
         out.extend_from_slice(br#""action_type": ""#);
         text(out, name);
@@ -218,8 +218,9 @@ impl Pen {
         match details {
             Details::Query => {
                 out.extend_from_slice(br#"\"query\": \""#);
-                let told = self.customers.as_mut().is_some_and(|customers| customers.query(out));
-                if !told {
+                let is_written =
+                    self.customers.as_mut().is_some_and(|customers| customers.query(out));
+                if !is_written {
                     text(out, "SELECT * FROM customer_data.transactions WHERE amount > 1000");
                 }
                 out.extend_from_slice(br#"\", \"rows_returned\": "#);
@@ -236,7 +237,7 @@ impl Pen {
                 let n_users = self.users.len() as u32;
                 let user = act.grantee.unwrap_or_else(|| draws.below(n_users) as usize);
                 let user = &mut self.users[user];
-                user.told = true;
+                user.emitted = true;
                 out.extend_from_slice(br#"\"permission\": \"READ\", \"granted_to\": \""#);
                 text(out, &user.email);
                 out.extend_from_slice(br#"\""#);
@@ -252,7 +253,7 @@ impl Pen {
         }
     }
 
-    /// Draws what is told of customers from now on from this number.
+    /// Draws the data of customers from now on from this number.
     pub(crate) fn turn_to(&mut self, nonce: u64) {
         if let Some(customers) = &mut self.customers {
             customers.turn_to(nonce);
@@ -260,11 +261,11 @@ impl Pen {
     }
 
     pub(crate) fn pii_values(&self) -> BTreeMap<String, PiiKind> {
-        let users = self.users.iter().filter(|user| user.told);
+        let users = self.users.iter().filter(|user| user.emitted);
         let mut values: BTreeMap<_, _> =
             users.map(|user| (user.email.clone(), PiiKind::Email)).collect();
         if let Some(customers) = &self.customers {
-            values.extend(customers.told());
+            values.extend(customers.emitted());
         }
         values
     }

@@ -1,6 +1,6 @@
-//! What must be found, and what must not: labels, kept true while a stream goes out. What an attack
-//! calls for is written down when it is planned; here it is compared with what was really emitted, as
-//! a stream may be stopped in the middle of an attack.
+//! Labels: which alerts must be raised, and which must not, valid at any time. The expectations of an attack are
+//! recorded when it is planned. Here they are compared with the events that were really emitted, because a stream
+//! may be stopped in the middle of an attack.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Action;
 
-/// Whether an alert must come.
+/// Whether an alert must be raised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
@@ -19,7 +19,7 @@ pub enum Outcome {
     Silence,
 }
 
-/// An alert that the events call for, or one that they nearly call for.
+/// An alert that the events must raise, or a near miss.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Label {
     /// The name of the [`Attack`](crate::Attack) that the events belong to.
@@ -31,21 +31,21 @@ pub struct Label {
     pub key: String,
     /// `medium`, `high` or `critical`.
     pub severity: Cow<'static, str>,
-    /// Why no alert must come.
+    /// Why no alert must be raised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub near_miss: Option<Cow<'static, str>>,
-    /// Event times in microseconds since 1970 in UTC, as a detector judges them: a time that is
-    /// forged to lie ahead counts as the latest that is believed.
+    /// Event times in microseconds since 1970 in UTC, as a detector judges them: a time that is too far ahead is
+    /// capped.
     pub window_start: i64,
     pub first_event: i64,
     pub last_event: i64,
-    /// Events that count, those after the rule tripped included.
+    /// The number of events that count, including those after the rule tripped.
     pub count: u64,
-    /// Their places in the stream, from 0.
+    /// Their indexes in the stream, from 0.
     pub events: Vec<u64>,
 }
 
-/// An event of an attack that went out.
+/// An emitted event of an attack.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Seen {
     pub(crate) index: u64,
@@ -54,39 +54,39 @@ pub(crate) struct Seen {
     pub(crate) user: u32,
     pub(crate) action: Action,
     pub(crate) failed: bool,
-    /// Addresses that a rule takes for one have one number.
+    /// A number for addresses that a rule counts as one.
     pub(crate) place: u32,
     /// Exported rows.
     pub(crate) rows: u32,
 }
 
-/// When a rule trips. Spans are half-open: two events are within one if less than it apart.
+/// When a rule trips. Spans are half-open: two events are within a span if they are less than it apart.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Trip {
-    /// So many events.
+    /// This many events.
     Events(usize),
-    /// So many events within a span.
+    /// This many events within a span.
     Within(usize, i64),
-    /// So many users failing within a span, and fewer that succeed.
+    /// This many users failing within a span, and fewer that succeed.
     Users(usize, i64),
     /// More places than this within a span.
     Places(usize, i64),
-    /// So many rows in all.
+    /// This many rows in total.
     Rows(u64),
 }
 
-/// One label to be.
+/// An expected label.
 #[derive(Debug, Clone)]
 pub(crate) struct Expectation {
     pub(crate) rule: &'static str,
     pub(crate) key: String,
     pub(crate) severity: &'static str,
-    /// Why there must be none, for a near miss.
+    /// Why there must be no alert, for a near miss.
     pub(crate) near_miss: Option<&'static str>,
     /// The events that count.
     pub(crate) counts: fn(&Seen) -> bool,
     pub(crate) trip: Trip,
-    /// Where the window starts if not with the first event.
+    /// The start of the window, if it is not the first event.
     pub(crate) window_start: Option<i64>,
 }
 
@@ -104,7 +104,7 @@ impl Expectation {
         }
     }
 
-    /// None of these: true from the first event on.
+    /// No alert: valid from the first event on.
     pub(crate) fn silence(rule: &'static str, severity: &'static str, why: &'static str) -> Self {
         Self { near_miss: Some(why), ..Self::alert(rule, severity, Trip::Events(1)) }
     }
@@ -122,7 +122,7 @@ impl Expectation {
     }
 }
 
-/// The events of one attack so far, and which of its labels they earned.
+/// The emitted events of one attack, and the labels that they have produced.
 pub(crate) struct Tracker {
     attack: &'static str,
     expectations: Vec<(Expectation, Option<usize>)>,
@@ -135,7 +135,7 @@ impl Tracker {
         Self { attack, expectations, seen: Vec::new() }
     }
 
-    /// Takes an event that went out.
+    /// Adds an emitted event.
     pub(crate) fn see(&mut self, seen: Seen, labels: &mut Vec<Label>) {
         self.seen.push(seen);
         for (expected, label_idx) in &mut self.expectations {
@@ -207,8 +207,7 @@ impl Trip {
     }
 }
 
-/// Whether a window that ends with one of the events passes. Attacks are small enough for the plainest
-/// way of looking at all of them.
+/// Whether a window that ends with one of the events passes. Attacks are small enough to try all of them.
 fn any_window(
     seen: &[Seen],
     span: i64,

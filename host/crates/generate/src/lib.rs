@@ -1,9 +1,9 @@
-//! Seeded synthetic audit events: the pattern's own producer, fast and repeatable, with attacks
-//! whose alerts are known beforehand and with personal data whose literals are known afterwards.
+//! Seeded synthetic audit events: the audit-trail pattern's own producer, fast and repeatable, with attacks
+//! whose alerts are known in advance and personal data whose literals are known afterwards.
 //!
-//! Nothing here reads a clock, a file or the environment, and no number passes through floating
-//! point: the same [`Settings`] give the same bytes on every machine, which is what lets a test
-//! compare what came out of a table with what went into a topic.
+//! Nothing here reads a clock, a file or the environment, and nothing uses floating point: the same
+//! [`Settings`] give the same bytes on every machine. So a test can compare the rows of a table with the events
+//! that were sent to a topic.
 //!
 //! ```
 //! use audit_generate::{Attack, Generator, Settings};
@@ -25,6 +25,7 @@
 #![forbid(unsafe_code)]
 
 mod choices;
+mod error;
 mod event;
 mod label;
 mod office;
@@ -32,89 +33,23 @@ mod pattern;
 mod pii;
 mod random;
 mod rules;
+mod settings;
 mod time;
 mod users;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use jiff::Timestamp;
-
-pub use choices::{Attack, Disorder, Intensity, Population, UnknownName};
+pub use choices::{Attack, Disorder, Intensity, Population};
+pub use error::Error;
 pub use label::{Label, Outcome};
 pub use office::Lookups;
 pub use pii::PiiKind;
 pub use rules::{FAILURES_ALLOWED, WINDOW};
+pub use settings::{EventMeta, Settings};
 
 use event::Pen;
 use office::Office;
 use pattern::Pattern;
-
-/// What to generate. Every value is legal; see the fields for what is clamped.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Everything random follows from it.
-    pub seed: u64,
-    /// Events in all, those of attacks included.
-    pub count: u64,
-    /// Where event time begins, cut to microseconds, and to the years 1 to 9999 as in Python; for an
-    /// office to the years 1996 to 9900.
-    pub start: Timestamp,
-    /// The pattern's: event time between two background events, cut to microseconds. People in an
-    /// office act as they work, so there it means nothing.
-    pub step: Duration,
-    /// The first five are the pattern's own, the others are made up. At least 1; an office has at
-    /// least [`Settings::OFFICE_USERS_MIN`].
-    pub users: usize,
-    pub population: Population,
-    /// What to mix into the background. An attack named twice is mixed in once; the pattern has
-    /// bursts of failed logins whatever is named.
-    pub attacks: Vec<Attack>,
-    /// An office's.
-    pub intensity: Intensity,
-    /// An office's; named twice is the same as once.
-    pub disorder: Vec<Disorder>,
-    /// Whether `details` of one event in four carries customers' personal data.
-    pub pii: bool,
-}
-
-impl Settings {
-    /// With fewer there would not be one of each kind of people.
-    pub const OFFICE_USERS_MIN: usize = 20;
-
-    /// The pattern's own producer: five users, an event every 30 s, nothing mixed in.
-    pub fn new(count: u64, start: Timestamp) -> Self {
-        Self {
-            seed: 0,
-            count,
-            start,
-            step: Duration::from_secs(30),
-            users: 5,
-            population: Population::Pattern,
-            attacks: Vec::new(),
-            intensity: Intensity::default(),
-            disorder: Vec::new(),
-            pii: false,
-        }
-    }
-
-    /// Fifty people in an office, nothing mixed in.
-    pub fn office(count: u64, start: Timestamp) -> Self {
-        Self { users: 50, population: Population::Office, ..Self::new(count, start) }
-    }
-}
-
-/// What a producer may want to know of an event without parsing it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EventMeta {
-    /// The event's place in the stream, from 0; labels name events by it.
-    pub index: u64,
-    /// Event time in microseconds since 1970 in UTC, as the event says it. Never smaller than that
-    /// of the event before unless [`Settings::disorder`] asked for it.
-    pub event_time_us: i64,
-    /// When the event arrives, likewise. Never smaller than that of the event before.
-    pub received_time_us: i64,
-}
 
 /// The stream of events.
 pub struct Generator {
@@ -138,8 +73,7 @@ impl Generator {
         Self { count, emitted: 0, people }
     }
 
-    /// Appends the next event to `out` as one JSON object without a newline. `None` once `count`
-    /// events have been made.
+    /// Appends the next event to `out` as one JSON object without a newline. `None` after `count` events.
     pub fn next_event(&mut self, out: &mut Vec<u8>) -> Option<EventMeta> {
         if self.emitted == self.count {
             return None;
@@ -151,8 +85,8 @@ impl Generator {
         })
     }
 
-    /// The alerts that the events made so far call for, and the near misses among them, in the order
-    /// in which the rules trip. A label grows while its attack goes on.
+    /// The alerts that the events so far must raise, and the near misses among them, in the order in which the
+    /// rules trip. A label grows while its attack goes on.
     pub fn labels(&self) -> &[Label] {
         match &self.people {
             People::Pattern(pattern) => pattern.labels(),
@@ -160,13 +94,13 @@ impl Generator {
         }
     }
 
-    /// Every sensitive literal in the events made so far, as it stands in them: users' e-mail
-    /// addresses always, customers' data if [`Settings::pii`] asked for it.
+    /// Every sensitive literal in the events so far, as written there: always the users' email addresses, and
+    /// customers' data if [`Settings::pii`] is set.
     pub fn pii_values(&self) -> BTreeMap<String, PiiKind> {
         self.pen().pii_values()
     }
 
-    /// The tables that detectors need for the events made so far. Only an office has them.
+    /// The tables that detectors need for the events so far. Only an office has them.
     pub fn lookups(&self) -> Option<Lookups> {
         match &self.people {
             People::Pattern(_) => None,

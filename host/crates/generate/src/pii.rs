@@ -1,13 +1,13 @@
 //! Personal data of made-up customers, as applications leave it in audit logs: in the text of a
 //! query, in a note, in a nested object. From a fixed number of customers, so that the list of all
-//! that was told stays small however long the stream is.
+//! that was emitted stays small for a stream of any length.
 
 use serde::{Deserialize, Serialize};
 
 use crate::random::{Dice as _, Draws, Stream};
 use crate::users::{FIRST_NAMES, LAST_NAMES};
 
-/// One event in this many tells something about a customer.
+/// One event in this many has data of a customer.
 const EVENTS_PER_REMARK: u32 = 4;
 const N_CUSTOMERS: usize = 1000;
 
@@ -89,7 +89,7 @@ const REMARKS: [&[Part]; 7] = [
 struct Customer {
     /// In the order of [`KINDS`].
     literals: [String; KINDS.len()],
-    told: [bool; KINDS.len()],
+    emitted: [bool; KINDS.len()],
 }
 
 pub(crate) struct Customers {
@@ -108,25 +108,27 @@ impl Customers {
         self.draws = Draws::new(nonce, Stream::Pii);
     }
 
-    /// Writes the text of a query that tells something, or nothing and `false`.
+    /// Writes the text of a query with data of a customer, or nothing and `false`.
     pub(crate) fn query(&mut self, out: &mut Vec<u8>) -> bool {
-        self.tell(&QUERIES, out)
+        self.emit(&QUERIES, out)
     }
 
     /// Writes further fields now and then.
     pub(crate) fn remark(&mut self, out: &mut Vec<u8>) {
-        self.tell(&REMARKS, out);
+        self.emit(&REMARKS, out);
     }
 
     /// Every literal written so far.
-    pub(crate) fn told(&self) -> impl Iterator<Item = (String, PiiKind)> {
+    pub(crate) fn emitted(&self) -> impl Iterator<Item = (String, PiiKind)> {
         self.customers.iter().flat_map(|customer| {
-            let literals = customer.literals.iter().zip(KINDS).zip(customer.told);
-            literals.filter(|(_, told)| *told).map(|((literal, kind), _)| (literal.clone(), kind))
+            let literals = customer.literals.iter().zip(KINDS).zip(customer.emitted);
+            literals
+                .filter(|(_, emitted)| *emitted)
+                .map(|((literal, kind), _)| (literal.clone(), kind))
         })
     }
 
-    fn tell(&mut self, templates: &[&[Part]], out: &mut Vec<u8>) -> bool {
+    fn emit(&mut self, templates: &[&[Part]], out: &mut Vec<u8>) -> bool {
         if self.draws.below(EVENTS_PER_REMARK) != 0 {
             return false;
         }
@@ -135,7 +137,7 @@ impl Customers {
             match part {
                 Text(text) => out.extend_from_slice(text.as_bytes()),
                 Value(kind) => {
-                    customer.told[*kind as usize] = true;
+                    customer.emitted[*kind as usize] = true;
                     out.extend_from_slice(customer.literals[*kind as usize].as_bytes());
                 }
             }
@@ -165,7 +167,7 @@ fn customer(draws: &mut Draws) -> Customer {
         draws.between(1, 254)
     );
     let literals = [email, card(draws), ssn, phone(draws), address];
-    Customer { literals, told: [false; KINDS.len()] }
+    Customer { literals, emitted: [false; KINDS.len()] }
 }
 
 fn card(draws: &mut Draws) -> String {

@@ -1,11 +1,10 @@
-//! Draws from the seed. Only integer arithmetic, written out here, so that neither a platform's
-//! maths library nor a new version of `rand` changes what a seed means.
+//! Random numbers from the seed. Only integer arithmetic, implemented here, so that neither a platform's math
+//! library nor a new version of `rand` changes the stream of a seed.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
 
-/// Independent streams of one seed: to mix in attacks or personal data must not reshuffle the
-/// background.
+/// Independent streams of one seed: mixing in attacks or personal data must not change the background.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Stream {
     Background = 0,
@@ -21,7 +20,7 @@ pub(crate) trait Dice {
 
     fn next_u64(&mut self) -> u64;
 
-    /// 0 up to but not including `n`. The bias of at most `n` in 2^32 is of no account here.
+    /// 0 up to but not including `n`. The bias of at most `n` in 2^32 does not matter here.
     fn below(&mut self, n: u32) -> u32 {
         ((u64::from(self.next_u32()) * u64::from(n)) >> 32) as u32
     }

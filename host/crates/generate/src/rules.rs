@@ -15,33 +15,33 @@ pub const WINDOW: Duration = Duration::from_hours(1);
 
 pub(crate) const WINDOW_US: i64 = WINDOW.as_micros() as i64;
 
-/// So many failed logins within so long are urgent.
+/// This many failed logins within this span are urgent.
 pub(crate) const URGENT_FAILURES: usize = 10;
 pub(crate) const URGENT_SPAN: i64 = 10 * MINUTE;
 
-/// So many users failing from one address within so long are a password spray, if no fewer of them
-/// fail than succeed.
+/// This many users failing from one address within this span are a password spray, if at least as many fail as
+/// succeed.
 pub(crate) const SPRAY_USERS: usize = 5;
 pub(crate) const SPRAY_SPAN: i64 = 20 * MINUTE;
 
-/// A success so long after an attack on logins is one by the attacker.
+/// A success within this time after an attack on logins is one by the attacker.
 pub(crate) const AFTER_ATTACK: i64 = 3 * HOUR;
 
 /// Distinct addresses of one user within an hour that do not alert yet.
 pub(crate) const ADDRESSES_ALLOWED: usize = 2;
 
-/// So many exports and downloads within so long are a mass export.
+/// This many exports and downloads within this span are a mass export.
 pub(crate) const EXPORTS: usize = 20;
 pub(crate) const EXPORTS_SPAN: i64 = 5 * MINUTE;
-/// So many exported rows within an hour are one, too; and so many more urgent ones.
+/// The exported rows within an hour that are a mass export, by severity.
 pub(crate) const EXPORTED_ROWS: [u64; 3] = [10_000, 50_000, 100_000];
 
 /// Fewer events of one user and action in an hour are never unusual.
 pub(crate) const VOLUME_FLOOR: u32 = 30;
-/// As many are believed of somebody of whom little is known.
+/// The limit for a user with little history.
 pub(crate) const VOLUME_BELIEVED: u32 = 200;
 
-/// How far a detector believes an event to be ahead of its Kafka time.
+/// How far a detector accepts an event ahead of its Kafka time.
 pub(crate) const FUTURE_BELIEVED: i64 = 5 * MINUTE;
 
 pub(crate) mod names {

@@ -1,17 +1,17 @@
-//! Event time: where background events stand, and how an instant is written.
+//! Event time: the times of background events, and the format of an instant.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::Offset;
 
-/// The years 1 to 9999, as every one of them has four digits and Python's `datetime` holds no
-/// others. The last day but one of 9999 is as far as jiff goes.
+/// The years 1 to 9999: all of them have four digits, and Python's `datetime` has no others. The limit of jiff is
+/// the second to last day of 9999.
 const EARLIEST: i64 = -62_135_596_800_000_000;
 const LATEST: i64 = 253_402_207_200_999_999;
 const DAY: i64 = 86_400_000_000;
 
-/// Background events stand `step` apart; attacks go between them.
+/// Background events are `step` apart; attacks are in between.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Timeline {
     start: i64,
@@ -27,7 +27,7 @@ impl Timeline {
         }
     }
 
-    /// The event time of a background event. Stands still once it has reached the year 9999.
+    /// The event time of a background event. It stops at the end of the year 9999.
     pub(crate) fn at(&self, background_idx: u64) -> i64 {
         let n_steps = i64::try_from(background_idx).unwrap_or(i64::MAX);
         self.start.saturating_add(self.step.saturating_mul(n_steps)).min(LATEST)
@@ -35,7 +35,7 @@ impl Timeline {
 }
 
 /// Writes instants as Python's `isoformat` does for a naive time, always with six digits of
-/// fraction. Remembers the date, as it seldom changes.
+/// fraction. Caches the date, because it rarely changes.
 pub(crate) struct Calendar {
     day: i64,
     /// `YYYY-MM-DD`

@@ -14,11 +14,11 @@ pub(crate) const LAST_NAMES: [&str; 20] = [
 ];
 
 pub(crate) struct User {
-    /// `user_id` and `user_email` as they stand in the JSON of an event.
+    /// `user_id` and `user_email` as in the JSON of an event.
     pub(crate) fields: Vec<u8>,
     pub(crate) email: String,
-    /// Whether an event made so far names the address.
-    pub(crate) told: bool,
+    /// Whether an emitted event contains the address.
+    pub(crate) emitted: bool,
 }
 
 /// The first `n` users.
@@ -33,7 +33,7 @@ fn user(idx: usize) -> User {
     };
     let fields =
         format!(r#""user_id": "user_{:03}", "user_email": "{email}", "#, idx + 1).into_bytes();
-    User { fields, email, told: false }
+    User { fields, email, emitted: false }
 }
 
 /// Distinct for every `idx`: the names run through all pairs, then get a number.

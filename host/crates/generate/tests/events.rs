@@ -218,10 +218,10 @@ fn without_pii_only_users_addresses_are_sensitive() {
 }
 
 #[test]
-fn an_unknown_attack_is_told_the_known_ones() {
+fn an_unknown_attack_lists_the_known_ones() {
     assert_eq!("failed-logins".parse(), Ok(Attack::FailedLogins));
     let error = "failed_logins".parse::<Attack>().unwrap_err();
-    let message = "unknown attack `failed_logins`, known are: failed-logins, password-spray, \
+    let message = "unknown attack `failed_logins`; available: failed-logins, password-spray, \
                    login-after-attack, off-hours, ip-spread, privilege-change, unusual-volume, \
                    mass-export";
     assert_eq!(error.to_string(), message);

@@ -173,8 +173,8 @@ fn labels_of_a_stopped_stream_are_true_so_far() {
     while let Some(meta) = generator.next_event(&mut out) {
         let so_far = label.events.iter().filter(|index| **index <= meta.index).count();
         let mut bursts = generator.labels().iter().filter(|label| label.rule == "failed-logins");
-        let told = bursts.next().map_or(0, |label| label.count as usize);
-        assert_eq!(told, if so_far > 5 { so_far } else { 0 });
+        let reported = bursts.next().map_or(0, |label| label.count as usize);
+        assert_eq!(reported, if so_far > 5 { so_far } else { 0 });
     }
 }
 

@@ -1,4 +1,4 @@
-//! When something is open: a week by the clock on the wall of a time zone, without holidays.
+//! Calendars: weekly hours in the local time of a time zone, except on holidays.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -17,20 +17,20 @@ use crate::file::{Input, Stamp};
 use crate::hours::Week;
 
 const DAY_MICROS: i64 = 86_400_000_000;
-/// The longest range that may be asked for at a time.
+/// The longest range of one request.
 const RANGE_DAYS_MAX: i64 = 400;
-/// Days in a row without any opening: more is a mistake, and would be a long search.
+/// The most closed days in a row: more is a mistake, and would make the search long.
 const CLOSED_DAYS_MAX: usize = 366;
 const HOLIDAYS_LIMITS: Limits = Limits { rows: 10_000, bytes: 1 << 20 };
-/// Other years are a slip of the pen.
+/// A date in another year is a typing error.
 const HOLIDAY_YEARS: std::ops::RangeInclusive<i16> = 1900..=2999;
-/// What the database says of a machine whose zone nobody has set.
+/// The zone of the database for machines whose zone is not set.
 const NO_ZONE: &str = "Factory";
-/// Holidays that a reason names.
+/// The most holidays that a reason names.
 const NAMES_MAX: usize = 3;
 const NAME_BYTES_MAX: usize = 64;
 
-/// A calendar that was loaded and does not change.
+/// A loaded calendar. It never changes.
 #[derive(Debug)]
 pub struct Calendar {
     zone: TimeZone,
@@ -59,7 +59,7 @@ impl Calendar {
             return Ok((Self::new(key, definition, None)?, None));
         };
         let key_of_file = format!("{key}.holidays");
-        let limit = "1 MiB is the most";
+        let limit = "the limit is 1 MiB";
         let input = Input::open(&key_of_file, path, HOLIDAYS_LIMITS.bytes, limit)?;
         let mut text = String::new();
         let read = (&input.file).take(HOLIDAYS_LIMITS.bytes).read_to_string(&mut text);
@@ -71,7 +71,7 @@ impl Calendar {
         Ok((Self::new(key, definition, Some(&text))?, Some(stamp)))
     }
 
-    /// A calendar with holidays in memory. The definition's file is a name for errors.
+    /// A calendar with holidays in memory. The definition's file only appears in errors.
     pub fn new(
         key: &str,
         definition: &CalendarDefinition,
@@ -109,13 +109,13 @@ impl Calendar {
         Ok(calendar)
     }
 
-    /// Of the hours, the time zone's name and the holidays, in hex.
+    /// The SHA-256 of the hours, the time zone's name and the holidays, in hex.
     pub fn sha256(&self) -> &str {
         &self.sha256
     }
 
-    /// The intervals that overlap `from..until`, in order and whole: what they are does not depend on the
-    /// range that is asked for. `None` for a range of more than 400 days.
+    /// The intervals that overlap `from..until`, in order and not clipped, so that they do not depend on the
+    /// requested range. `None` for a range of more than 400 days.
     pub fn intervals(&self, from: i64, until: i64) -> Option<Vec<Interval>> {
         if i128::from(until) - i128::from(from) > i128::from(RANGE_DAYS_MAX * DAY_MICROS) {
             return None;
@@ -124,7 +124,7 @@ impl Calendar {
             return Some(Vec::new());
         }
         let mut intervals = Vec::new();
-        // What is before the first opening and behind the last has no end: the years of a calendar do.
+        // Before the first opening and after the last one there is no edge: the years of a date are bounded.
         let mut closed_since = i64::MIN;
         for (start, end) in self.openings(from, until) {
             intervals.extend(self.closed(closed_since, start));
@@ -136,7 +136,7 @@ impl Calendar {
         Some(intervals)
     }
 
-    /// The openings in the range, and at least one before it and one behind it.
+    /// The openings in the range, and at least one before it and one after it.
     fn openings(&self, from: i64, until: i64) -> Vec<(i64, i64)> {
         let (first, last) = (self.date(from), self.date(until));
         let mut before = Vec::new();
@@ -187,8 +187,8 @@ impl Calendar {
             .collect()
     }
 
-    /// A time on the wall as an instant. A time that the clock skips is when it skips; of one that it
-    /// shows twice, the first is when a span begins and the second is when it ends.
+    /// A local time as an instant. A time within a gap is the moment of the gap. Of a time that occurs twice,
+    /// a span starts at the first and ends at the second.
     fn instant(&self, date: Date, minutes: u32, edge: Edge) -> Option<i64> {
         let date = if minutes < 1440 { date } else { date.tomorrow().ok()? };
         let minutes = minutes % 1440;
@@ -201,7 +201,7 @@ impl Calendar {
                 offset.to_timestamp(wall).ok()?
             }
             (AmbiguousOffset::Gap { after, .. }, _) => {
-                // By the clock to come, a time in the gap is before the gap, its first minute as well.
+                // With the offset after the gap, every time in the gap is before it, even its first minute.
                 let ahead = after.to_timestamp(wall).ok()?;
                 let at = self.zone.following(ahead).next();
                 at.map_or(ahead, |transition| transition.timestamp())
@@ -221,7 +221,7 @@ impl Calendar {
         let days = self.date(start)..=self.date(end.saturating_sub(1));
         let mut names: Vec<&str> = Vec::new();
         for (date, name) in self.holidays.range(days) {
-            // One on a day that is closed anyway explains nothing; and each name once.
+            // A holiday on a day that is closed anyway explains nothing. Each name appears once.
             if !self.week.spans(date.weekday()).is_empty() && !names.contains(&name.as_str()) {
                 names.push(name);
             }
@@ -232,7 +232,7 @@ impl Calendar {
         if names.is_empty() { "outside hours".to_owned() } else { names.join(", ") }
     }
 
-    /// The date on the wall, of the first or last day that there is for a time beyond.
+    /// The local date, clamped to the first or last possible day.
     fn date(&self, micros: i64) -> Date {
         let beyond = if micros < 0 { Timestamp::MIN } else { Timestamp::MAX };
         let time = Timestamp::from_microsecond(micros).unwrap_or(beyond);
@@ -267,11 +267,11 @@ enum Edge {
     End,
 }
 
-/// Out of the database that is part of the program: a bare machine has none, and two machines may have
-/// two.
+/// A zone of the database that is part of the program: a minimal machine has none, and two machines may have
+/// different ones.
 fn zone(name: &str) -> Result<TimeZone, String> {
     let database = TimeZoneDatabase::bundled();
-    // Those without a place count as UTC, which nobody meant.
+    // Zones without a place count as UTC, which is never meant.
     let is_place =
         |zone: &TimeZone| !zone.is_unknown() && zone.iana_name().is_none_or(|name| name != NO_ZONE);
     database.get(name).ok().filter(is_place).ok_or_else(|| {
@@ -279,7 +279,7 @@ fn zone(name: &str) -> Result<TimeZone, String> {
             database.available().map(|name| name.as_str().to_owned()).collect();
         let hint = nearest(name, known.iter().map(String::as_str).filter(|name| *name != NO_ZONE))
             .map_or(String::new(), |nearest| format!("; did you mean {nearest:?}?"));
-        format!("{name:?} is no time zone of the IANA database, such as Europe/Berlin{hint}")
+        format!("{name:?} is not a time zone of the IANA database, such as Europe/Berlin{hint}")
     })
 }
 
@@ -291,9 +291,9 @@ fn read_holidays(text: &str) -> Result<BTreeMap<Date, String>, (Option<Place>, S
         let problem = format!("it has no column \"date\"; it has: {}", names.join(", "));
         return Err((None, problem));
     };
-    // A file that was cut off would open every holiday.
+    // A truncated file would open every holiday.
     if places.is_empty() {
-        return Err((None, "it has no rows: without holidays leave the key out".to_owned()));
+        return Err((None, "it has no rows: without holidays omit the key".to_owned()));
     }
     let titles = column("name");
     let mut holidays: BTreeMap<Date, (String, Place)> = BTreeMap::new();
@@ -303,16 +303,21 @@ fn read_holidays(text: &str) -> Result<BTreeMap<Date, String>, (Option<Place>, S
         let text = dates.get(row);
         let date = (text.len() == 10).then(|| text.parse::<Date>().ok()).flatten();
         let date = date.filter(|date| HOLIDAY_YEARS.contains(&date.year())).ok_or_else(|| {
-            wrong("no date of the years 1900 to 2999: write 2025-12-25".to_owned())
+            wrong("not a date in the years 1900 to 2999: write 2025-12-25".to_owned())
         })?;
         let name = titles.map(|titles| titles.get(row)).filter(|name| !name.is_empty());
-        let name: String = name.unwrap_or("holiday").chars().filter(|c| !c.is_control()).collect();
+        let name = without_control(name.unwrap_or("holiday"));
         if name.len() > NAME_BYTES_MAX {
             return Err(wrong(format!("the name has more than {NAME_BYTES_MAX} bytes")));
         }
         if let Some((_, before)) = holidays.insert(date, (name, *place)) {
-            return Err(wrong(format!("its date stands at {before} already")));
+            return Err(wrong(format!("duplicate date: {before} has it already")));
         }
     }
     Ok(holidays.into_iter().map(|(date, (name, _))| (date, name)).collect())
+}
+
+/// Names become part of alerts. `audit_core::text` would do the same, but this crate does not depend on it.
+fn without_control(name: &str) -> String {
+    name.chars().filter(|c| !c.is_control()).collect()
 }

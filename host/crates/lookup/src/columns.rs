@@ -1,12 +1,12 @@
-//! The values of a table, each column in one piece of memory.
+//! The values of a table. Each column is one contiguous buffer.
 
 use crate::definition::nearest;
 use crate::error::{Error, Place};
 
-/// Columns that a table may have.
+/// The most columns of a table.
 const COLUMNS_MAX: usize = 256;
 
-/// Text values, one after the other.
+/// Text values, concatenated.
 #[derive(Debug, Default)]
 pub(crate) struct Texts {
     ends: Vec<u32>,
@@ -29,7 +29,7 @@ impl Texts {
     }
 }
 
-/// Columns while they are read: every row in each, and where it stood.
+/// Columns while they are read, and the place of each row in the file.
 pub(crate) struct Columns {
     pub(crate) names: Vec<String>,
     pub(crate) texts: Vec<Texts>,
@@ -38,7 +38,7 @@ pub(crate) struct Columns {
     limits: Limits,
 }
 
-/// What bounds the memory of a table.
+/// Limits of a table in memory.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     pub(crate) rows: u64,
@@ -46,7 +46,7 @@ pub(crate) struct Limits {
 }
 
 impl Columns {
-    /// Columns of these names, which must differ; an error is for whoever knows the file.
+    /// Columns of these names, which must differ. The caller adds the file to an error.
     pub(crate) fn new(names: Vec<String>, limits: Limits) -> Result<Self, String> {
         if names.is_empty() || names.len() > COLUMNS_MAX {
             return Err(format!("it has {} columns, not 1 to {COLUMNS_MAX}", names.len()));
@@ -56,7 +56,7 @@ impl Columns {
                 return Err(format!("column {} has no name", idx + 1));
             }
             if names.iter().take(idx).any(|before| before == name) {
-                return Err(format!("the column {name:?} is there twice"));
+                return Err(format!("duplicate column {name:?}"));
             }
         }
         let texts = names.iter().map(|_| Texts::default()).collect();
@@ -67,7 +67,7 @@ impl Columns {
         self.places.len()
     }
 
-    /// Counts a row and its bytes; to be called before its values are kept.
+    /// Counts a row and its bytes. Call it before pushing the values.
     pub(crate) fn begin_row(&mut self, place: Place, n_bytes: usize) -> Result<(), String> {
         let Limits { rows, bytes } = self.limits;
         self.n_bytes = self.n_bytes.saturating_add(n_bytes as u64);
@@ -87,7 +87,7 @@ impl Columns {
         }
     }
 
-    /// Where a column stands, by the configuration's key that names it.
+    /// The position of a column. `key` is the configuration's key that names it.
     pub(crate) fn position(&self, key: &str, name: &str) -> Result<usize, Error> {
         let found = self.names.iter().position(|own| own == name);
         found.ok_or_else(|| {

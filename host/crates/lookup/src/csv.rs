@@ -1,4 +1,4 @@
-//! Tables out of CSV (RFC 4180): a line of names, then rows; UTF-8; white space around a value is cut.
+//! Tables from CSV (RFC 4180): a line of names, then rows, in UTF-8. White space around values is trimmed.
 
 use std::io::Read;
 
@@ -8,7 +8,7 @@ use crate::columns::{Columns, Limits};
 use crate::error::Place;
 use crate::records::{Fault, Records};
 
-/// Where, if it is known, and what.
+/// The place, if it is known, and what is wrong.
 pub(crate) type Problem = (Option<Place>, String);
 
 pub(crate) fn read(input: impl Read, limits: Limits) -> Result<Columns, Problem> {
@@ -22,7 +22,7 @@ pub(crate) fn read(input: impl Read, limits: Limits) -> Result<Columns, Problem>
             break;
         }
         let begun = reader.get_mut().next_record();
-        // Before what follows from it: too few values, or too many bytes.
+        // Reported before its consequences: too few values, or too many bytes.
         if let Some(fault) = begun.fault {
             return Err(fault_text(fault));
         }
@@ -61,22 +61,22 @@ fn fault_text(fault: Fault) -> Problem {
         Fault::NotClosed { line } => (line, "the quote that opens here is not closed"),
         Fault::TextBehind { line } => (
             line,
-            "behind the quotes that open here there is more: close them where the value ends, and write a \
-             quote within it twice",
+            "text follows the closing quote of the value that opens here: close it where the value ends, and \
+             write a quote within it twice",
         ),
     };
     (Some(Place::Line(line)), text.to_owned())
 }
 
-/// What the reader says without the values that it has.
+/// The text of a reader's error, without the values that it holds.
 fn problem(place: Place, error: &csv::Error) -> Problem {
     let text = match error.kind() {
         ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            format!("{len} values, and the first line names {expected_len} columns")
+            format!("{len} values, but the first line names {expected_len} columns")
         }
         ErrorKind::Io(error) => return (None, format!("it cannot be read: {error}")),
         ErrorKind::Utf8 { .. } => "it is not UTF-8".to_owned(),
-        _ => "it is no CSV".to_owned(),
+        _ => "it is not valid CSV".to_owned(),
     };
     (Some(place), text)
 }

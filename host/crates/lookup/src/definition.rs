@@ -1,4 +1,4 @@
-//! What a person writes into the configuration about tables and calendars.
+//! The definitions of tables and calendars in the configuration.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,8 +9,8 @@ use crate::error::Error;
 
 const NAME_BYTES_MAX: usize = 64;
 
-/// Everything that is defined, by name. Tables and calendars share one set of names, as a plugin is
-/// granted both alike.
+/// All definitions, by name. Tables and calendars share one namespace, because a plugin is granted both in
+/// the same list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Definitions {
     pub tables: BTreeMap<String, TableDefinition>,
@@ -18,7 +18,7 @@ pub struct Definitions {
 }
 
 impl Definitions {
-    /// Every file whose change means something.
+    /// Every file to watch for changes.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
         let tables = self.tables.values().map(|table| table.file.as_path());
         let holidays = self.calendars.values().filter_map(|calendar| calendar.holidays.as_deref());
@@ -43,7 +43,7 @@ impl Definitions {
         }
         let both = self.tables.keys().find(|name| self.calendars.contains_key(*name));
         let Some(name) = both else { return Ok(()) };
-        let problem = format!("lookups.{name} has the same name: give one of them another");
+        let problem = format!("lookups.{name} has the same name: rename one of them");
         Err(Error::Definition { key: format!("calendars.{name}"), problem })
     }
 }
@@ -56,7 +56,7 @@ pub struct TableDefinition {
     pub file: PathBuf,
     #[serde(default)]
     pub kind: KeyKind,
-    /// The column that is looked in.
+    /// The column of the keys.
     pub key: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_from: Option<String>,
@@ -75,7 +75,7 @@ pub enum KeyKind {
     /// Byte by byte.
     #[default]
     Exact,
-    /// Networks that hold an address; the longest prefix counts.
+    /// Keys are networks, looked up by address. The longest prefix counts.
     Cidr,
 }
 
@@ -87,7 +87,7 @@ pub struct CalendarDefinition {
     pub time_zone: String,
     /// `mon-fri 09:00-17:00`, half-open.
     pub hours: Vec<String>,
-    /// CSV with a column `date`, and if there is one, `name`.
+    /// CSV with a column `date`, and optionally `name`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holidays: Option<PathBuf>,
 }
@@ -109,7 +109,7 @@ impl TableDefinition {
         within(key, "rows-max", self.rows_max, Self::ROWS_DEFAULT, Self::ROWS)
     }
 
-    /// The columns between which a row is valid: both or neither.
+    /// The columns with the start and the end of a row's validity: both or neither.
     pub(crate) fn validity(&self, key: &str) -> Result<Option<(&str, &str)>, Error> {
         let (there, absent) = match (self.valid_from.as_deref(), self.valid_to.as_deref()) {
             (Some(from), Some(to)) => return Ok(Some((from, to))),
@@ -117,7 +117,7 @@ impl TableDefinition {
             (Some(_), None) => ("valid-from", "valid-to"),
             (None, Some(_)) => ("valid-to", "valid-from"),
         };
-        let problem = format!("{absent} is missing: give it beside {there}, or leave both out");
+        let problem = format!("{absent} is missing: set it together with {there}, or omit both");
         Err(Error::Definition { key: key.to_owned(), problem })
     }
 }
@@ -137,7 +137,7 @@ fn within(
     Err(Error::Definition { key: format!("{key}.{limit}"), problem })
 }
 
-/// The known name that is most like the given one, if any is like it at all.
+/// The known name that is most similar to the given one, if any is similar enough.
 pub(crate) fn nearest<'a>(
     given: &str,
     known: impl IntoIterator<Item = &'a str>,

@@ -1,5 +1,5 @@
-//! Files that a person names. What stands there may be a pipe, a device, or far too large, and may be
-//! written while it is read.
+//! Files named in the configuration. The path may be a pipe, a device or a far too large file, and the file
+//! may be written while it is read.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -10,10 +10,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::error::Error;
 
-/// Bytes that are read at a time.
+/// The size of a read.
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// What changes whenever a file does.
+/// Identifies a version of a file: it differs whenever the file changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stamp {
     device: u64,
@@ -24,7 +24,7 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// `None` for what is not there or cannot be looked at.
+    /// `None` if the file does not exist or cannot be inspected.
     pub fn of(path: &Path) -> Option<Self> {
         std::fs::metadata(path).ok().map(|metadata| Self::from(&metadata))
     }
@@ -42,8 +42,8 @@ impl From<&Metadata> for Stamp {
     }
 }
 
-/// An open file and the digest of its bytes. They are read twice, as the digest must be known of a file
-/// that is never in memory as a whole; [`Input::finish`] says whether both times they were the same.
+/// An open file and the digest of its bytes. The bytes are read twice, because the digest is needed first
+/// and the file is never in memory as a whole. [`Input::finish`] checks that both reads saw the same file.
 pub(crate) struct Input {
     key: String,
     path: PathBuf,
@@ -53,12 +53,12 @@ pub(crate) struct Input {
 }
 
 impl Input {
-    /// `key` is the configuration's key, and `limit` the one that bounds the file.
+    /// `key` is the configuration's key, `limit` names the limit of the file's size.
     pub(crate) fn open(key: &str, path: &Path, bytes_max: u64, limit: &str) -> Result<Self, Error> {
         let refuse =
             |problem: String| Error::File { key: key.to_owned(), path: path.to_owned(), problem };
         let failed = |error: io::Error| refuse(format!("it cannot be read: {error}"));
-        // Without waiting: to open a pipe would wait for a writer.
+        // Non-blocking: opening a pipe would wait for a writer.
         let open = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
         let mut file = open.map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
@@ -75,8 +75,8 @@ impl Input {
         Ok(Self { key: key.to_owned(), path: path.to_owned(), file, stamp, sha256 })
     }
 
-    /// To be called when everything was read. A file that was replaced by a rename meanwhile was read as it
-    /// was; its stamp tells it from the one that is there now.
+    /// Call it after everything was read. If a rename replaced the file meanwhile, the old file was read as a
+    /// whole, and its stamp differs from that of the new one.
     pub(crate) fn finish(self) -> Result<(String, Stamp), Error> {
         let now = self.file.metadata().ok().map(|metadata| Stamp::from(&metadata));
         if now == Some(self.stamp) {
@@ -90,7 +90,7 @@ impl Input {
 fn digest(file: &mut File, bytes_max: u64) -> io::Result<String> {
     let mut hash = Sha256::new();
     let mut chunk = vec![0; CHUNK_BYTES];
-    // A file that grows without end is no file.
+    // The file may grow without end.
     let mut bytes = file.take(bytes_max.saturating_add(1));
     loop {
         let n_bytes = bytes.read(&mut chunk)?;
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_replaced_while_it_is_read_was_read_as_it_was() {
+    fn a_file_that_is_replaced_while_it_is_read_is_read_as_a_whole() {
         let folder = tempfile::tempdir().unwrap();
         let (path, input) = opened(folder.path());
         let next = folder.path().join("next.csv");
@@ -123,7 +123,7 @@ mod tests {
         std::fs::rename(&next, &path).unwrap();
         let (sha256, stamp) = input.finish().unwrap();
         assert_eq!(sha256, hex::encode(Sha256::digest("user,role\n")));
-        assert_ne!(Some(stamp), Stamp::of(&path), "the next look would not take the new file");
+        assert_ne!(Some(stamp), Stamp::of(&path), "the next check would not load the new file");
     }
 
     #[test]

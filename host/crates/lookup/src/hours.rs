@@ -6,30 +6,30 @@ const DAY_MINUTES: u32 = 24 * 60;
 const WEEK_MINUTES: u32 = 7 * DAY_MINUTES;
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
-/// Part of a day by the clock on the wall, half-open. It belongs to the day on which it begins, also
-/// where it goes on over midnight.
+/// Part of a day in local time, half-open. It belongs to the day on which it starts, even if it ends after
+/// midnight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span {
     /// Minutes since midnight.
     pub(crate) start: u32,
-    /// Minutes since the same midnight; more than a day for a span over midnight.
+    /// Minutes since the same midnight: more than a day if it ends after midnight.
     pub(crate) end: u32,
 }
 
-/// The spans of every day, Monday first, in their order.
+/// The spans of every day, in order, Monday first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Week {
     days: [Vec<Span>; 7],
 }
 
 impl Week {
-    /// The error says which entry is wrong and what would be right.
+    /// The error says which entry is wrong and what is expected.
     pub(crate) fn parse(entries: &[String]) -> Result<Self, String> {
-        // By start, with the entry that it is of.
+        // Sorted by start. Each has its entry, for errors.
         let mut spans: Vec<(u32, u32, &str)> = Vec::new();
         for entry in entries {
             let wrong = |problem: &str| format!("{entry:?} {problem}");
-            let problem = "is no time of a week: write \"mon-fri 09:00-17:00\"";
+            let problem = "is not a range of weekly hours: write \"mon-fri 09:00-17:00\"";
             let (days, times) =
                 entry.trim().split_once(char::is_whitespace).ok_or_else(|| wrong(problem))?;
             for day in days_of(days).ok_or_else(|| wrong(problem))? {
@@ -43,7 +43,7 @@ impl Week {
         let Some(first) = spans.first().copied() else {
             return Err("it covers nothing: write [\"mon-fri 09:00-17:00\"]".to_owned());
         };
-        // The week is a circle: what comes behind its last span is its first.
+        // The week is a circle: after its last span comes its first.
         let next = (first.0 + WEEK_MINUTES, first.1, first.2);
         for (span, next) in spans.iter().zip(spans.iter().skip(1).chain([&next])) {
             if span.1 > next.0 {
@@ -83,14 +83,14 @@ fn days_of(text: &str) -> Option<Vec<u32>> {
     Some(days)
 }
 
-/// `09:00-17:00`, or `22:00-06:00` over midnight.
+/// `09:00-17:00`, or `22:00-06:00` past midnight.
 fn times_of(text: &str) -> Result<(u32, u32), &'static str> {
     let parsed = text.split_once('-').and_then(|(start, end)| Some((minute(start)?, minute(end)?)));
     match parsed {
-        None => Err("has no times: write 09:00-17:00, from 00:00 to 24:00"),
-        Some((DAY_MINUTES, _)) => Err("begins at 24:00: write 00:00 and the next day"),
+        None => Err("has invalid times: write 09:00-17:00, from 00:00 to 24:00"),
+        Some((DAY_MINUTES, _)) => Err("starts at 24:00: write 00:00 and the next day"),
         Some((start, end)) if start == end => {
-            Err("begins and ends at one time: write 00:00-24:00 for a whole day")
+            Err("starts and ends at the same time: write 00:00-24:00 for a whole day")
         }
         Some((start, end)) if end < start => Ok((start, end + DAY_MINUTES)),
         Some(times) => Ok(times),
@@ -128,22 +128,22 @@ mod tests {
         assert_eq!(spans(&split, Weekday::Saturday), [(0, 1440)]);
         assert_eq!(spans(&split, Weekday::Sunday), []);
         assert_eq!(spans(&["sat-mon,wed 22:00-06:00"], Weekday::Monday), [(1320, 1800)]);
-        // Touching is no overlapping, not even over the end of the week.
+        // Adjoining spans do not overlap, not even at the end of the week.
         assert!(week(&["mon-sun 00:00-24:00"]).is_ok());
         assert!(week(&["sun 22:00-06:00", "mon 06:00-07:00"]).is_ok());
     }
 
     #[test]
-    fn what_is_no_week_is_refused() {
+    fn invalid_weeks_are_refused() {
         for (entries, says) in [
             (&[][..], "covers nothing"),
-            (&["mon-fri"], "is no time of a week"),
-            (&["mo-fr 09:00-17:00"], "is no time of a week"),
-            (&["mon 9:00-17:00"], "has no times"),
-            (&["mon 09:00-25:00"], "has no times"),
-            (&["mon 09:60-10:00"], "has no times"),
-            (&["mon 24:00-06:00"], "begins at 24:00"),
-            (&["mon 09:00-09:00"], "begins and ends at one time"),
+            (&["mon-fri"], "is not a range of weekly hours"),
+            (&["mo-fr 09:00-17:00"], "is not a range of weekly hours"),
+            (&["mon 9:00-17:00"], "has invalid times"),
+            (&["mon 09:00-25:00"], "has invalid times"),
+            (&["mon 09:60-10:00"], "has invalid times"),
+            (&["mon 24:00-06:00"], "starts at 24:00"),
+            (&["mon 09:00-09:00"], "starts and ends at the same time"),
             (&["mon 09:00-12:00", "mon-fri 11:59-17:00"], "overlap on mon"),
             (&["mon-fri 09:00-17:00", "wed 10:00-11:00"], "overlap on wed"),
             (&["sun 22:00-06:00", "mon 05:00-07:00"], "overlap on mon"),

@@ -1,8 +1,8 @@
-//! Rows by key and time. Rows of one key are a group, in the order of their validity.
+//! Rows by key and time. The rows of a key are a group, ordered by their validity.
 
 use crate::error::Place;
 
-/// When a row is valid, in microseconds since 1970: from the first, inclusive, to the second, exclusive.
+/// The validity of a row in microseconds since 1970: start (inclusive) and end (exclusive).
 pub(crate) type Validity = (i64, i64);
 
 /// The groups, in the order of their keys.
@@ -10,25 +10,25 @@ pub(crate) type Validity = (i64, i64);
 pub(crate) struct Groups {
     /// Rows, group by group.
     rows: Vec<u32>,
-    /// Where each group begins in `rows`; one more, for the end of the last.
+    /// The start of each group in `rows`, and the end of the last one.
     starts: Vec<u32>,
-    /// By position in `rows`; empty for a table without.
+    /// By position in `rows`. Empty for a table without validity.
     validity: Vec<Validity>,
 }
 
-/// Two rows that cannot both be there.
+/// Two rows that exclude each other.
 pub(crate) struct Conflict {
     pub(crate) row: u32,
     pub(crate) earlier: u32,
 }
 
 impl Groups {
-    /// `keys` has one key a row; `validity` as well, or is empty.
+    /// `keys` has one key per row. `validity` has one entry per row, or is empty.
     pub(crate) fn new<K: Ord>(keys: &[K], validity: &[Validity]) -> Result<Self, Conflict> {
         let key = |row: &u32| keys.get(*row as usize);
         let valid = |row: &u32| validity.get(*row as usize).copied();
         let mut rows: Vec<u32> = (0..keys.len() as u32).collect();
-        // By row as well, so that an error names the rows in their order.
+        // By row as well, so that an error names the rows in order.
         rows.sort_unstable_by(|a, b| (key(a), valid(a), a).cmp(&(key(b), valid(b), b)));
         let mut starts = Vec::new();
         for (position, row) in rows.iter().enumerate() {
@@ -61,7 +61,7 @@ impl Groups {
         self.rows.get(start as usize).copied().unwrap_or_default()
     }
 
-    /// The row of the group that is valid at a time; without validity the only one.
+    /// The row of the group that is valid at a time. Without validity, its only row.
     #[inline]
     pub(crate) fn row_at(&self, group: u32, time: Option<i64>) -> Option<u32> {
         let group = group as usize;
@@ -77,13 +77,13 @@ impl Groups {
     }
 }
 
-/// What an error says of rows that cannot both be there.
+/// The text of an error about two rows that exclude each other.
 pub(crate) fn conflict_text(is_temporal: bool, earlier: Place) -> String {
     if is_temporal {
         format!(
-            "it is valid at a time at which {earlier} of the same key is: let one end where the other begins"
+            "its validity overlaps {earlier} with the same key: let one end where the other begins"
         )
     } else {
-        format!("its key stands at {earlier} already")
+        format!("duplicate key: {earlier} has it already")
     }
 }

@@ -1,9 +1,9 @@
-//! Tables and calendars that plugins look up: who has which role, whose network an address is in, when an
+//! Tables and calendars that plugins look up: which role a user has, which network an address is in, when an
 //! office is open.
 //!
-//! They come from files that people write, so nothing in them is believed: every wrong row is an error
-//! with its file and line, and what is loaded never changes. A changed file becomes another [`Set`], and
-//! whoever holds the [`Lookups`] puts it in the place of the one before.
+//! They come from files that people write, so nothing in them is trusted: every invalid row is an error
+//! with its file and line. What is loaded never changes. A changed file becomes a new [`Set`], and the holder
+//! of the [`Lookups`] replaces the current one by it.
 
 #![forbid(unsafe_code)]
 

@@ -1,8 +1,7 @@
-//! Tables out of Parquet. Every type that has a text becomes it; null is empty.
+//! Tables from Parquet. Every type that can be cast to text is; null becomes the empty text.
 //!
-//! Little may become much: what is compressed, and also a value that the file has once and names in a
-//! million rows. So text is read as views, which share the one value, and it is counted before it is
-//! copied.
+//! A small file may expand to a lot of data: by compression, or by a value that is stored once and referenced
+//! by a million rows. So text is read as views, which share the value, and counted before it is copied.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -23,7 +22,7 @@ use crate::columns::{Columns, Limits};
 use crate::csv::Problem;
 use crate::error::Place;
 
-/// Rows that are decoded at a time.
+/// Rows per batch.
 const BATCH_ROWS: u64 = 4096;
 
 pub(crate) fn read(file: &File, limits: Limits) -> Result<Columns, Problem> {
@@ -37,10 +36,10 @@ pub(crate) fn read(file: &File, limits: Limits) -> Result<Columns, Problem> {
 }
 
 fn damaged(error: &dyn std::fmt::Display) -> Problem {
-    (None, format!("it is no sound Parquet: {error}"))
+    (None, format!("it is not a valid Parquet file: {error}"))
 }
 
-/// None of them has many more bytes than a table may have.
+/// No batch has many more bytes than the limit of a table.
 fn batches(file: &File, limits: Limits) -> Result<ParquetRecordBatchReader, Problem> {
     let whole = |problem: String| (None, problem);
     let file = file.try_clone().map_err(|error| whole(format!("it cannot be read: {error}")))?;
@@ -68,20 +67,22 @@ fn check_size(metadata: &ParquetMetaData, limits: Limits) -> Result<(), String> 
     if u64::try_from(n_bytes).is_ok_and(|bytes| bytes > limits.bytes) {
         let max = limits.bytes;
         return Err(format!(
-            "it has {n_bytes} bytes without its compression, more than {max} (file-bytes-max)"
+            "it has {n_bytes} bytes uncompressed, more than {max} (file-bytes-max)"
         ));
     }
     Ok(())
 }
 
-/// The types to read the columns as; or the first that has no text.
+/// The types to read the columns as. The error names the first column that cannot be text.
 fn schema(stored: &Schema) -> Result<Schema, String> {
     let mut fields = Vec::with_capacity(stored.fields().len());
     for field in stored.fields() {
         let data_type = type_to_read(field.data_type());
         if data_type.is_nested() || !can_cast_types(&data_type, &DataType::Utf8) {
             let name = field.name();
-            return Err(format!("the column {name:?} is {data_type}, which has no text"));
+            return Err(format!(
+                "the column {name:?} is {data_type}, which cannot be converted to text"
+            ));
         }
         fields.push(Field::clone(field).with_data_type(data_type));
     }
@@ -97,9 +98,9 @@ fn type_to_read(stored: &DataType) -> DataType {
     }
 }
 
-/// So few rows that they have no more bytes than a table may have. That counts only where a value is
-/// written as what differs from the one before it: each is then made whole. None is larger than all that
-/// its column has in a group of rows.
+/// The rows of a batch, few enough that the batch stays within the limit of a table. This matters only for
+/// delta-encoded byte arrays: a value is stored as its difference from the previous one and read as a whole.
+/// No value is larger than its column in a row group.
 fn batch_rows(metadata: &ParquetMetaData, limits: Limits) -> usize {
     let row_bytes_max = |columns: &[ColumnChunkMetaData]| -> u64 {
         let by_difference = columns.iter().filter(|column| {
@@ -116,41 +117,42 @@ fn batch_rows(metadata: &ParquetMetaData, limits: Limits) -> usize {
 enum Values {
     Text(StringViewArray),
     Bytes(BinaryViewArray),
-    Made(StringArray),
+    Cast(StringArray),
 }
 
 impl Values {
-    /// The error is the first row whose value cannot become text.
+    /// The error is the first row whose value cannot be converted to text.
     fn new(column: &ArrayRef) -> Result<Self, usize> {
         match column.data_type() {
             DataType::Utf8View => Ok(Self::Text(column.as_string_view().clone())),
             DataType::BinaryView => Ok(Self::Bytes(column.as_binary_view().clone())),
-            _ => made(column).map(Self::Made).map_err(|_| {
-                // The error does not say where, so each is asked alone.
-                let is_wrong = |row: &usize| made(&column.slice(*row, 1)).is_err();
+            _ => cast(column).map(Self::Cast).map_err(|_| {
+                // The error has no row, so each row is tried alone.
+                let is_wrong = |row: &usize| cast(&column.slice(*row, 1)).is_err();
                 (0..column.len()).find(is_wrong).unwrap_or(0)
             }),
         }
     }
 
-    /// `None` if it is no text.
+    /// `None` if it is not UTF-8.
     fn get(&self, row: usize) -> Option<&str> {
         match self {
             Self::Text(values) if values.is_valid(row) => Some(values.value(row)),
             Self::Bytes(values) if values.is_valid(row) => {
                 std::str::from_utf8(values.value(row)).ok()
             }
-            Self::Made(values) if values.is_valid(row) => Some(values.value(row)),
+            Self::Cast(values) if values.is_valid(row) => Some(values.value(row)),
             _ => Some(""),
         }
     }
 }
 
-/// A null would be an empty text, and an empty time is an open one: what cannot be cast is an error.
-fn made(column: &ArrayRef) -> Result<StringArray, ArrowError> {
+/// A value that cannot be cast is an error: a null would become an empty text, and an empty timestamp means
+/// an open end.
+fn cast(column: &ArrayRef) -> Result<StringArray, ArrowError> {
     let strict = CastOptions { safe: false, ..CastOptions::default() };
     let column = match column.data_type() {
-        // A time without a zone is taken for UTC.
+        // A timestamp without a zone is in UTC.
         DataType::Timestamp(..) => {
             let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into()));
             &cast_with_options(column, &utc, &strict)?
@@ -164,7 +166,7 @@ fn add(columns: &mut Columns, batch: &RecordBatch) -> Result<(), Problem> {
     let n_rows_before = columns.n_rows();
     let place = |row: usize| Place::Row(u32::try_from(n_rows_before + row + 1).unwrap_or(u32::MAX));
     let no_text = |row: usize, name: &str| {
-        (Some(place(row)), format!("its value of the column {name:?} cannot become text"))
+        (Some(place(row)), format!("the value of column {name:?} cannot be converted to text"))
     };
     let mut columns_of_batch = Vec::with_capacity(batch.num_columns());
     for (name, column) in columns.names.iter().zip(batch.columns()) {

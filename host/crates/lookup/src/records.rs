@@ -1,31 +1,30 @@
-//! Where the records of a CSV file begin, and whether their quotes are closed. The reader of CSV counts no
-//! line that ends with CR alone, counts blank lines to the record behind them, and takes whatever follows
-//! a quote that nobody closed for a part of the value: rows would be gone without a word.
+//! Finds where the records of a CSV file start, and whether their quotes are closed. The `csv` reader does
+//! not count lines that end with CR alone, counts blank lines as part of the next record, and takes
+//! everything after an unclosed quote as part of the value: rows would be lost without an error.
 //!
-//! The bytes pass through on their way to that reader. What a quote and the end of a line are is the same
-//! for both.
+//! The bytes pass through here on their way to that reader. Both have the same rules for quotes and line ends.
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// A record, and the first thing that is wrong with its quotes.
+/// A record, and the first fault of its quotes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Record {
-    /// Of its first byte, counted from 1.
+    /// The line of its first byte, counted from 1.
     pub(crate) line: u32,
     pub(crate) fault: Option<Fault>,
 }
 
-/// What is wrong with a quote, by the line on which it opens.
+/// A faulty quote, and the line on which it opens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     NotClosed { line: u32 },
     TextBehind { line: u32 },
 }
 
-/// Passes bytes on and looks at them.
+/// Passes bytes on and inspects them.
 pub(crate) struct Records<R> {
     input: R,
     is_begun: bool,
@@ -33,7 +32,7 @@ pub(crate) struct Records<R> {
     line: u32,
     is_behind_cr: bool,
     quote_line: u32,
-    /// Records that nobody has asked for: no more than one buffer of the reader has, and the one before.
+    /// Records that were not requested yet: at most those of one buffer of the reader, and the one before.
     waiting: VecDeque<Record>,
 }
 
@@ -43,9 +42,9 @@ enum State {
     BeforeValue,
     InValue,
     InQuotes,
-    /// Behind a quote in quotes, which is one of two or the closing one.
+    /// After a quote within quotes: either the first of two, or the closing one.
     AtQuote,
-    /// In white space behind the closing quote, which is cut.
+    /// In white space after the closing quote, which is trimmed.
     BehindQuotes,
 }
 
@@ -62,12 +61,12 @@ impl<R> Records<R> {
         }
     }
 
-    /// The record that follows the one that was asked for last. To be called when all of it was read.
+    /// The next record. Call it when all of it was read.
     pub(crate) fn next_record(&mut self) -> Record {
         self.waiting.pop_front().unwrap_or(Record { line: self.line, fault: None })
     }
 
-    fn look_at(&mut self, byte: u8) {
+    fn inspect(&mut self, byte: u8) {
         use State::{AtQuote, BeforeRecord, BeforeValue, BehindQuotes, InQuotes, InValue};
         let is_end = byte == b'\n' || byte == b'\r';
         if self.state == BeforeRecord && !is_end {
@@ -89,7 +88,7 @@ impl<R> Records<R> {
             }
             _ => InValue,
         };
-        // CR and LF together are one end.
+        // CR and LF together end one line.
         if is_end && !(byte == b'\n' && self.is_behind_cr) {
             self.line = self.line.saturating_add(1);
         }
@@ -115,7 +114,7 @@ impl<R: Read> Read for Records<R> {
             self.is_begun = true;
         }
         for byte in bytes {
-            self.look_at(*byte);
+            self.inspect(*byte);
         }
         Ok(n_bytes)
     }
@@ -161,7 +160,7 @@ mod tests {
         let not_closed = |line| Some(Fault::NotClosed { line });
         let text_behind = |line| Some(Fault::TextBehind { line });
         check("\"a\"\"b\",\"\" \t,\"\"\"\"\n\"c\"", &[1, 2], None);
-        // Within a value it is a letter as any other.
+        // Within a value a quote is an ordinary character.
         check("a\"b,5\"\n \"c\n", &[1, 2], None);
         check("a,\"b\nc,d\n", &[1], not_closed(1));
         check("a\n\"b\"\"\nc\n", &[1, 2], not_closed(2));

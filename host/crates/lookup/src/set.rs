@@ -1,16 +1,16 @@
-//! All tables and calendars as they are at one time, and how one such set follows another.
+//! All tables and calendars at one time, and how a set is reloaded.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::calendar::Calendar;
-use crate::definition::{CalendarDefinition, Definitions, TableDefinition};
+use crate::definition::{CalendarDefinition, Definitions, KeyKind, TableDefinition};
 use crate::error::Error;
 use crate::file::Stamp;
 use crate::table::Table;
 
-/// Tables and calendars, by name. Never changes.
+/// Tables and calendars, by name. A set never changes.
 #[derive(Debug, Default)]
 pub struct Set {
     generation: u64,
@@ -18,7 +18,7 @@ pub struct Set {
     calendars: BTreeMap<String, Held<Calendar, CalendarDefinition>>,
 }
 
-/// Something loaded, what it was loaded by, and the file as it was.
+/// A loaded value, its definition, and the version of its file.
 #[derive(Debug)]
 struct Held<T, D> {
     value: Arc<T>,
@@ -33,18 +33,18 @@ impl<T, D: Clone> Clone for Held<T, D> {
     }
 }
 
-/// Another version of a table or a calendar.
+/// A new version of a table or a calendar.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Changed {
     pub name: String,
     /// The file; empty for a calendar without holidays.
     pub file: PathBuf,
-    /// Its version, a SHA-256 in hex; `None` if there was none of that name.
+    /// The version before, a SHA-256 in hex. `None` if there was none of that name.
     pub before: Option<String>,
     pub after: String,
 }
 
-/// One that was not taken.
+/// A table or calendar that was not loaded.
 #[derive(Debug)]
 pub struct Refused {
     pub name: String,
@@ -52,17 +52,17 @@ pub struct Refused {
     pub error: Error,
 }
 
-/// What came of looking at the files again.
+/// The result of a reload.
 #[derive(Debug, Default)]
 pub struct Reloaded {
-    /// The set that should follow; `None` if no file was read.
+    /// The new set. `None` if no file was read.
     pub set: Option<Set>,
     pub changed: Vec<Changed>,
     pub refused: Vec<Refused>,
 }
 
 impl Set {
-    /// Loads everything that is defined; the first that is wrong is the error.
+    /// Loads everything that is defined. Returns the first error.
     pub fn load(definitions: &Definitions) -> Result<Self, Error> {
         definitions.check_names()?;
         let mut set = Self { generation: 1, ..Self::default() };
@@ -75,11 +75,11 @@ impl Set {
         Ok(set)
     }
 
-    /// A set of things in memory.
+    /// A set of tables and calendars in memory.
     pub fn of(tables: BTreeMap<String, Table>, calendars: BTreeMap<String, Calendar>) -> Self {
         let definition = |key: &str| TableDefinition {
             file: PathBuf::new(),
-            kind: crate::KeyKind::default(),
+            kind: KeyKind::default(),
             key: key.to_owned(),
             valid_from: None,
             valid_to: None,
@@ -111,20 +111,20 @@ impl Set {
         self.tables.contains_key(name) || self.calendars.contains_key(name)
     }
 
-    /// Grows whenever anything differs from the set before.
+    /// Increases whenever anything differs from the previous set.
     pub fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// By name the version of everything: two sets with the same versions answer alike.
+    /// The version of everything, by name. Two sets with the same versions give the same answers.
     pub fn versions(&self) -> BTreeMap<String, String> {
         let tables = self.tables.iter().map(|(name, held)| (name, held.value.version()));
         let calendars = self.calendars.iter().map(|(name, held)| (name, held.value.sha256()));
         tables.chain(calendars).map(|(name, version)| (name.clone(), version.to_owned())).collect()
     }
 
-    /// Looks at the files again: reads those that changed, or all of them with `every`. What cannot be
-    /// taken stays as it was, and so does what is defined no more: a plugin may still ask for it.
+    /// Reads the files that changed, or all of them with `every`. What cannot be loaded stays as it was. So
+    /// does what is no longer defined: a plugin may still use it.
     pub fn reload(&self, definitions: &Definitions, every: bool) -> Reloaded {
         let mut reloaded = Reloaded::default();
         let (mut tables, mut calendars) = (self.tables.clone(), self.calendars.clone());
@@ -183,7 +183,7 @@ impl Set {
             }
         }
         if is_read {
-            // Also where nothing but a time stamp differs: the next look need not read the file again.
+            // Even if only a time stamp differs, so that the next reload does not read the file again.
             let generation = self.generation + u64::from(!reloaded.changed.is_empty());
             reloaded.set = Some(Self { generation, tables, calendars });
         }
@@ -223,7 +223,7 @@ fn load_calendar(
     Ok(Held { value: Arc::new(calendar), definition: definition.clone(), stamp })
 }
 
-/// Plugins were configured with the table as it was: what they rely on must still be there.
+/// Plugins were configured with the previous version: what they rely on must still be there.
 fn check_follows(
     name: &str,
     held: &Held<Table, TableDefinition>,
@@ -231,22 +231,22 @@ fn check_follows(
 ) -> Result<Held<Table, TableDefinition>, Error> {
     let refuse = |problem: String| {
         let (key, path) = (format!("lookups.{name}"), next.definition.file.clone());
-        Err(Error::File { key, path, problem: format!("{problem}; only a restart takes it") })
+        Err(Error::Incompatible { key, path, problem })
     };
     let gone = held.value.columns().iter().find(|column| !next.value.columns().contains(column));
     if let Some(gone) = gone {
-        return refuse(format!("the column {gone:?} is gone"));
+        return refuse(format!("the column {gone:?} was removed"));
     }
     if held.value.is_temporal() != next.value.is_temporal() {
-        return refuse("it has validity and had none, or the other way round".to_owned());
+        return refuse("its validity columns were added or removed".to_owned());
     }
     if held.definition.kind != next.definition.kind {
-        return refuse("its kind is another".to_owned());
+        return refuse("its kind changed".to_owned());
     }
     Ok(next)
 }
 
-/// The set that holds now, for everybody who looks something up. Cheap to clone.
+/// The current set, shared by everything that looks something up. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Lookups {
     current: Arc<RwLock<Arc<Set>>>,
@@ -261,7 +261,7 @@ impl Lookups {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Puts another set in its place.
+    /// Replaces the current set.
     pub fn replace(&self, set: Set) {
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(set);
     }

@@ -1,4 +1,4 @@
-//! A table that was loaded and does not change.
+//! A loaded table. It never changes.
 
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::io::Read;
@@ -18,7 +18,7 @@ use crate::file::{Input, Stamp};
 use crate::index::{Conflict, Groups, Validity, conflict_text};
 use crate::{csv, parquet};
 
-/// Rows with the columns of a file, found by key and, if it has validity, as of a time.
+/// The rows of a file, found by key and, if the table has validity, as of a time.
 #[derive(Debug)]
 pub struct Table {
     columns: Vec<String>,
@@ -39,7 +39,7 @@ enum Keys {
 
 type Hasher = BuildHasherDefault<DefaultHasher>;
 
-/// What was found, in Arrow layout: null where nothing was.
+/// The values found, in Arrow layout. Null for keys without a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     pub validity: Vec<u8>,
@@ -47,7 +47,7 @@ pub struct Found {
     pub values: Vec<u8>,
 }
 
-/// The values that were found have more bytes than whoever asked may get.
+/// The values found have more bytes than the caller allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooLarge;
 
@@ -74,7 +74,7 @@ impl Table {
         Ok((table, stamp))
     }
 
-    /// A table out of CSV in memory. The definition's file is a name for errors.
+    /// A table from CSV in memory. The definition's file only appears in errors.
     pub fn from_csv(key: &str, definition: &TableDefinition, csv: &str) -> Result<Self, Error> {
         let limits = Limits { rows: definition.rows_max(key)?, bytes: definition.bytes_max(key)? };
         let maker = Maker { key, definition };
@@ -83,7 +83,7 @@ impl Table {
         maker.make(columns, hex::encode(Sha256::digest(csv)))
     }
 
-    /// The names of the columns, in their order.
+    /// The names of the columns, in order.
     pub fn columns(&self) -> &[String] {
         &self.columns
     }
@@ -92,23 +92,24 @@ impl Table {
         self.n_rows
     }
 
-    /// Whether a row is found as of a time only.
+    /// Whether rows are found only as of a time.
     pub fn is_temporal(&self) -> bool {
         self.is_temporal
     }
 
-    /// Of the file, in hex.
+    /// The SHA-256 of the file, in hex.
     pub fn sha256(&self) -> &str {
         &self.sha256
     }
 
-    /// SHA-256 in hex of the file and of how it is read: the same file answers otherwise by another key.
+    /// The SHA-256, in hex, of the file and its definition: the same file with another key column gives other
+    /// answers.
     pub fn version(&self) -> &str {
         &self.version
     }
 
-    /// The values of a column in the rows of these keys; `time` gives the time of a key by its number.
-    /// `None` for a column that there is not.
+    /// The values of a column for these keys. `time` returns the time of a key by its index. `None` if there
+    /// is no such column.
     pub fn find<'a>(
         &self,
         column: &str,
@@ -154,7 +155,7 @@ impl Table {
     }
 }
 
-/// Over parts that somebody else can put together: `docs/operations.md` says which.
+/// Users can compute this digest themselves: `docs/operations.md` lists its parts.
 fn version(sha256: &str, definition: &TableDefinition) -> String {
     let kind = match definition.kind {
         KeyKind::Exact => "exact",
@@ -173,7 +174,7 @@ fn hash(key: &[u8]) -> u64 {
     Hasher::default().hash_one(key)
 }
 
-/// Makes a table of the columns of its file.
+/// Builds a table from the columns of its file.
 struct Maker<'a> {
     key: &'a str,
     definition: &'a TableDefinition,
@@ -244,7 +245,7 @@ impl Maker<'_> {
                 let time = if text.is_empty() { Some(open) } else { micros(text) };
                 time.ok_or_else(|| {
                     wrong(format!(
-                        "{column} is no time: write 2025-01-16T08:00:00Z, 2025-01-16 or nothing"
+                        "{column} is an invalid timestamp: write 2025-01-16T08:00:00Z, 2025-01-16 or nothing"
                     ))
                 })
             };
@@ -271,13 +272,13 @@ impl Maker<'_> {
     }
 }
 
-/// RFC 3339 with its offset, or a date, which begins at midnight in UTC. A time beyond the years of a
-/// clock, such as the 9999-12-31 that stands for ever, is the first or the last that there is.
+/// RFC 3339 with an offset, or a date, which means midnight in UTC. A timestamp out of range, such as
+/// 9999-12-31 for "no end", is the first or the last possible one.
 fn micros(text: &str) -> Option<i64> {
     if let Ok(time) = text.parse::<Timestamp>() {
         return Some(time.as_microsecond());
     }
-    // Text with a time would lose it.
+    // A longer text has a time, which a date would lose.
     if text.len() == 10
         && let Ok(date) = text.parse::<Date>()
     {
@@ -298,7 +299,7 @@ fn beyond(date: Date) -> i64 {
     if date.year() < 0 { i64::MIN } else { i64::MAX }
 }
 
-/// A date or a time with a year of more than four digits, as Parquet may have it: `+10000-01-01`.
+/// A date or a timestamp with a year of more than four digits, as cast from Parquet: `+10000-01-01`.
 fn far_year(text: &str) -> Option<i64> {
     let (end, unsigned) = match text.split_at_checked(1)? {
         ("+", unsigned) => (i64::MAX, unsigned),
@@ -308,6 +309,6 @@ fn far_year(text: &str) -> Option<i64> {
     let (year, rest) = unsigned.split_once('-')?;
     let is_number = year.len() <= 6 && year.bytes().all(|byte| byte.is_ascii_digit());
     let is_far = is_number && year.parse::<u32>().is_ok_and(|year| year > 9999);
-    // The rest is checked behind a year that has every day.
+    // The rest is checked with a leap year.
     (is_far && micros(&format!("2000-{rest}")).is_some()).then_some(end)
 }

@@ -1,4 +1,4 @@
-//! Calendars: intervals against a look at the clock on the wall, minute by minute.
+//! Calendars: intervals against a look at the local time, minute by minute.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -59,7 +59,7 @@ fn a_closed_interval_lasts_from_one_opening_to_the_next() {
 fn a_version_is_of_hours_time_zone_and_holidays() {
     let hours = ["mon-fri 09:00-17:00"];
     let office = calendar("Europe/Berlin", &hours, Some("date,name\n2025-01-01,New Year\n"));
-    // As docs/operations.md has it computed.
+    // Computed as in docs/operations.md.
     let expect = "ccf20250aba5ee702015a0b52948598b2623559f59a686f909bc914e164e6cb8";
     assert_eq!(office.sha256(), expect);
     assert_ne!(calendar("Europe/Berlin", &hours, None).sha256(), expect);
@@ -79,7 +79,7 @@ fn a_span_over_midnight_belongs_to_the_day_on_which_it_begins() {
     assert_eq!(closed.reason, "holiday");
 }
 
-/// Whether the clock on the wall shows a time that is open, said otherwise than the calendar does.
+/// Whether a local time is open, computed in another way than the calendar does.
 fn is_open(wall: DateTime, spans: &[(&[Weekday], i32, i32)], holidays: &[Date]) -> bool {
     let minute = i32::from(wall.hour()) * 60 + i32::from(wall.minute());
     let covers = |date: Date, minute: i32| {
@@ -91,7 +91,7 @@ fn is_open(wall: DateTime, spans: &[(&[Weekday], i32, i32)], holidays: &[Date]) 
 }
 
 #[test]
-fn intervals_say_what_the_clock_on_the_wall_says_at_every_minute_of_years() {
+fn intervals_agree_with_local_time_at_every_minute_of_years() {
     use Weekday::{Friday, Monday, Saturday, Sunday, Thursday, Tuesday, Wednesday};
     let hours = ["mon-fri 08:30-12:00,13:00-17:30", "sat 22:15-02:45", "sun 02:45-03:15"];
     let week = [Monday, Tuesday, Wednesday, Thursday, Friday];
@@ -297,12 +297,12 @@ fn wrong_calendars_are_refused_with_key_and_line() {
     let for_a_year = format!("date\n{}\n", many.join("\n"));
     let good = ["mon-fri 09:00-17:00"];
     for (zone, hours, holidays, says) in [
-        ("Europe/Berln", &good[..], None, "c.time-zone: \"Europe/Berln\" is no time zone"),
+        ("Europe/Berln", &good[..], None, "c.time-zone: \"Europe/Berln\" is not a time zone"),
         ("Europe/Berln", &good, None, "did you mean \"Europe/Berlin\"?"),
         // Both would be UTC.
-        ("Etc/Unknown", &good, None, "c.time-zone: \"Etc/Unknown\" is no time zone"),
-        ("etc/unknown", &good, None, "c.time-zone: \"etc/unknown\" is no time zone"),
-        ("Factory", &good, None, "c.time-zone: \"Factory\" is no time zone"),
+        ("Etc/Unknown", &good, None, "c.time-zone: \"Etc/Unknown\" is not a time zone"),
+        ("etc/unknown", &good, None, "c.time-zone: \"etc/unknown\" is not a time zone"),
+        ("Factory", &good, None, "c.time-zone: \"Factory\" is not a time zone"),
         ("UTC", &[], None, "c.hours: it covers nothing"),
         (
             "UTC",
@@ -325,14 +325,14 @@ fn wrong_calendars_are_refused_with_key_and_line() {
             Some("date,name\n2025-01-01,\"New Year\n2025-12-25,Christmas\n"),
             "holidays.csv, line 2: the quote that opens here is not closed",
         ),
-        ("UTC", &good, Some("date\n01.01.2025\n"), "holidays.csv, line 2: no date"),
-        ("UTC", &good, Some("date\n2025-02-29\n"), "holidays.csv, line 2: no date"),
-        ("UTC", &good, Some("date\n0025-01-01\n"), "line 2: no date of the years"),
+        ("UTC", &good, Some("date\n01.01.2025\n"), "holidays.csv, line 2: not a date"),
+        ("UTC", &good, Some("date\n2025-02-29\n"), "holidays.csv, line 2: not a date"),
+        ("UTC", &good, Some("date\n0025-01-01\n"), "line 2: not a date in the years"),
         (
             "UTC",
             &good,
             Some("date,name\n2025-01-01,a\n2025-01-01,b\n"),
-            "line 3: its date stands at line 2",
+            "line 3: duplicate date: line 2 has it",
         ),
         (
             "UTC",

@@ -96,7 +96,7 @@ fn bytes_that_are_no_text_are_refused_and_leave_no_row_valid_for_ever() {
 
         write(&definition.file, columns(bytes(b"2025\xff")), has_arrow_types);
         let said = load(&definition).unwrap_err();
-        let says = "t.parquet, row 3: its value of the column \"to\" cannot become text";
+        let says = "t.parquet, row 3: the value of column \"to\" cannot be converted to text";
         assert!(said.contains(says), "{said}");
     }
 }
@@ -118,12 +118,18 @@ fn times_that_no_clock_has_are_refused_by_row_and_the_last_day_is_for_ever() {
     let days = vec![Some(LAST_DAY), Some(i32::MAX)];
     write(&definition.file, columns(Arc::new(Date32Array::from(days))), true);
     let said = load(&definition).unwrap_err();
-    assert!(said.contains("row 2: its value of the column \"to\" cannot become text"), "{said}");
+    assert!(
+        said.contains("row 2: the value of column \"to\" cannot be converted to text"),
+        "{said}"
+    );
     // Microseconds of it do not fit.
     let times = TimestampMillisecondArray::from(vec![Some(253_402_300_799_000), Some(i64::MAX)]);
     write(&definition.file, columns(Arc::new(times)), true);
     let said = load(&definition).unwrap_err();
-    assert!(said.contains("row 2: its value of the column \"to\" cannot become text"), "{said}");
+    assert!(
+        said.contains("row 2: the value of column \"to\" cannot be converted to text"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -154,7 +160,7 @@ fn dictionaries_are_read_as_what_they_hold() {
         }
         write(&definition.file, columns(&[b"x", b"\xff", b"z"]), has_arrow_types);
         let said = load(&definition).unwrap_err();
-        assert!(said.contains("row 1: its value of the column \"bytes\" cannot"), "{said}");
+        assert!(said.contains("row 1: the value of column \"bytes\" cannot"), "{said}");
     }
 }
 
@@ -167,7 +173,7 @@ fn a_column_of_columns_has_no_text() {
     write(&definition.file, vec![("k", keys(2)), ("groups", lists)], true);
     let said = load(&definition).unwrap_err();
     assert!(said.contains("t.parquet: the column \"groups\" is List"), "{said}");
-    assert!(said.contains("which has no text"), "{said}");
+    assert!(said.contains("which cannot be converted to text"), "{said}");
 }
 
 #[test]

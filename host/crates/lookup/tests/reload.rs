@@ -1,4 +1,4 @@
-//! One set after another: what is taken, and what stays as it was.
+//! Reloads: what is loaded, and what stays as it was.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -30,7 +30,7 @@ fn definitions(folder: &Path) -> Definitions {
     }
 }
 
-/// A rename, so that no look sees half of it, as it should be done.
+/// By a rename, so that no reload reads half of it, as users should do.
 fn write(folder: &TempDir, name: &str, text: &str) {
     let partial = folder.path().join("partial");
     fs::write(&partial, text).unwrap();
@@ -58,7 +58,7 @@ fn refusal(reloaded: &Reloaded) -> String {
 }
 
 #[test]
-fn what_changed_is_taken_and_nothing_else_is_read() {
+fn what_changed_is_loaded_and_nothing_else_is_read() {
     let (folder, definitions, set) = start();
     assert!(set.reload(&definitions, false).set.is_none(), "no file changed");
     write(&folder, "roles.csv", "user,role,rank\nada,admin,1\n");
@@ -92,14 +92,14 @@ fn the_same_bytes_are_no_change() {
 }
 
 #[test]
-fn what_cannot_be_taken_leaves_the_table_as_it_was() {
+fn what_cannot_be_loaded_leaves_the_table_as_it_was() {
     let (folder, definitions, set) = start();
     for (text, says) in [
         ("user,role\n", "roles: lookups.roles: "),
         ("user,role\n", "roles.csv: it has no rows"),
         ("", "it is empty"),
-        ("user,role\nada,clerk\nada,admin\n", "line 3: its key stands at line 2 already"),
-        ("user\nada\n", "the column \"role\" is gone; only a restart takes it"),
+        ("user,role\nada,clerk\nada,admin\n", "line 3: duplicate key: line 2 has it already"),
+        ("user\nada\n", "the column \"role\" was removed; restart to load it"),
         ("who,role\nada,clerk\n", "lookups.roles.key: the file has no column \"user\""),
     ] {
         write(&folder, "roles.csv", text);
@@ -111,13 +111,13 @@ fn what_cannot_be_taken_leaves_the_table_as_it_was() {
     let reloaded = set.reload(&definitions, false);
     assert!(refusal(&reloaded).contains("it cannot be read: No such file"));
 
-    // A good one beside a bad one is taken.
+    // A valid one next to an invalid one is loaded.
     write(&folder, "holidays.csv", "date\n2025-01-02\n");
     let reloaded = set.reload(&definitions, false);
     assert_eq!((reloaded.changed.len(), reloaded.refused.len()), (1, 1));
     let next = reloaded.set.unwrap();
     assert_eq!(role(&next), b"clerk");
-    // Once it is right it is taken.
+    // Once it is valid it is loaded.
     write(&folder, "roles.csv", "user,role\nada,admin\n");
     assert_eq!(role(&next.reload(&definitions, false).set.unwrap()), b"admin");
 }
@@ -149,7 +149,7 @@ fn holidays_that_are_gone_stay_holidays() {
     let reloaded = set.reload(&definitions, false);
     assert!(refusal(&reloaded).contains("holidays.csv: it cannot be read: No such file"));
 
-    // What is taken beside it is not at its cost.
+    // It does not prevent others from being loaded.
     write(&folder, "roles.csv", "user,role\nada,admin\n");
     let reloaded = set.reload(&definitions, false);
     assert_eq!((reloaded.changed.len(), reloaded.refused.len()), (1, 1));
@@ -187,7 +187,7 @@ fn definitions_may_change_as_long_as_plugins_find_what_they_rely_on() {
     (roles.valid_from, roles.valid_to) = (Some("from".to_owned()), Some("to".to_owned()));
     write(&folder, "roles.csv", "user,role,from,to\nada,clerk,,\n");
     let said = refusal(&set.reload(&definitions, false));
-    assert!(said.contains("only a restart takes it"), "{said}");
+    assert!(said.contains("restart to load it"), "{said}");
 }
 
 #[test]

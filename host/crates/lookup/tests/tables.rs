@@ -1,4 +1,4 @@
-//! Tables: what is found, and what is refused with which words.
+//! Tables: what is found, and what is refused with which message.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -16,7 +16,7 @@ use parquet::file::properties::WriterProperties;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// A failing run says which input it was.
+/// Fixed, so that a failure can be repeated.
 const SEED: u64 = 20_261_123;
 /// 2025-01-01T00:00:00Z.
 const NEW_YEAR: i64 = 1_735_689_600_000_000;
@@ -134,7 +134,7 @@ fn times_beyond_every_clock_are_for_ever() {
         "é-01-01",
     ] {
         let said = refused(&temporal(), &csv("", to));
-        assert!(said.contains("line 2: to is no time"), "{to}: {said}");
+        assert!(said.contains("line 2: to is an invalid timestamp"), "{to}: {said}");
     }
 }
 
@@ -208,34 +208,34 @@ fn wrong_tables_are_refused_with_key_file_and_line() {
         (exact("k"), "k,v\n", "lookups.t: t.csv: it has no rows"),
         (exact("user"), "user_id,v\na,1\n", "lookups.t.key: the file has no column \"user\""),
         (exact("user"), "user_id,v\na,1\n", "did you mean \"user_id\"?"),
-        (exact("k"), "k,v\na,1\nb\n", "t.csv, line 3: 1 values, and the first line names 2"),
-        (exact("k"), "k,k\na,1\n", "line 1: the column \"k\" is there twice"),
+        (exact("k"), "k,v\na,1\nb\n", "t.csv, line 3: 1 values, but the first line names 2"),
+        (exact("k"), "k,k\na,1\n", "line 1: duplicate column \"k\""),
         (exact("k"), "k,\na,1\n", "line 1: column 2 has no name"),
         (exact("k"), "k,v\n,1\n", "line 2: the key is empty"),
         (
             exact("k"),
             "k,v\n\"a\nb\",1\nc,1\n\"a\nb\",2\n",
-            "line 5: its key stands at line 2 already",
+            "line 5: duplicate key: line 2 has it already",
         ),
-        (cidr("k"), "k,v\n10.0.0.0/8,1\n10.0.0.1/8,2\n", "line 3: the address has bits behind"),
-        (cidr("k"), "k,v\n10.0.0.0,1\n", "line 2: an address without a prefix: write /32"),
-        (cidr("k"), "k,v\nhome,1\n", "line 2: no network in CIDR notation"),
-        (
-            cidr("k"),
-            "k,v\n10.0.0.0/8,1\n::ffff:10.0.0.0/104,1\n",
-            "line 3: its key stands at line 2",
-        ),
+        (cidr("k"), "k,v\n10.0.0.0/8,1\n10.0.0.1/8,2\n", "line 3: the address has bits set behind"),
+        (cidr("k"), "k,v\n10.0.0.0,1\n", "line 2: an address without a prefix: append /32"),
+        (cidr("k"), "k,v\nhome,1\n", "line 2: not a network in CIDR notation"),
+        (cidr("k"), "k,v\n10.0.0.0/8,1\n::ffff:10.0.0.0/104,1\n", "line 3: duplicate key: line 2"),
         (temporal(), "k,v\na,1\n", "lookups.t.valid-from: the file has no column \"from\""),
-        (temporal(), "k,from,to\na,yesterday,\n", "line 2: from is no time: write 2025-01-16T08"),
-        (temporal(), "k,from,to\na,2025-01-01T00:00:00,\n", "line 2: from is no time"),
-        (temporal(), "k,from,to\na,2025-02-30,\n", "line 2: from is no time"),
+        (
+            temporal(),
+            "k,from,to\na,yesterday,\n",
+            "line 2: from is an invalid timestamp: write 2025-01-16T08",
+        ),
+        (temporal(), "k,from,to\na,2025-01-01T00:00:00,\n", "line 2: from is an invalid timestamp"),
+        (temporal(), "k,from,to\na,2025-02-30,\n", "line 2: from is an invalid timestamp"),
         (temporal(), "k,from,to\na,2025-01-01,2025-01-01\n", "line 2: to is not after from"),
         (
             temporal(),
             "k,from,to\na,2025-01-01,\nb,,\na,2024-01-01,2025-01-02\n",
-            "line 4: it is valid at a time at which line 2 of the same key is",
+            "line 4: its validity overlaps line 2 with the same key",
         ),
-        (temporal(), "k,from,to\na,,\na,,\n", "line 3: it is valid at a time at which line 2"),
+        (temporal(), "k,from,to\na,,\na,,\n", "line 3: its validity overlaps line 2"),
         (
             TableDefinition { valid_to: None, ..temporal() },
             "k,from,to\na,,\n",
@@ -260,20 +260,20 @@ fn wrong_tables_are_refused_with_key_file_and_line() {
         let said = refused(&definition, csv);
         assert!(said.contains(says), "{csv:?}: {said}");
     }
-    // Whatever is wrong with rows about people, they are not repeated.
+    // Errors do not repeat the content of rows: it may be about people.
     let said = refused(&exact("k"), "k,v\nada@example.com,1\nada@example.com,2\n");
     assert!(!said.contains("ada"), "{said}");
 }
 
 #[test]
-fn a_quote_that_nobody_closes_takes_no_rows_away() {
+fn an_unclosed_quote_loses_no_rows() {
     for (csv, says) in [
         ("k,v\na,\"1\nb,2\nc,3\n", "t.csv, line 2: the quote that opens here is not closed"),
         ("k,v\na,1\n\"b,2\nc,3\n", "t.csv, line 3: the quote that opens here is not closed"),
         ("k,\"v\na,1\n", "t.csv, line 1: the quote that opens here is not closed"),
         ("k,v\r\n\r\na,\"1\r\n\"\r\nb,\"2\r\n", "line 5: the quote that opens here is not closed"),
         // Closed by the one that opens the next.
-        ("k,v\na,\"1\nb,\"2\"\nc,3\n", "line 2: behind the quotes that open here there is more"),
+        ("k,v\na,\"1\nb,\"2\"\nc,3\n", "line 2: text follows the closing quote"),
     ] {
         let said = refused(&exact("k"), csv);
         assert!(said.contains(says), "{csv:?}: {said}");
@@ -311,7 +311,7 @@ fn lines_are_counted_as_an_editor_counts_them() {
 fn a_version_is_of_the_file_and_of_how_it_is_read() {
     let csv = "k,v,from,to\n10.0.0.0/8,10.1.0.0/16,2025-01-01,2025-02-01\n";
     let plain = table(&exact("k"), csv);
-    // As docs/operations.md has it computed.
+    // Computed as in docs/operations.md.
     assert_eq!(plain.version(), "bfc080736856c6937d391214bf74368f069fb0c89892fa0b4da343c860f260d6");
     let other = [
         table(&exact("k"), &csv.replace("02-01", "02-02")),
@@ -334,7 +334,7 @@ fn load(definition: &TableDefinition, path: &Path) -> Result<Table, String> {
 }
 
 #[test]
-fn files_that_are_no_tables_are_refused() {
+fn files_that_are_not_tables_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.csv");
     let said = load(&exact("k"), &path).unwrap_err();
@@ -396,7 +396,7 @@ fn parquet_is_read_as_csv_is() {
 
     parquet(&path, vec![("k", keys())]);
     let said = load(&exact("k"), &path).unwrap_err();
-    assert!(said.contains("t.parquet, row 2: its key stands at row 1 already"), "{said}");
+    assert!(said.contains("t.parquet, row 2: duplicate key: row 1 has it already"), "{said}");
     let text: ArrayRef = Arc::new(StringArray::from(vec!["x".repeat(1000); 1000]));
     parquet(&path, vec![("k", text)]);
     let small = TableDefinition { file_bytes_max: Some(50_000), ..exact("k") };
@@ -405,5 +405,5 @@ fn parquet_is_read_as_csv_is() {
     assert!(said.contains("more than 50000") && said.contains("file-bytes-max"), "{said}");
     fs::write(&path, b"PAR1 this is not parquet PAR1").unwrap();
     let said = load(&exact("k"), &path).unwrap_err();
-    assert!(said.contains("it is no sound Parquet"), "{said}");
+    assert!(said.contains("it is not a valid Parquet file"), "{said}");
 }

@@ -302,10 +302,3 @@ impl From<Error> for audit_core::Error {
         Self::caused_by(error.kind(), error.code(), attempted, error)
     }
 }
-
-impl Error {
-    /// The stable code: `docs/errors.md` has cause and remedy of each.
-    pub fn code(&self) -> &'static str {
-        "AH-0500"
-    }
-}

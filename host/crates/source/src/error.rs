@@ -236,18 +236,3 @@ impl From<Error> for audit_core::Error {
         Self::caused_by(error.kind(), error.code(), attempted, error)
     }
 }
-
-impl Error {
-    /// The stable code: `docs/errors.md` has cause and remedy of each.
-    pub fn code(&self) -> &'static str {
-        "AH-0200"
-    }
-
-    /// What the program must do about it.
-    pub fn kind(&self) -> Kind {
-        match self {
-            Self::Client(_) | Self::ReservedProperty(_) | Self::NoSuchTopic { .. } => Kind::Config,
-            _ => Kind::Failed,
-        }
-    }
-}

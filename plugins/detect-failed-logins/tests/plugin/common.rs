@@ -1,19 +1,11 @@
-//! What the tests share: logins as rows, and a detector to feed them to.
+//! Logins as rows.
 
-use audit_detect::testing::{self, Trial};
+use audit_detect::testing::{Row, RowEvent, SECOND, Trial, column};
+use audit_plugin_sdk::Alert;
 use audit_plugin_sdk::testing::{BatchBuilder, Detection};
-use audit_plugin_sdk::{Alert, Batch};
 use detect_failed_logins::DetectFailedLogins;
 
-pub(crate) use audit_detect::testing::{Random, rules};
-
-pub(crate) const SECOND: i64 = 1_000_000;
-pub(crate) const MINUTE: i64 = 60 * SECOND;
-pub(crate) const HOUR: i64 = 60 * MINUTE;
-pub(crate) const DAY: i64 = 24 * HOUR;
-
-/// A day in the present, at midnight.
-pub(crate) const START: i64 = 20_000 * DAY;
+pub(crate) const TRIAL: Trial<Login> = Trial::new();
 
 /// One row. Times count from `START`.
 #[derive(Debug, Clone)]
@@ -56,43 +48,22 @@ pub(crate) fn failure_of(user: &'static str, address: &str, time: i64) -> Login 
     Login { user, ..failure(address, time) }
 }
 
-/// A batch of logins.
-pub(crate) fn batch(logins: &[Login]) -> Batch {
-    let column = |value: fn(&Login) -> &str| {
-        logins.iter().map(|login| Some(value(login))).collect::<Vec<_>>()
-    };
-    let addresses: Vec<_> = logins.iter().map(|login| login.address.as_deref()).collect();
-    let user = |login: &Login| Some(login.user).filter(|user| !user.is_empty());
-    let users: Vec<_> = logins.iter().map(user).collect();
-    let times: Vec<_> =
-        logins.iter().map(|login| login.time.map(|time| START.saturating_add(time))).collect();
-    let received: Vec<_> =
-        logins.iter().map(|login| login.received.map(|time| START.saturating_add(time))).collect();
-    let offsets: Vec<_> = logins.iter().map(|login| Some(login.offset)).collect();
-    BatchBuilder::new(logins.len())
-        .utf8("action_type", &column(|login| login.action))
-        .utf8("action_result", &column(|login| login.result))
-        .utf8("ip_address", &addresses)
-        .utf8("user_id", &users)
-        .timestamp("event_timestamp", &times)
-        .timestamp("source_timestamp", &received)
-        .int32("source_partition", &vec![Some(3); logins.len()])
-        .int64("source_offset", &offsets)
-        .build()
-}
+impl Row for Login {
+    type Detector = DetectFailedLogins;
+    const STATE_VERSION: u32 = 3;
 
-/// How the promises of all detectors are checked of this one.
-pub(crate) const TRIAL: Trial<DetectFailedLogins, Login> = Trial { version: 3, detector, judge };
+    fn event(&self) -> RowEvent {
+        let &Self { time, received, offset, .. } = self;
+        RowEvent { time, received, partition: 3, offset }
+    }
 
-/// A detector.
-pub(crate) fn detector(config: &str) -> Detection<DetectFailedLogins> {
-    Detection::new(config).expect("a good configuration")
-}
-
-/// Judges logins in one batch, under the clock that the host would give.
-pub(crate) fn judge(detector: &mut Detection<DetectFailedLogins>, logins: &[Login]) -> Vec<Alert> {
-    let newest = logins.iter().filter_map(|login| login.received).max().unwrap_or(0);
-    testing::judge(detector, START.saturating_add(newest), &batch(logins))
+    fn columns(rows: &[Self], batch: BatchBuilder) -> BatchBuilder {
+        batch
+            .utf8("action_type", &column(rows, |row| Some(row.action)))
+            .utf8("action_result", &column(rows, |row| Some(row.result)))
+            .utf8("ip_address", &column(rows, |row| row.address.as_deref()))
+            .utf8("user_id", &column(rows, |row| Some(row.user).filter(|user| !user.is_empty())))
+    }
 }
 
 /// Judges every login in a batch of its own.
@@ -100,7 +71,7 @@ pub(crate) fn judge_singly(
     detector: &mut Detection<DetectFailedLogins>,
     logins: &[Login],
 ) -> Vec<Alert> {
-    logins.iter().flat_map(|login| judge(detector, std::slice::from_ref(login))).collect()
+    logins.iter().flat_map(|login| TRIAL.judge(detector, std::slice::from_ref(login))).collect()
 }
 
 /// Ten users.

@@ -1,12 +1,9 @@
 //! Which failures raise an alert, and what it says.
 
-use crate::common::{
-    DAY, HOUR, Login, MINUTE, Random, SECOND, START, batch, detector, failure, judge, judge_singly,
-    received,
-};
-use audit_plugin_sdk::testing::{self, Detection};
+use crate::common::{Login, TRIAL, failure, judge_singly, received};
+use audit_detect::testing::{DAY, HOUR, MINUTE, Random, SECOND, START};
+use audit_plugin_sdk::testing::take_log;
 use audit_plugin_sdk::{Position, Severity};
-use detect_failed_logins::DetectFailedLogins;
 
 /// Failures at these minutes, from one address.
 fn at_minutes(minutes: &[i64]) -> Vec<Login> {
@@ -26,13 +23,13 @@ fn the_number_of_alerts() {
         ("all at the same time", &[7; 6], 1),
         ("one alert a window", &[0, 1, 2, 3, 4, 5, 6, 7, 30, 40, 50, 59], 1),
         ("the next window counts anew", &[0, 1, 2, 3, 4, 5, 60, 61, 62, 63, 64, 65], 2),
-        ("what was told does not count again", &[0, 1, 2, 3, 4, 5, 58, 59, 60, 61, 62], 1),
+        ("what was reported does not count again", &[0, 1, 2, 3, 4, 5, 58, 59, 60, 61, 62], 1),
         ("what comes late and just before is the same", &[9, 9, 9, 9, 9, 9, 1, 2, 3, 4, 5, 6], 1),
         ("a late burst a window before", &[61, 61, 61, 61, 61, 61, 0, 0, 0, 0, 0, 1], 2),
         ("a late burst long before", &[70, 71, 72, 73, 74, 75, 1, 2, 3, 4, 5, 6], 2),
     ];
     for (name, minutes, n_alerts) in cases {
-        let alerts = judge(&mut detector("{}"), &at_minutes(minutes));
+        let alerts = TRIAL.judge(&mut TRIAL.detector("{}"), &at_minutes(minutes));
         let bursts = alerts.iter().filter(|alert| alert.rule == "failed-logins");
         assert_eq!(bursts.count(), *n_alerts, "{name}");
     }
@@ -44,22 +41,25 @@ fn only_failed_logins_count() {
     let success = Login { result: "success", ..failure("a", 0) };
     let longer = Login { result: "failures", ..failure("a", 0) };
     for login in [other_action, success, longer] {
-        assert!(judge(&mut detector("{}"), &vec![login.clone(); 20]).is_empty(), "{login:?}");
+        assert!(
+            TRIAL.judge(&mut TRIAL.detector("{}"), &vec![login.clone(); 20]).is_empty(),
+            "{login:?}"
+        );
     }
     let addresses: Vec<Login> =
         (0..20).map(|index| failure(&format!("10.0.0.{}", index % 4), index)).collect();
-    assert!(judge(&mut detector("{}"), &addresses).is_empty(), "five each");
+    assert!(TRIAL.judge(&mut TRIAL.detector("{}"), &addresses).is_empty(), "five each");
     let config =
         r#"{"actions": ["user_login", "mfa"], "results": ["denied", "failure"], "threshold": 1}"#;
     let mfa = Login { action: "mfa", result: "denied", ..failure("a", 0) };
-    assert_eq!(judge(&mut detector(config), &[mfa, failure("a", 1)]).len(), 1);
+    assert_eq!(TRIAL.judge(&mut TRIAL.detector(config), &[mfa, failure("a", 1)]).len(), 1);
 }
 
 #[test]
 fn an_alert_says_what_happened() {
     let mut logins = at_minutes(&[0, 10, 20, 30, 40, 50, 55]);
     logins[1].user = "user_002";
-    let alerts = judge(&mut detector("{}"), &logins);
+    let alerts = TRIAL.judge(&mut TRIAL.detector("{}"), &logins);
     let [alert] = alerts.as_slice() else {
         panic!("{alerts:?}");
     };
@@ -69,7 +69,7 @@ fn an_alert_says_what_happened() {
         (alert.key[0].name.as_str(), alert.key[0].value.as_str()),
         ("ip_address", "203.0.113.45")
     );
-    // As of the sixth failure: what came after it is counted and not told.
+    // As of the sixth failure: what came after it is counted and not reported.
     assert_eq!(
         (alert.window_start, alert.first_event, alert.last_event),
         (START, START, START + 50 * MINUTE)
@@ -91,20 +91,20 @@ fn an_alert_says_what_happened() {
 
 #[test]
 fn a_fast_burst_is_urgent_at_its_tenth_failure() {
-    let told = |minutes: &[i64]| -> Vec<(String, Severity, u64)> {
-        let alerts = judge(&mut detector("{}"), &at_minutes(minutes));
+    let reported = |minutes: &[i64]| -> Vec<(String, Severity, u64)> {
+        let alerts = TRIAL.judge(&mut TRIAL.detector("{}"), &at_minutes(minutes));
         alerts.into_iter().map(|alert| (alert.rule, alert.severity, alert.count)).collect()
     };
     let medium = ("failed-logins".to_owned(), Severity::Medium, 6);
     let high = ("failed-logins-escalated".to_owned(), Severity::High, 10);
     let fast: Vec<i64> = (0..10).collect();
-    assert_eq!(told(&fast), [medium.clone(), high]);
-    assert_eq!(told(&fast[..9]).len(), 1, "nine");
+    assert_eq!(reported(&fast), [medium.clone(), high]);
+    assert_eq!(reported(&fast[..9]).len(), 1, "nine");
     let slower: Vec<i64> = (0..9).chain([10]).collect();
-    assert_eq!(told(&slower), [medium], "ten in ten minutes, half open");
+    assert_eq!(reported(&slower), [medium], "ten in ten minutes, half open");
     // Where the threshold lies higher, the first alert is urgent.
     let logins = at_minutes(&[0; 21]);
-    let alerts = judge(&mut detector(r#"{"threshold": 20}"#), &logins);
+    let alerts = TRIAL.judge(&mut TRIAL.detector(r#"{"threshold": 20}"#), &logins);
     assert_eq!((alerts.len(), &*alerts[0].rule), (1, "failed-logins"));
     assert_eq!((alerts[0].severity, alerts[0].count), (Severity::High, 21));
 }
@@ -112,12 +112,12 @@ fn a_fast_burst_is_urgent_at_its_tenth_failure() {
 #[test]
 fn a_burst_that_grows_is_told_once_more() {
     let minutes: Vec<i64> = (0..50).collect();
-    let alerts = judge_singly(&mut detector("{}"), &at_minutes(&minutes));
-    let told: Vec<(&str, Severity, u64)> =
+    let alerts = judge_singly(&mut TRIAL.detector("{}"), &at_minutes(&minutes));
+    let reported: Vec<(&str, Severity, u64)> =
         alerts.iter().map(|a| (&*a.rule, a.severity, a.count)).collect();
     let expected =
         [("failed-logins", Severity::Medium, 6), ("failed-logins-escalated", Severity::High, 10)];
-    assert_eq!(told, expected);
+    assert_eq!(reported, expected);
     assert_eq!(alerts[0].window_start, alerts[1].window_start);
 }
 
@@ -129,7 +129,7 @@ fn an_alert_cites_a_hundred_events_and_counts_all() {
         .enumerate()
         .map(|(offset, login)| Login { offset: offset as i64, ..login })
         .collect();
-    let alerts = judge(&mut detector(r#"{"threshold": 500}"#), &logins);
+    let alerts = TRIAL.judge(&mut TRIAL.detector(r#"{"threshold": 500}"#), &logins);
     assert_eq!(alerts.len(), 1);
     assert_eq!(alerts[0].count, 501);
     let offsets: Vec<i64> = alerts[0].events.iter().map(|event| event.offset).collect();
@@ -147,7 +147,7 @@ fn a_forged_future_time_silences_nothing() {
             logins.push(received("b", minute * MINUTE + forged, minute * MINUTE));
             logins.push(received("a", forged, minute * MINUTE));
         }
-        let alerts = judge_singly(&mut detector("{}"), &logins);
+        let alerts = judge_singly(&mut TRIAL.detector("{}"), &logins);
         let mut keys: Vec<&str> = alerts
             .iter()
             .filter(|alert| alert.rule == "failed-logins")
@@ -161,7 +161,7 @@ fn a_forged_future_time_silences_nothing() {
     }
     let config = r#"{"max-future": "0s", "threshold": 1, "window": "10s"}"#;
     let logins = [received("a", HOUR, 0), received("a", 2 * HOUR, 5 * SECOND)];
-    assert_eq!(judge(&mut detector(config), &logins).len(), 1);
+    assert_eq!(TRIAL.judge(&mut TRIAL.detector(config), &logins).len(), 1);
 }
 
 #[test]
@@ -169,38 +169,38 @@ fn late_events_count_where_they_belong() {
     let on_time = at_minutes(&[0, 1, 2]);
     let later: Vec<Login> =
         (3..6).map(|minute| received("203.0.113.45", minute * MINUTE, 110 * MINUTE)).collect();
-    let mut detector = detector("{}");
-    assert!(judge(&mut detector, &on_time).is_empty());
-    assert!(judge(&mut detector, &[failure("other", 100 * MINUTE)]).is_empty());
-    let alerts = judge(&mut detector, &later);
+    let mut detector = TRIAL.detector("{}");
+    assert!(TRIAL.judge(&mut detector, &on_time).is_empty());
+    assert!(TRIAL.judge(&mut detector, &[failure("other", 100 * MINUTE)]).is_empty());
+    let alerts = TRIAL.judge(&mut detector, &later);
     assert_eq!(alerts.len(), 1);
     assert_eq!(alerts[0].window_start, START);
 }
 
 #[test]
 fn rows_without_address_or_time_are_counted_apart() {
-    let mut detector = detector(r#"{"threshold": 1}"#);
+    let mut detector = TRIAL.detector(r#"{"threshold": 1}"#);
     let no_address = Login { address: None, ..failure("a", 0) };
     let no_time = Login { time: None, ..failure("a", 0) };
     let no_kafka_time = Login { received: None, ..failure("a", 0) };
     let logins = [no_address, no_time, no_kafka_time, failure("a", 0)];
-    assert!(judge(&mut detector, &logins).is_empty());
-    let (_, line) = &testing::take_log()[0];
+    assert!(TRIAL.judge(&mut detector, &logins).is_empty());
+    let (_, line) = &take_log()[0];
     assert!(line.starts_with("3 logins without address or time"), "{line}");
 }
 
 #[test]
 fn a_long_text_is_cut_at_a_character() {
-    let mut detector = detector(r#"{"threshold": 1}"#);
+    let mut detector = TRIAL.detector(r#"{"threshold": 1}"#);
     let long = "é".repeat(400);
-    let alerts = judge(&mut detector, &[failure(&long, 0), failure(&long, 1)]);
+    let alerts = TRIAL.judge(&mut detector, &[failure(&long, 0), failure(&long, 1)]);
     assert_eq!(alerts[0].key[0].value, "é".repeat(64));
     let odd = format!("x{long}");
-    let alerts = judge(&mut detector, &[failure(&odd, 0), failure(&odd, 1)]);
+    let alerts = TRIAL.judge(&mut detector, &[failure(&odd, 0), failure(&odd, 1)]);
     assert_eq!(alerts[0].key[0].value, format!("x{}", "é".repeat(63)));
 }
 
-/// Against a plain reading of the rule: every span that holds too many failures touches the window of
+/// Compared with a plain implementation of the rule: every span that holds too many failures touches the window of
 /// an alert or lies less than a window before it, every window holds too many, and no two windows of alerts in order overlap.
 #[test]
 fn any_order_of_any_failures_alerts_as_the_rule_says() {
@@ -213,7 +213,7 @@ fn any_order_of_any_failures_alerts_as_the_rule_says() {
         let logins: Vec<Login> = (0..n_failures)
             .map(|_| received("a", random.below(spread as u64) as i64 * MINUTE, HOUR))
             .collect();
-        let alerts = judge(&mut detector(config), &logins);
+        let alerts = TRIAL.judge(&mut TRIAL.detector(config), &logins);
         let mut times: Vec<i64> =
             logins.iter().filter_map(|login| login.time).map(|time| START + time).collect();
         times.sort_unstable();
@@ -256,21 +256,10 @@ fn a_wrong_configuration_names_its_key() {
         (r#"{"actions": []}"#, "actions", "an empty list"),
         (r#"{"results": [1]}"#, "results[0]", "invalid type"),
     ];
-    for (config, key, message) in cases {
-        let error = Detection::<DetectFailedLogins>::new(config).expect_err(config);
-        assert_eq!(error.key, key, "{config}: {}", error.message);
-        assert!(error.message.contains(message), "{config}: {}", error.message);
-    }
+    TRIAL.wrong_configurations(&cases);
 }
 
 #[test]
 fn a_missing_column_is_a_fault() {
-    use audit_plugin_sdk::{Context, Detector, Fault, Judgement};
-    let config = audit_plugin_sdk::Config::new("{}".to_owned());
-    let (mut plugin, _) = DetectFailedLogins::configure(&config).expect("a good configuration");
-    let ctx = Context { topic: "t".to_owned(), clock: 0 };
-    let rows = testing::BatchBuilder::new(1).utf8("action_type", &[Some("user_login")]).build();
-    let fault = plugin.process(&ctx, &rows, &mut Judgement::default());
-    assert!(matches!(fault, Err(Fault::BadInput(_))));
-    assert!(plugin.process(&ctx, &batch(&[failure("a", 0)]), &mut Judgement::default()).is_ok());
+    TRIAL.missing_columns("{}", &[failure("a", 0)]);
 }

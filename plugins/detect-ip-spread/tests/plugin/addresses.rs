@@ -1,12 +1,9 @@
 //! Which addresses raise an alert, and what it says.
 
+use audit_detect::testing::{MINUTE, Random, SECOND, START, rules};
 use audit_plugin_sdk::Severity;
-use audit_plugin_sdk::testing::Detection;
-use detect_ip_spread::DetectIpSpread;
 
-use crate::common::{
-    MINUTE, Random, SECOND, START, Seen, alerts, at, detector, judge, rules, seen,
-};
+use crate::common::{Seen, TRIAL, at, seen};
 
 #[test]
 fn the_number_of_alerts() {
@@ -25,11 +22,11 @@ fn the_number_of_alerts() {
         ("moving on", &[(0, 1), (61, 2), (122, 3), (183, 4)], 0),
     ];
     for (name, minutes, n_alerts) in cases {
-        assert_eq!(alerts("{}", &at(minutes)).len(), *n_alerts, "{name}");
+        assert_eq!(TRIAL.alerts("{}", &at(minutes)).len(), *n_alerts, "{name}");
     }
     let five = at(&[(0, 1), (1, 2), (2, 3), (3, 4), (4, 5)]);
-    assert!(alerts(r#"{"addresses": 5}"#, &five).is_empty());
-    assert_eq!(alerts(r#"{"addresses": 4}"#, &five).len(), 1);
+    assert!(TRIAL.alerts(r#"{"addresses": 5}"#, &five).is_empty());
+    assert_eq!(TRIAL.alerts(r#"{"addresses": 4}"#, &five).len(), 1);
 }
 
 #[test]
@@ -38,7 +35,7 @@ fn an_alert_says_what_happened() {
     for row in &mut rows {
         row.user = Some("user_017".to_owned());
     }
-    let found = alerts("{}", &rows);
+    let found = TRIAL.alerts("{}", &rows);
     let [alert] = found.as_slice() else { panic!("{found:?}") };
     assert_eq!((&*alert.rule, alert.severity, alert.count), ("ip-spread", Severity::Medium, 3));
     assert_eq!((&*alert.key[0].name, &*alert.key[0].value), ("user_id", "user_017"));
@@ -62,7 +59,7 @@ fn a_user_that_is_an_e_mail_address_is_masked() {
         .into_iter()
         .map(|seen| Seen { user: Some("alice@example.com".to_owned()), ..seen })
         .collect();
-    let shown = |config: &str| alerts(config, &rows)[0].key[0].value.clone();
+    let shown = |config: &str| TRIAL.alerts(config, &rows)[0].key[0].value.clone();
     assert!(shown("{}").starts_with("a***@example.com#"));
     assert_eq!(shown(r#"{"show-email": true}"#), "alice@example.com");
 }
@@ -71,15 +68,15 @@ fn a_user_that_is_an_e_mail_address_is_masked() {
 fn users_are_apart_and_only_what_succeeded_counts() {
     let mut rows = at(&[(0, 1), (1, 2), (2, 3)]);
     rows[2].user = Some("v".to_owned());
-    assert!(alerts("{}", &rows).is_empty());
+    assert!(TRIAL.alerts("{}", &rows).is_empty());
     let mut rows = at(&[(0, 1), (1, 2), (2, 3)]);
     rows[1].result = "failure";
-    assert!(alerts("{}", &rows).is_empty());
-    assert_eq!(alerts(r#"{"results": []}"#, &rows).len(), 1);
-    assert_eq!(alerts(r#"{"results": ["success", "failure"]}"#, &rows).len(), 1);
+    assert!(TRIAL.alerts("{}", &rows).is_empty());
+    assert_eq!(TRIAL.alerts(r#"{"results": []}"#, &rows).len(), 1);
+    assert_eq!(TRIAL.alerts(r#"{"results": ["success", "failure"]}"#, &rows).len(), 1);
     rows[1].result = "success";
-    assert!(alerts(r#"{"actions": ["user_login"]}"#, &rows).is_empty());
-    assert_eq!(alerts(r#"{"actions": ["user_login", "data_read"]}"#, &rows).len(), 1);
+    assert!(TRIAL.alerts(r#"{"actions": ["user_login"]}"#, &rows).is_empty());
+    assert_eq!(TRIAL.alerts(r#"{"actions": ["user_login", "data_read"]}"#, &rows).len(), 1);
     for lost in [0, 1, 2] {
         let mut rows = rows.clone();
         match lost {
@@ -87,13 +84,13 @@ fn users_are_apart_and_only_what_succeeded_counts() {
             1 => rows[1].address = None,
             _ => rows[1].time = None,
         }
-        assert!(alerts("{}", &rows).is_empty());
+        assert!(TRIAL.alerts("{}", &rows).is_empty());
     }
 }
 
 #[test]
 fn columns_without_a_filter_are_not_asked_for() {
-    let reads = |config: &str| detector(config).reads().to_vec();
+    let reads = |config: &str| TRIAL.detector(config).reads().to_vec();
     assert!(reads("{}").contains(&"action_result".to_owned()));
     assert!(!reads("{}").contains(&"action_type".to_owned()));
     assert!(!reads(r#"{"results": []}"#).contains(&"action_result".to_owned()));
@@ -103,7 +100,7 @@ fn columns_without_a_filter_are_not_asked_for() {
 fn from(addresses: [&str; 3], config: &str) -> usize {
     let rows: Vec<Seen> =
         (0..).zip(addresses).map(|(at, address)| seen("u", address, at)).collect();
-    alerts(config, &rows).len()
+    TRIAL.alerts(config, &rows).len()
 }
 
 #[test]
@@ -133,7 +130,7 @@ fn ignored_networks_do_not_count() {
     assert_eq!(from(office, all), 0);
 }
 
-/// Against a plain reading of the rule: every span that holds three addresses touches the window of an
+/// Compared with a plain implementation of the rule: every span that holds three addresses touches the window of an
 /// alert or lies less than a window before it, and every window holds three.
 #[test]
 fn any_order_of_any_events_alerts_as_the_rule_says() {
@@ -149,7 +146,7 @@ fn any_order_of_any_events_alerts_as_the_rule_says() {
             .into_iter()
             .map(|seen| Seen { received: Some(120 * MINUTE), ..seen })
             .collect();
-        let found = alerts(r#"{"window": "10m"}"#, &rows);
+        let found = TRIAL.alerts(r#"{"window": "10m"}"#, &rows);
         let starts: Vec<i64> = found.iter().map(|alert| alert.window_start - START).collect();
         let n_from = |start: i64| {
             let inside = times
@@ -184,28 +181,24 @@ fn a_wrong_configuration_names_its_key() {
         (r#"{"max-future": "2d"}"#, "max-future", "2d is not in the range 0s to 1d"),
         (r#"{"ipv6-prefix": 0}"#, "ipv6-prefix", "0 is not in the range 16 to 128"),
         (r#"{"ignore-networks": ["10.0.0.1/8"]}"#, "ignore-networks[0]", "bits set behind"),
-        (r#"{"ignore-networks": ["10.0.0.0/8", "x"]}"#, "ignore-networks[1]", "is no network"),
+        (r#"{"ignore-networks": ["10.0.0.0/8", "x"]}"#, "ignore-networks[1]", "is not a network"),
         (r#"{"ignore-private": 1}"#, "ignore-private", "invalid type"),
         (r#"{"max-keys": 0}"#, "max-keys", "0 is not in the range 1 to 1000000"),
         (r#"{"state-bytes-max": 0}"#, "state-bytes-max", "0 is not in the range 1048576"),
     ];
-    for (config, key, message) in cases {
-        let error = Detection::<DetectIpSpread>::new(config).expect_err(config);
-        assert_eq!(error.key, key, "{config}: {}", error.message);
-        assert!(error.message.contains(message), "{config}: {}", error.message);
-    }
+    TRIAL.wrong_configurations(&cases);
 }
 
 /// A user with a hundred thousand events takes as much state as one with a few.
 #[test]
 fn a_busy_user_takes_little_state() {
-    let mut detector = detector("{}");
+    let mut detector = TRIAL.detector("{}");
     for part in 0..100 {
         let rows: Vec<Seen> = (0..1_000)
             .map(|index| part * 1_000 + index)
             .map(|index| seen("u", ["10.0.0.1", "10.0.0.2"][index as usize % 2], index * SECOND))
             .collect();
-        assert!(rules(&judge(&mut detector, &rows)).is_empty());
+        assert!(rules(&TRIAL.judge(&mut detector, &rows)).is_empty());
     }
     assert!(detector.snapshot().len() < 400);
 }
@@ -219,5 +212,5 @@ fn a_port_is_no_address() {
             seen("u", &format!("{address}:{}", 50_000 + port), port)
         })
         .collect();
-    assert!(alerts("{}", &rows).is_empty());
+    assert!(TRIAL.alerts("{}", &rows).is_empty());
 }

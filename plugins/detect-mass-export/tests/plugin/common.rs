@@ -1,19 +1,10 @@
-//! What the tests share: exports as rows, and a detector to feed them to.
+//! Exports as rows.
 
-use audit_detect::testing::{self, Trial};
-use audit_plugin_sdk::testing::{BatchBuilder, Detection};
-use audit_plugin_sdk::{Alert, Batch};
+use audit_detect::testing::{Row, RowEvent, SECOND, Trial, column};
+use audit_plugin_sdk::testing::BatchBuilder;
 use detect_mass_export::DetectMassExport;
 
-pub(crate) use audit_detect::testing::{Random, rules};
-
-pub(crate) const SECOND: i64 = 1_000_000;
-pub(crate) const MINUTE: i64 = 60 * SECOND;
-pub(crate) const HOUR: i64 = 60 * MINUTE;
-pub(crate) const DAY: i64 = 24 * HOUR;
-
-/// A day in the present, at midnight.
-pub(crate) const START: i64 = 20_000 * DAY;
+pub(crate) const TRIAL: Trial<Export> = Trial::new();
 
 /// One row. Times count from `START`.
 #[derive(Debug, Clone)]
@@ -50,43 +41,20 @@ pub(crate) fn every(user: &str, n: i64, step: i64) -> Vec<Export> {
     (0..n).map(|index| export(user, 0, index * step)).collect()
 }
 
-/// A batch of exports.
-pub(crate) fn batch(exports: &[Export]) -> Batch {
-    let column = |value: fn(&Export) -> Option<&str>| exports.iter().map(value).collect::<Vec<_>>();
-    let times = |value: fn(&Export) -> Option<i64>| {
-        exports
-            .iter()
-            .map(|export| value(export).map(|time| START.saturating_add(time)))
-            .collect::<Vec<_>>()
-    };
-    let offsets: Vec<_> = exports.iter().map(|export| Some(export.offset)).collect();
-    BatchBuilder::new(exports.len())
-        .utf8("action_type", &column(|export| Some(export.action)))
-        .utf8("action_result", &column(|export| Some(export.result)))
-        .utf8("user_id", &column(|export| export.user.as_deref()))
-        .utf8("details", &column(|export| export.details.as_deref()))
-        .timestamp("event_timestamp", &times(|export| export.time))
-        .timestamp("source_timestamp", &times(|export| export.received))
-        .int32("source_partition", &vec![Some(3); exports.len()])
-        .int64("source_offset", &offsets)
-        .build()
-}
+impl Row for Export {
+    type Detector = DetectMassExport;
+    const STATE_VERSION: u32 = 2;
 
-/// How the promises of all detectors are checked of this one.
-pub(crate) const TRIAL: Trial<DetectMassExport, Export> = Trial { version: 2, detector, judge };
+    fn event(&self) -> RowEvent {
+        let &Self { time, received, offset, .. } = self;
+        RowEvent { time, received, partition: 3, offset }
+    }
 
-/// A detector.
-pub(crate) fn detector(config: &str) -> Detection<DetectMassExport> {
-    Detection::new(config).expect("a good configuration")
-}
-
-/// Judges exports in one batch, under the clock that the host would give.
-pub(crate) fn judge(detector: &mut Detection<DetectMassExport>, exports: &[Export]) -> Vec<Alert> {
-    let newest = exports.iter().filter_map(|export| export.received).max().unwrap_or(0);
-    testing::judge(detector, START.saturating_add(newest), &batch(exports))
-}
-
-/// The alerts of a detector of its own.
-pub(crate) fn alerts(config: &str, exports: &[Export]) -> Vec<Alert> {
-    judge(&mut detector(config), exports)
+    fn columns(rows: &[Self], batch: BatchBuilder) -> BatchBuilder {
+        batch
+            .utf8("action_type", &column(rows, |row| Some(row.action)))
+            .utf8("action_result", &column(rows, |row| Some(row.result)))
+            .utf8("user_id", &column(rows, |row| row.user.as_deref()))
+            .utf8("details", &column(rows, |row| row.details.as_deref()))
+    }
 }

@@ -1,33 +1,31 @@
 //! Which exports raise an alert, and what it says.
 
+use audit_detect::testing::{HOUR, MINUTE, SECOND, START, rules};
 use audit_plugin_sdk::Severity;
-use audit_plugin_sdk::testing::{self, Detection};
-use detect_mass_export::DetectMassExport;
+use audit_plugin_sdk::testing::take_log;
 
-use crate::common::{
-    Export, HOUR, MINUTE, SECOND, START, alerts, detector, every, export, judge, rules,
-};
+use crate::common::{Export, TRIAL, every, export};
 
 #[test]
 fn twenty_exports_in_five_minutes_are_too_many() {
-    assert!(alerts("{}", &every("u", 19, SECOND)).is_empty(), "nineteen");
-    let found = alerts("{}", &every("u", 20, SECOND));
+    assert!(TRIAL.alerts("{}", &every("u", 19, SECOND)).is_empty(), "nineteen");
+    let found = TRIAL.alerts("{}", &every("u", 20, SECOND));
     let [alert] = found.as_slice() else { panic!("{found:?}") };
     assert_eq!((&*alert.rule, alert.severity, alert.count), ("mass-export", Severity::Medium, 20));
     let mut slow = every("u", 20, SECOND);
     slow[19] = export("u", 0, 5 * MINUTE);
-    assert!(alerts("{}", &slow).is_empty(), "the window is half open");
+    assert!(TRIAL.alerts("{}", &slow).is_empty(), "the window is half open");
     slow[19] = export("u", 0, 5 * MINUTE - 1);
-    assert_eq!(alerts("{}", &slow).len(), 1);
-    assert!(alerts("{}", &every("u", 240, 16 * SECOND)).is_empty(), "slow and steady");
+    assert_eq!(TRIAL.alerts("{}", &slow).len(), 1);
+    assert!(TRIAL.alerts("{}", &every("u", 240, 16 * SECOND)).is_empty(), "slow and steady");
     let users: Vec<Export> =
         (0..38).map(|index| export(["u", "v"][index as usize % 2], 0, index)).collect();
-    assert!(alerts("{}", &users).is_empty(), "nineteen each");
+    assert!(TRIAL.alerts("{}", &users).is_empty(), "nineteen each");
 }
 
 #[test]
 fn rows_of_an_hour_are_summed_up() {
-    let told = |rows: &[u64]| -> Vec<(String, Severity, String)> {
+    let reported = |rows: &[u64]| -> Vec<(String, Severity, String)> {
         let exports: Vec<Export> = rows
             .iter()
             .enumerate()
@@ -37,30 +35,30 @@ fn rows_of_an_hour_are_summed_up() {
             let rows = alert.labels.iter().find(|label| label.name == "rows").unwrap();
             (alert.rule.clone(), alert.severity, rows.value.clone())
         };
-        alerts("{}", &exports).iter().map(name).collect()
+        TRIAL.alerts("{}", &exports).iter().map(name).collect()
     };
     let alert = |rule: &str, severity, rows: &str| (rule.to_owned(), severity, rows.to_owned());
     let medium = |rows| alert("mass-export", Severity::Medium, rows);
-    assert_eq!(told(&[9_999]), []);
-    assert_eq!(told(&[10_000]), [medium("10000")]);
-    assert_eq!(told(&[4_000, 5_999]), []);
-    assert_eq!(told(&[4_000, 6_000]), [medium("10000")]);
-    assert_eq!(told(&[49_999]), [medium("49999")]);
-    assert_eq!(told(&[50_000]), [alert("mass-export", Severity::High, "50000")]);
-    assert_eq!(told(&[99_999]), [alert("mass-export", Severity::High, "99999")]);
-    assert_eq!(told(&[100_000]), [alert("mass-export", Severity::Critical, "100000")]);
+    assert_eq!(reported(&[9_999]), []);
+    assert_eq!(reported(&[10_000]), [medium("10000")]);
+    assert_eq!(reported(&[4_000, 5_999]), []);
+    assert_eq!(reported(&[4_000, 6_000]), [medium("10000")]);
+    assert_eq!(reported(&[49_999]), [medium("49999")]);
+    assert_eq!(reported(&[50_000]), [alert("mass-export", Severity::High, "50000")]);
+    assert_eq!(reported(&[99_999]), [alert("mass-export", Severity::High, "99999")]);
+    assert_eq!(reported(&[100_000]), [alert("mass-export", Severity::Critical, "100000")]);
     let all = [
         medium("20000"),
         alert("mass-export-escalated", Severity::High, "60000"),
         alert("mass-export-critical", Severity::Critical, "100000"),
     ];
-    assert_eq!(told(&[20_000, 20_000, 20_000, 20_000, 20_000, 20_000]), all);
+    assert_eq!(reported(&[20_000, 20_000, 20_000, 20_000, 20_000, 20_000]), all);
     assert_eq!(
-        told(&[20_000, 90_000]),
+        reported(&[20_000, 90_000]),
         [medium("20000"), alert("mass-export-critical", Severity::Critical, "110000")]
     );
     assert_eq!(
-        told(&[u64::MAX, u64::MAX]),
+        reported(&[u64::MAX, u64::MAX]),
         [alert("mass-export", Severity::Critical, &u64::MAX.to_string())]
     );
 }
@@ -68,19 +66,19 @@ fn rows_of_an_hour_are_summed_up() {
 #[test]
 fn rows_an_hour_apart_are_not_summed_up() {
     let at = |time| [export("u", 6_000, 0), export("u", 6_000, time)];
-    assert!(alerts("{}", &at(HOUR)).is_empty());
-    assert_eq!(alerts("{}", &at(HOUR - 1)).len(), 1);
-    // In whatever order they come.
+    assert!(TRIAL.alerts("{}", &at(HOUR)).is_empty());
+    assert_eq!(TRIAL.alerts("{}", &at(HOUR - 1)).len(), 1);
+    // In any order.
     let mut backwards = at(HOUR - 1);
     backwards.reverse();
-    assert_eq!(alerts("{}", &backwards).len(), 1);
+    assert_eq!(TRIAL.alerts("{}", &backwards).len(), 1);
 }
 
 /// Many small exports open the window, their rows make it worse: one window, one alert for each step.
 #[test]
 fn exports_and_rows_are_one_window() {
     let exports: Vec<Export> = (0..200).map(|index| export("u", 300, index * SECOND)).collect();
-    let found = alerts("{}", &exports);
+    let found = TRIAL.alerts("{}", &exports);
     assert_eq!(rules(&found), ["mass-export", "mass-export-escalated"]);
     assert!(found.iter().all(|alert| alert.window_start == START));
     assert_eq!((found[0].count, found[1].count), (20, 167));
@@ -89,7 +87,7 @@ fn exports_and_rows_are_one_window() {
 
 #[test]
 fn what_goes_on_for_hours_is_told_once_an_hour() {
-    let found = alerts("{}", &every("u", 5 * 360, 10 * SECOND));
+    let found = TRIAL.alerts("{}", &every("u", 5 * 360, 10 * SECOND));
     assert_eq!(rules(&found), ["mass-export"; 5]);
     let starts: Vec<i64> = found.iter().map(|alert| (alert.window_start - START) / HOUR).collect();
     assert_eq!(starts, [0, 1, 2, 3, 4]);
@@ -98,7 +96,7 @@ fn what_goes_on_for_hours_is_told_once_an_hour() {
 #[test]
 fn an_alert_says_what_happened() {
     let exports = [export("user_017", 4_000, 0), export("user_017", 8_000, 30 * MINUTE)];
-    let found = alerts("{}", &exports);
+    let found = TRIAL.alerts("{}", &exports);
     let [alert] = found.as_slice() else { panic!("{found:?}") };
     assert_eq!((&*alert.key[0].name, &*alert.key[0].value), ("user_id", "user_017"));
     let times = (alert.window_start, alert.first_event, alert.last_event);
@@ -115,7 +113,7 @@ fn an_alert_says_what_happened() {
 #[test]
 fn a_user_that_is_an_e_mail_address_is_masked() {
     let exports = [export("alice@example.com", 10_000, 0)];
-    let shown = |config: &str| alerts(config, &exports)[0].key[0].value.clone();
+    let shown = |config: &str| TRIAL.alerts(config, &exports)[0].key[0].value.clone();
     assert!(shown("{}").starts_with("a***@example.com#"));
     assert_eq!(shown(r#"{"show-email": true}"#), "alice@example.com");
 }
@@ -124,12 +122,12 @@ fn a_user_that_is_an_e_mail_address_is_masked() {
 fn only_exports_that_succeeded_count() {
     let other = Export { action: "data_read", ..export("u", 1 << 40, 0) };
     let failed = Export { result: "failure", ..export("u", 1 << 40, 0) };
-    assert!(alerts("{}", &[vec![other; 30], vec![failed.clone(); 30]].concat()).is_empty());
+    assert!(TRIAL.alerts("{}", &[vec![other; 30], vec![failed.clone(); 30]].concat()).is_empty());
     let download = Export { action: "data_download", ..export("u", 10_000, 0) };
-    assert_eq!(alerts("{}", &[download]).len(), 1);
+    assert_eq!(TRIAL.alerts("{}", &[download]).len(), 1);
     let config = r#"{"actions": ["data_read"], "results": ["success", "failure"]}"#;
     let read = Export { action: "data_read", ..failed };
-    assert_eq!(alerts(config, &[read]).len(), 1);
+    assert_eq!(TRIAL.alerts(config, &[read]).len(), 1);
 }
 
 #[test]
@@ -147,24 +145,28 @@ fn details_are_anything() {
     ] {
         let with = |export: Export| Export { details: details.map(str::to_owned), ..export };
         let exports: Vec<Export> = every("u", 20, SECOND).into_iter().map(with).collect();
-        assert!(alerts("{}", &exports[..19]).is_empty(), "{details:?}: no rows");
-        assert_eq!(rules(&alerts("{}", &exports)), ["mass-export"], "they count all the same");
+        assert!(TRIAL.alerts("{}", &exports[..19]).is_empty(), "{details:?}: no rows");
+        assert_eq!(
+            rules(&TRIAL.alerts("{}", &exports)),
+            ["mass-export"],
+            "they count all the same"
+        );
     }
     let config = r#"{"row-fields": ["rows_exported", "rows_returned"]}"#;
     let returned =
         Export { details: Some(r#"{"rows_returned": 10000}"#.into()), ..export("u", 0, 0) };
-    assert_eq!(alerts(config, std::slice::from_ref(&returned)).len(), 1);
-    assert!(alerts("{}", &[returned]).is_empty());
+    assert_eq!(TRIAL.alerts(config, std::slice::from_ref(&returned)).len(), 1);
+    assert!(TRIAL.alerts("{}", &[returned]).is_empty());
 }
 
 #[test]
 fn rows_without_user_or_time_are_counted_apart() {
-    let mut detector = detector(r#"{"events": 1}"#);
+    let mut detector = TRIAL.detector(r#"{"events": 1}"#);
     let no_user = Export { user: None, ..export("u", 0, 0) };
     let no_time = Export { time: None, ..export("u", 0, 0) };
     let no_kafka_time = Export { received: None, ..export("u", 0, 0) };
-    assert!(judge(&mut detector, &[no_user, no_time, no_kafka_time]).is_empty());
-    let (_, line) = &testing::take_log()[0];
+    assert!(TRIAL.judge(&mut detector, &[no_user, no_time, no_kafka_time]).is_empty());
+    let (_, line) = &take_log()[0];
     assert!(line.starts_with("3 exports without user or time"), "{line}");
 }
 
@@ -188,10 +190,6 @@ fn a_wrong_configuration_names_its_key() {
         (r#"{"max-keys": 0}"#, "max-keys", "0 is not in the range 1 to 1000000"),
         (r#"{"state-bytes-max": 0}"#, "state-bytes-max", "0 is not in the range 1048576"),
     ];
-    for (config, key, message) in cases {
-        let error = Detection::<DetectMassExport>::new(config).expect_err(config);
-        assert_eq!(error.key, key, "{config}: {}", error.message);
-        assert!(error.message.contains(message), "{config}: {}", error.message);
-    }
-    detector(r#"{"events": 83}"#);
+    TRIAL.wrong_configurations(&cases);
+    TRIAL.detector(r#"{"events": 83}"#);
 }

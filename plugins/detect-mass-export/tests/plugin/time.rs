@@ -1,13 +1,9 @@
-//! What clocks and partitions do to the rule.
+//! Clocks, partitions and the rule.
 
-use audit_detect::testing::{TIME_MAX, TIME_MIN};
+use crate::common::{Export, TRIAL, export, received};
+use audit_detect::testing::{DAY, HOUR, MINUTE, SECOND, START, TIME_MAX, TIME_MIN, rules};
 
-use crate::common::{
-    DAY, Export, HOUR, MINUTE, SECOND, START, TRIAL, alerts, detector, export, judge, received,
-    rules,
-};
-
-/// The events' own clock is not believed beyond the Kafka time.
+/// Event times are capped at the Kafka time.
 #[test]
 fn a_forged_future_time_silences_nothing() {
     for forged in [HOUR, 365 * DAY, i64::MAX / 2] {
@@ -17,7 +13,7 @@ fn a_forged_future_time_silences_nothing() {
             exports.push(received("a", 0, forged, minute * MINUTE));
             exports.push(received("b", 1_000, minute * MINUTE + forged, minute * MINUTE));
         }
-        let found = alerts("{}", &exports);
+        let found = TRIAL.alerts("{}", &exports);
         let mut keys: Vec<&str> = found.iter().map(|alert| &*alert.key[0].value).collect();
         keys.sort_unstable();
         assert_eq!(keys, ["a", "b"], "{forged}");
@@ -30,11 +26,11 @@ fn out_of_order_and_twice() {
     let times = [50, 3, 17, 59, 0, 21, 33, 8, 40, 12];
     let exports: Vec<Export> =
         times.iter().map(|&minute| export("u", 1_000, minute * MINUTE)).collect();
-    let found = alerts("{}", &exports);
+    let found = TRIAL.alerts("{}", &exports);
     assert_eq!((found.len(), found[0].count), (1, 10));
     assert_eq!(found[0].window_start, START);
     // A producer's duplicates are records of their own: they count.
-    assert_eq!(alerts("{}", &vec![export("u", 1_000, 0); 10]).len(), 1);
+    assert_eq!(TRIAL.alerts("{}", &vec![export("u", 1_000, 0); 10]).len(), 1);
 }
 
 /// A day comes again a day later, with the event times that it had: the same windows, so the host takes
@@ -48,10 +44,10 @@ fn a_replayed_day_gives_the_same_alerts_again() {
         day.sort_by_key(|export| export.received);
         day
     };
-    let mut detector = detector("{}");
-    let first = judge(&mut detector, &day(0));
+    let mut detector = TRIAL.detector("{}");
+    let first = TRIAL.judge(&mut detector, &day(0));
     assert_eq!(rules(&first), ["mass-export"]);
-    let again = judge(&mut detector, &day(DAY));
+    let again = TRIAL.judge(&mut detector, &day(DAY));
     assert_eq!(
         (again[0].rule.clone(), again[0].window_start),
         (first[0].rule.clone(), first[0].window_start)
@@ -61,26 +57,26 @@ fn a_replayed_day_gives_the_same_alerts_again() {
 
 #[test]
 fn a_week_of_silence_ends_what_was_before() {
-    let mut detector = detector("{}");
-    assert!(judge(&mut detector, &[export("u", 9_999, 0)]).is_empty());
-    assert!(judge(&mut detector, &[export("u", 9_999, 7 * DAY)]).is_empty());
-    assert_eq!(judge(&mut detector, &[export("u", 1, 7 * DAY + 1)]).len(), 1);
+    let mut detector = TRIAL.detector("{}");
+    assert!(TRIAL.judge(&mut detector, &[export("u", 9_999, 0)]).is_empty());
+    assert!(TRIAL.judge(&mut detector, &[export("u", 9_999, 7 * DAY)]).is_empty());
+    assert_eq!(TRIAL.judge(&mut detector, &[export("u", 1, 7 * DAY + 1)]).len(), 1);
 }
 
 #[test]
 fn a_clock_that_steps_back_loses_nothing() {
-    let mut detector = detector("{}");
-    assert!(judge(&mut detector, &[export("u", 6_000, 0)]).is_empty());
+    let mut detector = TRIAL.detector("{}");
+    assert!(TRIAL.judge(&mut detector, &[export("u", 6_000, 0)]).is_empty());
     let others: Vec<Export> =
         (0..50).map(|index| export(&format!("user_{index}"), 1, -2 * HOUR)).collect();
-    assert!(judge(&mut detector, &others).is_empty());
-    assert_eq!(judge(&mut detector, &[export("u", 6_000, MINUTE)]).len(), 1);
+    assert!(TRIAL.judge(&mut detector, &others).is_empty());
+    assert_eq!(TRIAL.judge(&mut detector, &[export("u", 6_000, MINUTE)]).len(), 1);
 }
 
 #[test]
 fn a_partition_that_lags_an_hour_is_judged_like_the_other() {
     for config in ["{}", r#"{"window": "10m"}"#] {
-        let mut detector = detector(config);
+        let mut detector = TRIAL.detector(config);
         let mut found = Vec::new();
         for second in 0..10 {
             let lagging = export("u", 1_000, second * SECOND);
@@ -88,10 +84,11 @@ fn a_partition_that_lags_an_hour_is_judged_like_the_other() {
             let other = export("v", 10, HOUR + second * SECOND);
             // An hour and less behind what came before it.
             let ahead = Export { received: Some(HOUR + second * SECOND), ..ahead };
-            found.extend(judge(&mut detector, &[ahead, lagging, other]));
+            found.extend(TRIAL.judge(&mut detector, &[ahead, lagging, other]));
         }
-        let told: Vec<_> = found.iter().map(|alert| (&*alert.rule, alert.window_start)).collect();
-        assert_eq!(told, [("mass-export", START)], "{config}");
+        let reported: Vec<_> =
+            found.iter().map(|alert| (&*alert.rule, alert.window_start)).collect();
+        assert_eq!(reported, [("mass-export", START)], "{config}");
     }
 }
 
@@ -107,7 +104,7 @@ fn a_burst_stamped_ahead_hides_nothing() {
         let bait = received("u", 0, noon + 5 * MINUTE, noon);
         let mut exports = vec![bait; 20];
         exports.extend(times.map(|time| received("u", 1_000_000, time, noon + 4 * MINUTE)));
-        let found = alerts("{}", &exports);
+        let found = TRIAL.alerts("{}", &exports);
         assert_eq!(rules(&found), ["mass-export", "mass-export-critical"], "{stamped}");
         let start = START + noon + 5 * MINUTE;
         assert!(found.iter().all(|alert| alert.window_start == start), "{stamped}: one id");
@@ -117,20 +114,20 @@ fn a_burst_stamped_ahead_hides_nothing() {
     }
 }
 
-/// Go and .NET write the year 1 where they mean no time.
+/// The year 1 is the zero value of times in Go and .NET.
 #[test]
 fn the_first_and_the_last_time_are_times() {
     for time in [TIME_MIN, TIME_MAX] {
         let bulk =
             |received| Export { received: Some(received), ..export("u", 10_000, time - START) };
         assert_eq!(
-            rules(&alerts("{}", &[bulk(0)])),
+            rules(&TRIAL.alerts("{}", &[bulk(0)])),
             ["mass-export"],
             "cut to the Kafka time at least"
         );
-        let mut detector = detector(r#"{"max-keys": 1}"#);
+        let mut detector = TRIAL.detector(r#"{"max-keys": 1}"#);
         let other = Export { user: Some("v".to_owned()), ..bulk(time - START) };
-        let found = judge(&mut detector, &[bulk(time - START), other]);
+        let found = TRIAL.judge(&mut detector, &[bulk(time - START), other]);
         assert_eq!(rules(&found), ["mass-export", "mass-export", "state-evicted"]);
     }
 }

@@ -1,10 +1,9 @@
 //! What counts, and what an alert says.
 
+use audit_detect::testing::{DAY, HOUR, MINUTE};
 use audit_plugin_sdk::{Position, Severity, testing};
 
-use crate::common::{
-    Access, DAY, HOUR, MINUTE, MONDAY, alerts, detector, export, ids, judge, read,
-};
+use crate::common::{Access, MONDAY, TRIAL, export, read};
 
 /// On Monday night, after the office closed.
 const NIGHT: i64 = 22 * HOUR;
@@ -26,7 +25,7 @@ fn one_alert_for_a_user_and_a_closed_stretch() {
     ];
     let (rule, hours) = ("off-hours-access", 60);
     assert_eq!(
-        ids(&alerts("{}", &rows)),
+        TRIAL.ids(&TRIAL.alerts("{}", &rows)),
         [
             (rule, "user_001", 17 * hours),
             (rule, "user_002", 17 * hours),
@@ -39,7 +38,7 @@ fn one_alert_for_a_user_and_a_closed_stretch() {
 #[test]
 fn an_export_makes_it_urgent() {
     let severities = |rows: &[Access]| -> Vec<(String, Severity, u64)> {
-        let found = alerts("{}", rows);
+        let found = TRIAL.alerts("{}", rows);
         found.into_iter().map(|alert| (alert.rule, alert.severity, alert.count)).collect()
     };
     let (rule, escalated) =
@@ -60,13 +59,13 @@ fn an_export_makes_it_urgent() {
 
 #[test]
 fn an_alert_says_what_happened() {
-    let mut detector = detector("{}");
+    let mut detector = TRIAL.detector("{}");
     let rows = [
         read("user_017", NIGHT),
         read("user_017", NIGHT + MINUTE),
         export("user_017", NIGHT + 5 * MINUTE),
     ];
-    let found = judge(&mut detector, &rows);
+    let found = TRIAL.judge(&mut detector, &rows);
     let [first, second] = found.as_slice() else {
         panic!("{found:?}");
     };
@@ -92,7 +91,7 @@ fn an_alert_says_what_happened() {
 #[test]
 fn an_e_mail_address_is_masked_unless_wanted() {
     let rows = [read("alice@company.com", NIGHT)];
-    let key = |config| alerts(config, &rows)[0].key[0].value.clone();
+    let key = |config| TRIAL.alerts(config, &rows)[0].key[0].value.clone();
     assert!(key("{}").starts_with("a***@company.com#"), "{}", key("{}"));
     assert_eq!(key(r#"{"show-email": true}"#), "alice@company.com");
 }
@@ -113,14 +112,18 @@ fn only_what_is_configured_counts() {
     ];
     for (config, action, result, expected) in cases {
         let row = Access { action, result: Some(result), ..read("user_001", NIGHT) };
-        assert_eq!(!alerts(config, &[row]).is_empty(), expected, "{config}: {action}, {result}");
+        assert_eq!(
+            !TRIAL.alerts(config, &[row]).is_empty(),
+            expected,
+            "{config}: {action}, {result}"
+        );
     }
     let unsaid = Access { result: None, ..read("user_001", NIGHT) };
-    assert_eq!(alerts("{}", std::slice::from_ref(&unsaid)).len(), 1);
-    assert!(alerts(r#"{"results": ["success"]}"#, &[unsaid]).is_empty());
+    assert_eq!(TRIAL.alerts("{}", std::slice::from_ref(&unsaid)).len(), 1);
+    assert!(TRIAL.alerts(r#"{"results": ["success"]}"#, &[unsaid]).is_empty());
     let urgent = r#"{"urgent-actions": ["data_read"]}"#;
-    assert_eq!(alerts(urgent, &[read("user_001", NIGHT)])[0].severity, Severity::High);
-    assert_eq!(alerts(urgent, &[export("user_001", NIGHT)])[0].severity, Severity::Medium);
+    assert_eq!(TRIAL.alerts(urgent, &[read("user_001", NIGHT)])[0].severity, Severity::High);
+    assert_eq!(TRIAL.alerts(urgent, &[export("user_001", NIGHT)])[0].severity, Severity::Medium);
 }
 
 #[test]
@@ -128,8 +131,8 @@ fn users_may_be_ignored() {
     let config = r#"{"ignore-users": ["backup", "svc-*"]}"#;
     let users = ["backup", "backup2", "svc-", "svc-etl", "my-svc-etl", ""];
     let rows = users.map(|user| export(user, NIGHT));
-    let found = alerts(config, &rows);
-    let keys: Vec<&str> = ids(&found).into_iter().map(|(_, key, _)| key).collect();
+    let found = TRIAL.alerts(config, &rows);
+    let keys: Vec<&str> = TRIAL.ids(&found).into_iter().map(|(_, key, _)| key).collect();
     assert_eq!(keys, ["backup2", "my-svc-etl", ""]);
 }
 
@@ -138,13 +141,16 @@ fn a_few_events_may_be_allowed() {
     let rows: Vec<Access> =
         (0..6).map(|minute| read("user_001", NIGHT + minute * MINUTE)).collect();
     let config = r#"{"min-events": 5}"#;
-    assert!(alerts(config, &rows[..4]).is_empty());
-    let found = alerts(config, &rows);
+    assert!(TRIAL.alerts(config, &rows[..4]).is_empty());
+    let found = TRIAL.alerts(config, &rows);
     assert_eq!((found.len(), found[0].count, found[0].events.len()), (1, 5, 5));
     let mut with_export = rows[..4].to_vec();
     with_export.push(export("user_001", NIGHT + HOUR));
-    assert_eq!(alerts(config, &with_export)[0].severity, Severity::High);
-    assert!(alerts(config, &with_export[1..]).is_empty(), "an export alone is not enough either");
+    assert_eq!(TRIAL.alerts(config, &with_export)[0].severity, Severity::High);
+    assert!(
+        TRIAL.alerts(config, &with_export[1..]).is_empty(),
+        "an export alone is not enough either"
+    );
 }
 
 #[test]
@@ -153,7 +159,7 @@ fn rows_without_user_or_time_are_counted_apart() {
     let no_time = Access { time: None, ..read("user_001", NIGHT) };
     let no_kafka_time = Access { received: None, ..read("user_001", NIGHT) };
     testing::take_log();
-    assert!(alerts("{}", &[no_user, no_time, no_kafka_time]).is_empty());
+    assert!(TRIAL.alerts("{}", &[no_user, no_time, no_kafka_time]).is_empty());
     let (_, line) = &testing::take_log()[0];
     assert!(line.starts_with("3 accesses without user or time"), "{line}");
 }

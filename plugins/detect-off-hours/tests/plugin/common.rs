@@ -1,16 +1,11 @@
-//! What the tests share: accesses as rows, and a detector to feed them to.
+//! Accesses as rows.
 
-use audit_detect::testing::{self, Trial};
+use audit_detect::testing::{DAY, MINUTE, Row, RowEvent, Trial, column};
 use audit_plugin_sdk::lookup::Interval;
-use audit_plugin_sdk::testing::{BatchBuilder, Detection};
-use audit_plugin_sdk::{Alert, Batch};
+use audit_plugin_sdk::testing::BatchBuilder;
 use detect_off_hours::DetectOffHours;
 
-pub(crate) use audit_detect::testing::Random;
-
-pub(crate) const MINUTE: i64 = 60_000_000;
-pub(crate) const HOUR: i64 = 60 * MINUTE;
-pub(crate) const DAY: i64 = 24 * HOUR;
+pub(crate) const TRIAL: Trial<Access> = Trial::new();
 
 /// Monday, 2026-11-23, 00:00 UTC.
 pub(crate) const MONDAY: i64 = 20_780 * DAY;
@@ -50,45 +45,22 @@ pub(crate) fn received(user: &str, time: i64, received: i64) -> Access {
     Access { received: Some(received), ..read(user, time) }
 }
 
-/// A batch of accesses.
-pub(crate) fn batch(rows: &[Access]) -> Batch {
-    fn column<'a, T>(rows: &'a [Access], value: impl Fn(&'a Access) -> T) -> Vec<T> {
-        rows.iter().map(value).collect()
+impl Row for Access {
+    type Detector = DetectOffHours;
+    const STATE_VERSION: u32 = 2;
+    const START: i64 = MONDAY;
+
+    fn event(&self) -> RowEvent {
+        let &Self { time, received, partition, offset, .. } = self;
+        RowEvent { time, received, partition, offset }
     }
-    let absolute = |time: Option<i64>| time.map(|time| time.saturating_add(MONDAY));
-    BatchBuilder::new(rows.len())
-        .utf8("action_type", &column(rows, |row| Some(row.action)))
-        .utf8("action_result", &column(rows, |row| row.result))
-        .utf8("user_id", &column(rows, |row| row.user.as_deref()))
-        .timestamp("event_timestamp", &column(rows, |row| absolute(row.time)))
-        .timestamp("source_timestamp", &column(rows, |row| absolute(row.received)))
-        .int32("source_partition", &column(rows, |row| Some(row.partition)))
-        .int64("source_offset", &column(rows, |row| Some(row.offset)))
-        .build()
-}
 
-/// How the promises of all detectors are checked of this one.
-pub(crate) const TRIAL: Trial<DetectOffHours, Access> = Trial { version: 2, detector, judge };
-
-/// A detector.
-pub(crate) fn detector(config: &str) -> Detection<DetectOffHours> {
-    Detection::new(config).expect("a good configuration")
-}
-
-/// Judges accesses in one batch, under the clock that the host would give.
-pub(crate) fn judge(detector: &mut Detection<DetectOffHours>, rows: &[Access]) -> Vec<Alert> {
-    let newest = rows.iter().filter_map(|row| row.received).max().unwrap_or(0);
-    testing::judge(detector, newest.saturating_add(MONDAY), &batch(rows))
-}
-
-/// What a detector with that configuration says of accesses, all in one batch.
-pub(crate) fn alerts(config: &str, rows: &[Access]) -> Vec<Alert> {
-    judge(&mut detector(config), rows)
-}
-
-/// What the host tells alerts apart by: the rule, the key and the start of the window from `MONDAY`.
-pub(crate) fn ids(alerts: &[Alert]) -> Vec<(&str, &str, i64)> {
-    testing::ids(alerts, MONDAY)
+    fn columns(rows: &[Self], batch: BatchBuilder) -> BatchBuilder {
+        batch
+            .utf8("action_type", &column(rows, |row| Some(row.action)))
+            .utf8("action_result", &column(rows, |row| row.result))
+            .utf8("user_id", &column(rows, |row| row.user.as_deref()))
+    }
 }
 
 /// An open stretch of a calendar, from `MONDAY`.

@@ -1,10 +1,9 @@
 //! Errors of the configuration.
 
-use audit_plugin_sdk::testing::{BatchBuilder, Detection, Table, give_table};
-use audit_plugin_sdk::{Config, Context, Detector, Fault, Judgement};
-use detect_off_hours::DetectOffHours;
+use audit_detect::testing::HOUR;
+use audit_plugin_sdk::testing::{Table, give_table};
 
-use crate::common::{HOUR, batch, read};
+use crate::common::{TRIAL, read};
 
 #[test]
 fn a_wrong_configuration_names_its_key() {
@@ -14,7 +13,7 @@ fn a_wrong_configuration_names_its_key() {
         (r#"{"calendar": "office"}"#, "calendar", "[calendars.office]"),
         (r#"{"calendar": "office", "hours": ["mon 09:00-17:00"]}"#, "hours", "keep one of the two"),
         (r#"{"calendar": "office", "utc-offset": "+01:00"}"#, "utc-offset", "keep one of the two"),
-        (r#"{"utc-offset": "CET"}"#, "utc-offset", "no offset from UTC"),
+        (r#"{"utc-offset": "CET"}"#, "utc-offset", "not a UTC offset"),
         (r#"{"hours": []}"#, "hours", "covers nothing"),
         (r#"{"hours": ["mon-fri 09:00-17:00", "fri 12:00-13:00"]}"#, "hours[1]", "overlaps"),
         (r#"{"hours": ["mon-sun 00:00-24:00"]}"#, "hours", "the whole week"),
@@ -39,24 +38,10 @@ fn a_wrong_configuration_names_its_key() {
         (r#"{"state-bytes-max": 1}"#, "state-bytes-max", "not in the range"),
         (r#"{"show-email": "no"}"#, "show-email", "invalid type"),
     ];
-    for (config, key, message) in cases {
-        let error = Detection::<DetectOffHours>::new(config).expect_err(config);
-        assert_eq!(error.key, key, "{config}: {}", error.message);
-        assert!(error.message.contains(message), "{config}: {}", error.message);
-    }
+    TRIAL.wrong_configurations(&cases);
 }
 
 #[test]
 fn a_missing_column_is_a_fault_and_changes_nothing() {
-    let config = Config::new("{}".to_owned());
-    let (mut plugin, _) = DetectOffHours::configure(&config).expect("a good configuration");
-    let ctx = Context { topic: "t".to_owned(), clock: 0 };
-    let rows = BatchBuilder::new(1).utf8("action_type", &[Some("data_read")]).build();
-    let before = plugin.snapshot();
-    let fault = plugin.process(&ctx, &rows, &mut Judgement::default());
-    assert!(matches!(fault, Err(Fault::BadInput(_))));
-    assert_eq!(plugin.snapshot(), before);
-    assert!(
-        plugin.process(&ctx, &batch(&[read("a", 22 * HOUR)]), &mut Judgement::default()).is_ok()
-    );
+    TRIAL.missing_columns("{}", &[read("a", 22 * HOUR)]);
 }

@@ -1,13 +1,14 @@
 //! Which times lie outside.
 
+use audit_detect::testing::{DAY, HOUR, MINUTE};
 use audit_plugin_sdk::testing::{Table, give_calendar, give_table, take_log};
 
-use crate::common::{DAY, HOUR, MINUTE, MONDAY, alerts, detector, judge, open, read};
+use crate::common::{MONDAY, TRIAL, open, read};
 
 /// Whether a read at each of the times raises an alert, each asked of a detector of its own.
 fn check(config: &str, cases: &[(i64, bool)]) {
     for (time, expected) in cases {
-        let n_alerts = alerts(config, &[read("user_001", *time)]).len();
+        let n_alerts = TRIAL.alerts(config, &[read("user_001", *time)]).len();
         assert_eq!(n_alerts, usize::from(*expected), "{config}: {} h", *time as f64 / HOUR as f64);
     }
 }
@@ -76,17 +77,17 @@ fn a_calendar_knows_daylight_saving_time_and_holidays() {
     );
     let night_and_holiday = [monday + 15 * HOUR, monday + DAY + 12 * HOUR, monday + 2 * DAY];
     let rows = night_and_holiday.map(|time| read("user_001", time));
-    assert_eq!(alerts(r#"{"calendar": "office"}"#, &rows).len(), 1, "one stretch, one alert");
+    assert_eq!(TRIAL.alerts(r#"{"calendar": "office"}"#, &rows).len(), 1, "one stretch, one alert");
 }
 
 #[test]
 fn a_calendar_may_change_between_batches() {
     give_calendar("office", vec![open(0, HOUR)]);
-    let mut detector = detector(r#"{"calendar": "office"}"#);
-    assert!(judge(&mut detector, &[read("user_001", MINUTE)]).is_empty());
+    let mut detector = TRIAL.detector(r#"{"calendar": "office"}"#);
+    assert!(TRIAL.judge(&mut detector, &[read("user_001", MINUTE)]).is_empty());
     give_calendar("office", vec![open(HOUR, 2 * HOUR)]);
-    assert_eq!(judge(&mut detector, &[read("user_001", 2 * MINUTE)]).len(), 1);
-    assert!(judge(&mut detector, &[read("user_001", HOUR)]).is_empty());
+    assert_eq!(TRIAL.judge(&mut detector, &[read("user_001", 2 * MINUTE)]).len(), 1);
+    assert!(TRIAL.judge(&mut detector, &[read("user_001", HOUR)]).is_empty());
 }
 
 /// The night shift works when the office sleeps, from the day on which the table says so.
@@ -114,12 +115,12 @@ fn users_have_calendars_of_their_own() {
         ("typo_1", 12 * HOUR, false),
     ];
     for (user, time, expected) in cases {
-        let found = alerts(config, &[read(user, time)]);
+        let found = TRIAL.alerts(config, &[read(user, time)]);
         assert_eq!(!found.is_empty(), expected, "{user} at {time}");
     }
     let rows = cases.map(|(user, time, _)| read(user, time));
     take_log();
-    let found = judge(&mut detector(config), &rows);
+    let found = TRIAL.judge(&mut TRIAL.detector(config), &rows);
     assert_eq!(found.len(), 4, "{found:?}");
     let warnings = take_log();
     assert_eq!(warnings.len(), 1, "{warnings:?}");
@@ -135,19 +136,19 @@ fn calendars_of_users_may_change_between_batches() {
     give("night");
     give_calendar("night", vec![open(0, 6 * HOUR)]);
     let config = r#"{"calendars": {"table": "shifts", "column": "calendar"}}"#;
-    let mut detector = detector(config);
-    assert!(judge(&mut detector, &[read("user_001", HOUR)]).is_empty());
+    let mut detector = TRIAL.detector(config);
+    assert!(TRIAL.judge(&mut detector, &[read("user_001", HOUR)]).is_empty());
     give_calendar("night", vec![open(DAY, DAY + HOUR)]);
-    assert_eq!(judge(&mut detector, &[read("user_001", HOUR)]).len(), 1);
+    assert_eq!(TRIAL.judge(&mut detector, &[read("user_001", HOUR)]).len(), 1);
     give("");
-    assert!(judge(&mut detector, &[read("user_001", 12 * HOUR)]).is_empty());
+    assert!(TRIAL.judge(&mut detector, &[read("user_001", 12 * HOUR)]).is_empty());
 }
 
 #[test]
 fn a_calendar_that_never_opens_is_told_once_a_month() {
     give_calendar("closed", Vec::new());
     let rows: Vec<_> = (0..90).map(|day| read("user_001", day * DAY)).collect();
-    let found = alerts(r#"{"calendar": "closed"}"#, &rows);
+    let found = TRIAL.alerts(r#"{"calendar": "closed"}"#, &rows);
     assert!((3..=4).contains(&found.len()), "{}", found.len());
     for alert in &found {
         assert!(alert.window_start > MONDAY - 31 * DAY && alert.window_start <= alert.first_event);

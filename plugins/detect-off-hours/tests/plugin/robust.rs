@@ -1,12 +1,9 @@
 //! Times that lie, come late or come again, and batches of any size.
 
-use audit_detect::testing::{TIME_MAX, TIME_MIN};
+use audit_detect::testing::{DAY, HOUR, MINUTE, Random, TIME_MAX, TIME_MIN};
 use audit_plugin_sdk::testing::give_calendar;
 
-use crate::common::{
-    Access, DAY, HOUR, MINUTE, MONDAY, Random, TRIAL, alerts, detector, export, ids, judge, open,
-    read, received,
-};
+use crate::common::{Access, MONDAY, TRIAL, export, open, read, received};
 
 /// Accesses of many shapes: several users, days and nights, late, early and forged times.
 pub(crate) fn traffic(seed: u64, n_rows: usize) -> Vec<Access> {
@@ -43,7 +40,10 @@ fn where_batches_end_changes_nothing() {
 fn a_time_ahead_of_kafka_is_cut() {
     let (noon, night) = (12 * HOUR, 22 * HOUR);
     for forged in [6 * HOUR, 365 * DAY, i64::MAX / 2] {
-        assert!(alerts("{}", &[received("user_001", noon + forged, noon)]).is_empty(), "{forged}");
+        assert!(
+            TRIAL.alerts("{}", &[received("user_001", noon + forged, noon)]).is_empty(),
+            "{forged}"
+        );
     }
     let rows = [
         read("user_001", night),
@@ -51,17 +51,20 @@ fn a_time_ahead_of_kafka_is_cut() {
         received("user_001", DAY + 12 * HOUR, night + 2 * MINUTE),
         read("user_001", night + 3 * MINUTE),
     ];
-    let found = alerts("{}", &rows);
-    assert_eq!(ids(&found), [("off-hours-access", "user_001", 17 * 60)]);
+    let found = TRIAL.alerts("{}", &rows);
+    assert_eq!(TRIAL.ids(&found), [("off-hours-access", "user_001", 17 * 60)]);
     assert!(found[0].last_event <= MONDAY + night + 7 * MINUTE);
     // Five minutes are allowed: what was sent at 16:56 may have happened at 17:01.
     assert_eq!(
-        alerts("{}", &[received("user_001", 17 * HOUR + MINUTE, 17 * HOUR - 4 * MINUTE)]).len(),
+        TRIAL
+            .alerts("{}", &[received("user_001", 17 * HOUR + MINUTE, 17 * HOUR - 4 * MINUTE)])
+            .len(),
         1
     );
     let strict = r#"{"max-future": "0s"}"#;
     assert!(
-        alerts(strict, &[received("user_001", 17 * HOUR + MINUTE, 17 * HOUR - 4 * MINUTE)])
+        TRIAL
+            .alerts(strict, &[received("user_001", 17 * HOUR + MINUTE, 17 * HOUR - 4 * MINUTE)])
             .is_empty()
     );
 }
@@ -69,18 +72,18 @@ fn a_time_ahead_of_kafka_is_cut() {
 /// The past may be forged, but only the user's own nights are touched by that.
 #[test]
 fn a_forged_past_evicts_nobody() {
-    let mut detector = detector(r#"{"max-keys": 10}"#);
-    assert_eq!(judge(&mut detector, &[read("user_001", 22 * HOUR)]).len(), 1);
+    let mut detector = TRIAL.detector(r#"{"max-keys": 10}"#);
+    assert_eq!(TRIAL.judge(&mut detector, &[read("user_001", 22 * HOUR)]).len(), 1);
     for day in 1..1_000 {
-        judge(&mut detector, &[received("forger", -day * DAY, 22 * HOUR)]);
+        TRIAL.judge(&mut detector, &[received("forger", -day * DAY, 22 * HOUR)]);
     }
-    // Of the forger's own nights most were forgotten, and that is told.
-    let found = judge(&mut detector, &[read("user_001", 23 * HOUR)]);
-    assert_eq!(ids(&found), [("events-evicted", "", 23 * 60)]);
+    // Most of the forger's own nights were evicted, and that is reported.
+    let found = TRIAL.judge(&mut detector, &[read("user_001", 23 * HOUR)]);
+    assert_eq!(TRIAL.ids(&found), [("events-evicted", "", 23 * 60)]);
 }
 
-/// Yesterday comes again, under new offsets and Kafka times: what is told once more has the id that it
-/// had, and nothing else is told.
+/// Yesterday comes again, under new offsets and Kafka times: what is reported again has the id that it
+/// had, and nothing else is reported.
 #[test]
 fn a_replayed_day_has_the_same_ids() {
     let day: Vec<Access> = (0..24 * 6)
@@ -94,8 +97,8 @@ fn a_replayed_day_has_the_same_ids() {
         })
         .collect();
     for later in [HOUR, DAY, 3 * DAY, 90 * DAY] {
-        let mut detector = detector("{}");
-        let first = judge(&mut detector, &day);
+        let mut detector = TRIAL.detector("{}");
+        let first = TRIAL.judge(&mut detector, &day);
         let again: Vec<Access> = day
             .iter()
             .map(|row| Access {
@@ -104,9 +107,9 @@ fn a_replayed_day_has_the_same_ids() {
                 ..row.clone()
             })
             .collect();
-        let second = judge(&mut detector, &again);
-        let known = ids(&first);
-        assert!(ids(&second).iter().all(|id| known.contains(id)), "{later}: {second:?}");
+        let second = TRIAL.judge(&mut detector, &again);
+        let known = TRIAL.ids(&first);
+        assert!(TRIAL.ids(&second).iter().all(|id| known.contains(id)), "{later}: {second:?}");
         if later < DAY {
             assert!(second.is_empty(), "still remembered");
         }
@@ -115,32 +118,41 @@ fn a_replayed_day_has_the_same_ids() {
 
 #[test]
 fn a_week_of_silence_changes_nothing() {
-    let mut detector = detector("{}");
-    assert_eq!(judge(&mut detector, &[read("user_001", 22 * HOUR)]).len(), 1);
-    let found = judge(
+    let mut detector = TRIAL.detector("{}");
+    assert_eq!(TRIAL.judge(&mut detector, &[read("user_001", 22 * HOUR)]).len(), 1);
+    let found = TRIAL.judge(
         &mut detector,
         &[read("user_001", 9 * DAY + 12 * HOUR), read("user_001", 9 * DAY + 22 * HOUR)],
     );
-    assert_eq!(ids(&found), [("off-hours-access", "user_001", (9 * 24 + 17) * 60)]);
+    assert_eq!(TRIAL.ids(&found), [("off-hours-access", "user_001", (9 * 24 + 17) * 60)]);
     // The state holds what is left, not what was.
-    let mut fresh = self::detector("{}");
-    judge(&mut fresh, &[read("user_001", 9 * DAY + 22 * HOUR)]);
+    let mut fresh = TRIAL.detector("{}");
+    TRIAL.judge(&mut fresh, &[read("user_001", 9 * DAY + 22 * HOUR)]);
     assert_eq!(detector.snapshot(), fresh.snapshot());
 }
 
 #[test]
 fn a_clock_that_steps_back_tells_nothing_twice() {
-    let mut detector = detector("{}");
-    assert_eq!(judge(&mut detector, &[read("user_001", 30 * HOUR)]).len(), 1);
-    assert!(judge(&mut detector, &[read("user_001", 20 * HOUR)]).is_empty(), "the same night");
-    assert!(judge(&mut detector, &[read("user_001", 31 * HOUR)]).is_empty());
-    assert_eq!(judge(&mut detector, &[read("user_001", 2 * HOUR)]).len(), 1, "the night before");
+    let mut detector = TRIAL.detector("{}");
+    assert_eq!(TRIAL.judge(&mut detector, &[read("user_001", 30 * HOUR)]).len(), 1);
     assert!(
-        judge(&mut detector, &[read("user_001", 32 * HOUR), read("user_001", 3 * HOUR)]).is_empty()
+        TRIAL.judge(&mut detector, &[read("user_001", 20 * HOUR)]).is_empty(),
+        "the same night"
+    );
+    assert!(TRIAL.judge(&mut detector, &[read("user_001", 31 * HOUR)]).is_empty());
+    assert_eq!(
+        TRIAL.judge(&mut detector, &[read("user_001", 2 * HOUR)]).len(),
+        1,
+        "the night before"
+    );
+    assert!(
+        TRIAL
+            .judge(&mut detector, &[read("user_001", 32 * HOUR), read("user_001", 3 * HOUR)])
+            .is_empty()
     );
 }
 
-/// A partition that is an hour behind tells of the same night.
+/// A partition that lags by an hour reports the same night.
 #[test]
 fn a_partition_that_lags_changes_nothing() {
     let on_time: Vec<Access> =
@@ -152,15 +164,17 @@ fn a_partition_that_lags_changes_nothing() {
         })
         .collect();
     let mixed: Vec<Access> = on_time.into_iter().zip(lagging).flat_map(|(a, b)| [a, b]).collect();
-    let found = alerts("{}", &mixed);
-    assert_eq!(ids(&found), [("off-hours-access", "user_001", 17 * 60)]);
-    // A day late, and the night is not told again.
-    let mut detector = detector("{}");
-    judge(&mut detector, &mixed);
-    assert!(judge(&mut detector, &[received("user_001", 19 * HOUR, DAY + 19 * HOUR)]).is_empty());
+    let found = TRIAL.alerts("{}", &mixed);
+    assert_eq!(TRIAL.ids(&found), [("off-hours-access", "user_001", 17 * 60)]);
+    // A day late, and the night is not reported again.
+    let mut detector = TRIAL.detector("{}");
+    TRIAL.judge(&mut detector, &mixed);
+    assert!(
+        TRIAL.judge(&mut detector, &[received("user_001", 19 * HOUR, DAY + 19 * HOUR)]).is_empty()
+    );
 }
 
-/// Against a plain reading of the rule: a user and a night with any access has one alert, and one more
+/// Compared with a plain implementation of the rule: a user and a night with any access has one alert, and one more
 /// where an export came after a mere read.
 #[test]
 fn alerts_are_those_of_the_rule() {
@@ -185,16 +199,16 @@ fn alerts_are_those_of_the_rule() {
                 continue;
             }
             let night = if hour < 9 { day - 1 } else { day };
-            let told = expected.entry((row.user.clone().unwrap(), night)).or_default();
+            let seen = expected.entry((row.user.clone().unwrap(), night)).or_default();
             let is_urgent = row.action == "data_export";
-            n_expected += usize::from(!told.0) + usize::from(told.0 && is_urgent && !told.1);
-            *told = (true, told.1 || is_urgent);
+            n_expected += usize::from(!seen.0) + usize::from(seen.0 && is_urgent && !seen.1);
+            *seen = (true, seen.1 || is_urgent);
         }
-        assert_eq!(alerts("{}", &rows).len(), n_expected, "seed {seed}");
+        assert_eq!(TRIAL.alerts("{}", &rows).len(), n_expected, "seed {seed}");
     }
 }
 
-/// Go and .NET write the year 1 where they mean no time, and the night before that is no time at all.
+/// The year 1 is the zero value of times in Go and .NET, and the night before it is out of range.
 #[test]
 fn the_first_and_the_last_time_are_times() {
     give_calendar("office", vec![open(9 * HOUR, 17 * HOUR)]);
@@ -206,7 +220,7 @@ fn the_first_and_the_last_time_are_times() {
                 offset: 0,
                 ..export("user_001", time - MONDAY)
             };
-            let found = alerts(config, &[row]);
+            let found = TRIAL.alerts(config, &[row]);
             assert_eq!(found.len(), 1, "{config}, {time}");
             assert_eq!(found[0].last_event, time, "{config}");
         }

@@ -1,9 +1,9 @@
-//! The state: bounded, saved and taken over.
+//! The state: bounded, saved and restored.
 
-use audit_detect::testing::bytes_of;
+use audit_detect::testing::{DAY, HOUR, MINUTE, bytes_of};
 use audit_plugin_sdk::Severity;
 
-use crate::common::{Access, DAY, HOUR, MINUTE, TRIAL, detector, export, ids, judge, read};
+use crate::common::{Access, TRIAL, export, read};
 use crate::robust::traffic;
 
 #[test]
@@ -16,53 +16,52 @@ fn a_restart_anywhere_changes_nothing() {
 
 #[test]
 fn hostile_bytes_are_refused_and_change_nothing() {
-    let mut detector = detector("{}");
-    judge(&mut detector, &traffic(5, 200));
-    TRIAL.damaged_states("{}", &detector.snapshot(), &[export("user_1", 40 * DAY)]);
+    TRIAL.damaged_states("{}", &[traffic(5, 200)], &[export("user_1", 40 * DAY)]);
 }
 
 #[test]
-fn the_user_silent_for_longest_is_forgotten_and_that_is_told() {
-    let mut detector = detector(r#"{"max-keys": 2}"#);
+fn the_user_silent_for_longest_is_forgotten_and_that_is_reported() {
+    let mut detector = TRIAL.detector(r#"{"max-keys": 2}"#);
     let night = |user: &str, minute: i64| read(user, 22 * HOUR + minute * MINUTE);
-    let found = judge(&mut detector, &[night("a", 0), night("b", 1), night("a", 2), night("c", 3)]);
+    let found =
+        TRIAL.judge(&mut detector, &[night("a", 0), night("b", 1), night("a", 2), night("c", 3)]);
     let evicted = found.last().unwrap();
     assert_eq!(
         (&*evicted.rule, evicted.severity, evicted.count),
         ("state-evicted", Severity::Low, 1)
     );
     assert!(evicted.key.is_empty());
-    // `b` went, as `a` came back later: its night is told again, under the same id.
-    let again = judge(&mut detector, &[night("a", 4), night("b", 5)]);
-    assert_eq!(ids(&again), [("off-hours-access", "b", 17 * 60)]);
+    // `b` went, as `a` came back later: its night is reported again, with the same id.
+    let again = TRIAL.judge(&mut detector, &[night("a", 4), night("b", 5)]);
+    assert_eq!(TRIAL.ids(&again), [("off-hours-access", "b", 17 * 60)]);
     // In the next hour the sum is said.
-    let found = judge(&mut detector, &[read("d", DAY + 22 * HOUR)]);
+    let found = TRIAL.judge(&mut detector, &[read("d", DAY + 22 * HOUR)]);
     assert_eq!(found.iter().filter(|alert| alert.rule == "state-evicted").count(), 1);
 }
 
 #[test]
 fn what_is_kept_is_bounded() {
-    let mut detector = detector(r#"{"state-bytes-max": 1048576, "min-events": 1000000}"#);
+    let mut detector = TRIAL.detector(r#"{"state-bytes-max": 1048576, "min-events": 1000000}"#);
     for round in 0..40 {
         let rows: Vec<Access> = (0..1_000)
             .map(|index| read(&format!("user_{round}_{index}"), 22 * HOUR + index * MINUTE / 100))
             .collect();
-        judge(&mut detector, &rows);
+        TRIAL.judge(&mut detector, &rows);
         assert!(detector.snapshot().len() < 1 << 20);
     }
     // One user with many events in one night takes no more than one with a few.
-    let mut detector = self::detector("{}");
+    let mut detector = TRIAL.detector("{}");
     let rows: Vec<Access> = (0..20_000).map(|index| read("a", 22 * HOUR + index)).collect();
-    judge(&mut detector, &rows);
+    TRIAL.judge(&mut detector, &rows);
     assert!(detector.snapshot().len() < 400, "{}", detector.snapshot().len());
 }
 
 #[test]
 fn a_long_key_is_cut_at_a_character() {
-    let mut detector = detector("{}");
+    let mut detector = TRIAL.detector("{}");
     let long = "é".repeat(1 << 19);
-    let found = judge(&mut detector, &[read(&long, 22 * HOUR), read(&long, 23 * HOUR)]);
-    assert_eq!(ids(&found), [("off-hours-access", &*"é".repeat(64), 17 * 60)]);
+    let found = TRIAL.judge(&mut detector, &[read(&long, 22 * HOUR), read(&long, 23 * HOUR)]);
+    assert_eq!(TRIAL.ids(&found), [("off-hours-access", &*"é".repeat(64), 17 * 60)]);
 }
 
 /// Written by version 1: the night of `b` and of `c`; `a` was evicted.
@@ -71,12 +70,12 @@ const BEFORE: &str = "096f66662d686f7572730102016280d08788fcbdb00601809093e390bd
     02";
 
 #[test]
-fn the_state_of_the_version_before_is_taken_over() {
+fn the_state_of_the_previous_version_is_restored() {
     let state = bytes_of(BEFORE);
-    let mut detector = detector("{}");
+    let mut detector = TRIAL.detector("{}");
     detector.restore(1, &state).expect("a state of version 1");
-    let found = judge(&mut detector, &[read("b", 23 * HOUR), export("c", 23 * HOUR)]);
-    assert_eq!(ids(&found), [("off-hours-access-escalated", "c", 17 * 60)]);
+    let found = TRIAL.judge(&mut detector, &[read("b", 23 * HOUR), export("c", 23 * HOUR)]);
+    assert_eq!(TRIAL.ids(&found), [("off-hours-access-escalated", "c", 17 * 60)]);
     for length in 0..state.len() {
         assert!(detector.restore(1, &state[..length]).is_err(), "cut to {length} bytes");
     }

@@ -1,10 +1,9 @@
 //! What an alert says, and how many there are.
 
+use audit_detect::testing::{HOUR, MINUTE};
 use audit_plugin_sdk::{Position, Severity, testing};
 
-use crate::common::{
-    CONFIG, Change, HOUR, MINUTE, START, alerts, grant, ids, label, received, revoke, self_grant,
-};
+use crate::common::{CONFIG, Change, START, TRIAL, grant, label, received, revoke, self_grant};
 
 const RULE: &str = "privilege-change";
 const ESCALATED: &str = "privilege-change-escalated";
@@ -24,19 +23,19 @@ fn one_alert_for_an_actor_and_an_hour() {
         (&[60, 0], &[60, 0]),
     ];
     for (minutes, starts) in cases {
-        let found = alerts(CONFIG, &at(minutes));
+        let found = TRIAL.alerts(CONFIG, &at(minutes));
         let expected: Vec<_> = starts.iter().map(|&start| (RULE, "clerk", start)).collect();
-        assert_eq!(ids(&found), expected, "{minutes:?}");
+        assert_eq!(TRIAL.ids(&found), expected, "{minutes:?}");
         assert!(found.iter().all(|alert| alert.severity == Severity::Medium));
     }
     let others = [grant("clerk", 0), grant("stranger", 1), grant("boss", 2)];
-    assert_eq!(alerts(CONFIG, &others).len(), 2);
+    assert_eq!(TRIAL.alerts(CONFIG, &others).len(), 2);
 }
 
 #[test]
 fn an_alert_says_what_happened() {
     let rows = [grant("clerk", 0), revoke("clerk", 5 * MINUTE), self_grant("clerk", 10 * MINUTE)];
-    let found = alerts(CONFIG, &rows);
+    let found = TRIAL.alerts(CONFIG, &rows);
     let [first, second] = found.as_slice() else {
         panic!("{found:?}");
     };
@@ -46,7 +45,7 @@ fn an_alert_says_what_happened() {
     assert!(
         first.message.starts_with("a permission was changed by an actor without an admin role")
     );
-    assert_eq!(ids(&found)[1], (ESCALATED, "clerk", 0));
+    assert_eq!(TRIAL.ids(&found)[1], (ESCALATED, "clerk", 0));
     assert_eq!((second.severity, second.count), (Severity::High, 3));
     assert_eq!((second.first_event, second.last_event), (START, START + 10 * MINUTE));
     let offsets: Vec<i64> = second.events.iter().map(|event| event.offset).collect();
@@ -59,7 +58,7 @@ fn an_alert_says_what_happened() {
     let labels: Vec<(&str, &str)> =
         second.labels.iter().map(|label| (&*label.name, &*label.value)).collect();
     assert_eq!(labels, [("attack", "T1098.003"), ("reason", "self-grant"), ("role", "clerk")]);
-    let stranger = alerts(CONFIG, &[grant("stranger", 0)]);
+    let stranger = TRIAL.alerts(CONFIG, &[grant("stranger", 0)]);
     assert_eq!(label(&stranger[0], "role"), None);
     for alert in found {
         assert!(!alert.message.contains('@') && !alert.message.contains("READ"));
@@ -69,7 +68,7 @@ fn an_alert_says_what_happened() {
 #[test]
 fn an_e_mail_address_is_masked_unless_wanted() {
     let rows = [grant("eve@company.com", 0)];
-    let key = |config| alerts(config, &rows)[0].key[0].value.clone();
+    let key = |config| TRIAL.alerts(config, &rows)[0].key[0].value.clone();
     assert!(key(CONFIG).starts_with("e***@company.com#"), "{}", key(CONFIG));
     assert_eq!(key(r#"{"roles": "roles", "show-email": true}"#), "eve@company.com");
 }
@@ -78,7 +77,7 @@ fn an_e_mail_address_is_masked_unless_wanted() {
 #[test]
 fn a_permission_that_was_lent_is_urgent() {
     let lent = |granted: Change, revoked: Change, config: &str| {
-        let found = alerts(config, &[granted, revoked]);
+        let found = TRIAL.alerts(config, &[granted, revoked]);
         found.iter().filter(|alert| label(alert, "reason") == Some("grant-and-revoke")).count()
     };
     let at = |time| (grant("clerk", 0).of("role_admin"), revoke("clerk", time).of("role_admin"));
@@ -104,23 +103,23 @@ fn a_permission_that_was_lent_is_urgent() {
     );
     assert_eq!(lent(granted, revoked.clone(), r#"{"roles": "roles", "window": "1m"}"#), 0);
     let by_admin = [grant("boss", 0).of("x"), revoke("boss", 1).of("x")];
-    assert!(alerts(CONFIG, &by_admin).is_empty());
+    assert!(TRIAL.alerts(CONFIG, &by_admin).is_empty());
     // Across the end of a window: the second one is urgent from the start.
     let rows = [
         grant("clerk", 0),
         grant("clerk", 50 * MINUTE).of("x"),
         revoke("clerk", 70 * MINUTE).of("x"),
     ];
-    let found = alerts(CONFIG, &rows);
-    assert_eq!(ids(&found), [(RULE, "clerk", 0), (RULE, "clerk", 70)]);
+    let found = TRIAL.alerts(CONFIG, &rows);
+    assert_eq!(TRIAL.ids(&found), [(RULE, "clerk", 0), (RULE, "clerk", 70)]);
     assert_eq!(found[1].severity, Severity::High);
 }
 
 #[test]
 fn an_urgent_alert_is_the_last_word() {
     let rows = [self_grant("clerk", 0), self_grant("clerk", MINUTE), grant("clerk", 2 * MINUTE)];
-    let found = alerts(CONFIG, &rows);
-    assert_eq!(ids(&found), [(RULE, "clerk", 0)]);
+    let found = TRIAL.alerts(CONFIG, &rows);
+    assert_eq!(TRIAL.ids(&found), [(RULE, "clerk", 0)]);
     assert_eq!(found[0].severity, Severity::High);
 }
 
@@ -128,8 +127,8 @@ fn an_urgent_alert_is_the_last_word() {
 #[test]
 fn a_self_grant_dated_before_the_window_is_told() {
     let late = Change { received: Some(30 * MINUTE), ..self_grant("clerk", 29 * MINUTE) };
-    let found = alerts(CONFIG, &[grant("clerk", 30 * MINUTE), late]);
-    assert_eq!(ids(&found), [(RULE, "clerk", 30), (ESCALATED, "clerk", 30)]);
+    let found = TRIAL.alerts(CONFIG, &[grant("clerk", 30 * MINUTE), late]);
+    assert_eq!(TRIAL.ids(&found), [(RULE, "clerk", 30), (ESCALATED, "clerk", 30)]);
     assert_eq!(found[1].first_event, START + 29 * MINUTE);
 }
 
@@ -139,8 +138,8 @@ fn rows_without_actor_or_time_are_counted_apart() {
     let no_time = Change { time: None, ..grant("clerk", 0) };
     let no_kafka_time = Change { received: None, ..grant("clerk", 0) };
     testing::take_log();
-    assert!(alerts(CONFIG, &[no_actor, no_time, no_kafka_time]).is_empty());
+    assert!(TRIAL.alerts(CONFIG, &[no_actor, no_time, no_kafka_time]).is_empty());
     let (_, line) = &testing::take_log()[0];
     assert!(line.starts_with("3 changes of permissions without actor or time"), "{line}");
-    assert!(alerts(CONFIG, &[received("boss", 0, 0)]).is_empty());
+    assert!(TRIAL.alerts(CONFIG, &[received("boss", 0, 0)]).is_empty());
 }

@@ -1,15 +1,11 @@
-//! What the tests share: changes as rows, roles, and a detector to feed them to.
+//! Changes as rows, and the roles of the actors.
 
-use audit_detect::testing::{self, Trial};
-use audit_plugin_sdk::testing::{BatchBuilder, Detection, Table, give_table};
-use audit_plugin_sdk::{Alert, Batch};
+use audit_detect::testing::{DAY, MINUTE, Row, RowEvent, Trial, column};
+use audit_plugin_sdk::Alert;
+use audit_plugin_sdk::testing::{BatchBuilder, Table, give_table};
 use detect_privilege_change::DetectPrivilegeChange;
 
-pub(crate) use audit_detect::testing::Random;
-
-pub(crate) const MINUTE: i64 = 60_000_000;
-pub(crate) const HOUR: i64 = 60 * MINUTE;
-pub(crate) const DAY: i64 = 24 * HOUR;
+pub(crate) const TRIAL: Trial<Change> = Trial::new();
 
 /// 2026-11-23T00:00:00Z.
 pub(crate) const START: i64 = 20_780 * DAY;
@@ -70,24 +66,29 @@ impl Change {
     }
 }
 
-/// A batch of changes.
-pub(crate) fn batch(rows: &[Change]) -> Batch {
-    fn column<'a, T>(rows: &'a [Change], value: impl Fn(&'a Change) -> T) -> Vec<T> {
-        rows.iter().map(value).collect()
+impl Row for Change {
+    type Detector = DetectPrivilegeChange;
+    const STATE_VERSION: u32 = 2;
+    const START: i64 = START;
+
+    fn event(&self) -> RowEvent {
+        let &Self { time, received, partition, offset, .. } = self;
+        RowEvent { time, received, partition, offset }
     }
-    let absolute = |time: Option<i64>| time.map(|time| time.saturating_add(START));
-    BatchBuilder::new(rows.len())
-        .utf8("action_type", &column(rows, |row| Some(row.action)))
-        .utf8("action_result", &column(rows, |row| Some(row.result)))
-        .utf8("user_id", &column(rows, |row| row.actor.as_deref()))
-        .utf8("user_email", &column(rows, |row| row.email.as_deref()))
-        .utf8("resource_id", &column(rows, |row| row.resource.as_deref()))
-        .utf8("details", &column(rows, |row| row.details.as_deref()))
-        .timestamp("event_timestamp", &column(rows, |row| absolute(row.time)))
-        .timestamp("source_timestamp", &column(rows, |row| absolute(row.received)))
-        .int32("source_partition", &column(rows, |row| Some(row.partition)))
-        .int64("source_offset", &column(rows, |row| Some(row.offset)))
-        .build()
+
+    fn columns(rows: &[Self], batch: BatchBuilder) -> BatchBuilder {
+        batch
+            .utf8("action_type", &column(rows, |row| Some(row.action)))
+            .utf8("action_result", &column(rows, |row| Some(row.result)))
+            .utf8("user_id", &column(rows, |row| row.actor.as_deref()))
+            .utf8("user_email", &column(rows, |row| row.email.as_deref()))
+            .utf8("resource_id", &column(rows, |row| row.resource.as_deref()))
+            .utf8("details", &column(rows, |row| row.details.as_deref()))
+    }
+
+    fn grant() {
+        give_roles();
+    }
 }
 
 /// `boss` is an admin, `former` was one until noon, `clerk` never was, `twofold` is a clerk as well.
@@ -99,35 +100,6 @@ pub(crate) fn give_roles() {
         twofold,clerk; admin,2026-01-01T00:00:00Z,
         clerk,clerk,2026-01-01T00:00:00Z,";
     give_table("roles", Table::from_csv("user_id", text).temporal("valid_from", "valid_to"));
-}
-
-/// How the promises of all detectors are checked of this one.
-pub(crate) const TRIAL: Trial<DetectPrivilegeChange, Change> =
-    Trial { version: 2, detector, judge };
-
-/// A detector, with the roles above.
-pub(crate) fn detector(config: &str) -> Detection<DetectPrivilegeChange> {
-    give_roles();
-    Detection::new(config).expect("a good configuration")
-}
-
-/// Judges changes in one batch, under the clock that the host would give.
-pub(crate) fn judge(
-    detector: &mut Detection<DetectPrivilegeChange>,
-    rows: &[Change],
-) -> Vec<Alert> {
-    let newest = rows.iter().filter_map(|row| row.received).max().unwrap_or(0);
-    testing::judge(detector, newest.saturating_add(START), &batch(rows))
-}
-
-/// What a detector says of changes, all in one batch.
-pub(crate) fn alerts(config: &str, rows: &[Change]) -> Vec<Alert> {
-    judge(&mut detector(config), rows)
-}
-
-/// What the host tells alerts apart by: the rule, the key and the start of the window in minutes.
-pub(crate) fn ids(alerts: &[Alert]) -> Vec<(&str, &str, i64)> {
-    testing::ids(alerts, START)
 }
 
 /// The value of a label.

@@ -1,10 +1,9 @@
 //! Errors of the configuration.
 
-use audit_plugin_sdk::testing::{BatchBuilder, Detection};
-use audit_plugin_sdk::{Config, Context, Detector, Fault, Judgement};
+use audit_plugin_sdk::testing::Detection;
 use detect_privilege_change::DetectPrivilegeChange;
 
-use crate::common::{CONFIG, batch, give_roles, grant};
+use crate::common::{CONFIG, TRIAL, give_roles, grant};
 
 #[test]
 fn without_roles_it_says_how_to_give_them() {
@@ -42,22 +41,11 @@ fn a_wrong_configuration_names_its_key() {
     ];
     for (keys, key, message) in cases {
         let config = format!(r#"{{"roles": "roles", {keys}}}"#);
-        let error = Detection::<DetectPrivilegeChange>::new(&config).expect_err(keys);
-        assert_eq!(error.key, key, "{config}: {}", error.message);
-        assert!(error.message.contains(message), "{config}: {}", error.message);
+        TRIAL.wrong_configurations(&[(config.as_str(), key, message)]);
     }
 }
 
 #[test]
 fn a_missing_column_is_a_fault_and_changes_nothing() {
-    give_roles();
-    let config = Config::new(CONFIG.to_owned());
-    let (mut plugin, _) = DetectPrivilegeChange::configure(&config).expect("a good configuration");
-    let ctx = Context { topic: "t".to_owned(), clock: 0 };
-    let rows = BatchBuilder::new(1).utf8("action_type", &[Some("permission_grant")]).build();
-    let before = plugin.snapshot();
-    let fault = plugin.process(&ctx, &rows, &mut Judgement::default());
-    assert!(matches!(fault, Err(Fault::BadInput(_))));
-    assert_eq!(plugin.snapshot(), before);
-    assert!(plugin.process(&ctx, &batch(&[grant("clerk", 0)]), &mut Judgement::default()).is_ok());
+    TRIAL.missing_columns(CONFIG, &[grant("clerk", 0)]);
 }

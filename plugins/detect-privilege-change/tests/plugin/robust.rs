@@ -1,10 +1,7 @@
 //! Times that lie, come late or come again, and batches of any size.
 
-use crate::common::{
-    CONFIG, Change, DAY, HOUR, MINUTE, Random, START, TRIAL, alerts, detector, grant, ids, judge,
-    received, revoke, self_grant,
-};
-use audit_detect::testing::{TIME_MAX, TIME_MIN};
+use crate::common::{CONFIG, Change, START, TRIAL, grant, received, revoke, self_grant};
+use audit_detect::testing::{DAY, HOUR, MINUTE, Random, TIME_MAX, TIME_MIN};
 
 /// Changes of many shapes: several actors and resources, late, early and forged times.
 pub(crate) fn traffic(seed: u64, n_rows: usize) -> Vec<Change> {
@@ -50,7 +47,7 @@ fn a_time_ahead_of_kafka_is_cut() {
             rows.push(received("clerk", minute * MINUTE + forged, minute * MINUTE));
             rows.push(received("stranger", forged, minute * MINUTE));
         }
-        let found = alerts(CONFIG, &rows);
+        let found = TRIAL.alerts(CONFIG, &rows);
         assert_eq!(found.len(), 2, "{forged}: {found:?}");
         assert!(found.iter().all(|alert| alert.last_event <= START + 35 * MINUTE));
     }
@@ -58,22 +55,22 @@ fn a_time_ahead_of_kafka_is_cut() {
 
 #[test]
 fn a_forged_past_evicts_nobody_and_hides_nothing() {
-    let mut detector = detector(r#"{"roles": "roles", "max-keys": 10}"#);
-    assert_eq!(judge(&mut detector, &[grant("clerk", HOUR)]).len(), 1);
+    let mut detector = TRIAL.detector(r#"{"roles": "roles", "max-keys": 10}"#);
+    assert_eq!(TRIAL.judge(&mut detector, &[grant("clerk", HOUR)]).len(), 1);
     let mut found = Vec::new();
     for day in 1..1_000 {
-        found.extend(judge(&mut detector, &[received("stranger", -day * DAY, HOUR)]));
+        found.extend(TRIAL.judge(&mut detector, &[received("stranger", -day * DAY, HOUR)]));
     }
     let n_told = found.iter().filter(|alert| alert.rule == "privilege-change").count();
     assert_eq!(n_told, 999, "each is an hour of its own");
     let n_evicted = found.iter().filter(|alert| alert.rule == "events-evicted").count();
-    assert_eq!((n_evicted, found.len()), (1, 1_000), "that most were forgotten is told");
-    assert!(judge(&mut detector, &[grant("clerk", HOUR + MINUTE)]).is_empty());
-    assert_eq!(judge(&mut detector, &[self_grant("stranger", HOUR + MINUTE)]).len(), 1);
+    assert_eq!((n_evicted, found.len()), (1, 1_000), "that most were evicted is reported");
+    assert!(TRIAL.judge(&mut detector, &[grant("clerk", HOUR + MINUTE)]).is_empty());
+    assert_eq!(TRIAL.judge(&mut detector, &[self_grant("stranger", HOUR + MINUTE)]).len(), 1);
 }
 
-/// Yesterday comes again, under new offsets and Kafka times: what is told once more has the id that it
-/// had, and nothing else is told.
+/// Yesterday comes again, under new offsets and Kafka times: what is reported again has the id that it
+/// had, and nothing else is reported.
 #[test]
 fn a_replayed_day_has_the_same_ids() {
     let day: Vec<Change> = (0..24 * 12)
@@ -85,8 +82,8 @@ fn a_replayed_day_has_the_same_ids() {
         .collect();
     for later in [0, DAY / 2, 3 * DAY] {
         let config = r#"{"roles": "roles", "max-late": "30d"}"#;
-        let mut detector = detector(config);
-        let first = judge(&mut detector, &day);
+        let mut detector = TRIAL.detector(config);
+        let first = TRIAL.judge(&mut detector, &day);
         assert!(first.len() > 40);
         let again: Vec<Change> = day
             .iter()
@@ -96,52 +93,53 @@ fn a_replayed_day_has_the_same_ids() {
                 ..row.clone()
             })
             .collect();
-        let second = judge(&mut detector, &again);
-        let known = ids(&first);
-        assert!(ids(&second).iter().all(|id| known.contains(id)), "{later}: {second:?}");
+        let second = TRIAL.judge(&mut detector, &again);
+        let known = TRIAL.ids(&first);
+        assert!(TRIAL.ids(&second).iter().all(|id| known.contains(id)), "{later}: {second:?}");
     }
 }
 
 #[test]
 fn a_week_of_silence_changes_nothing() {
-    let mut detector = detector(CONFIG);
-    assert_eq!(judge(&mut detector, &[grant("clerk", 0)]).len(), 1);
-    let found = judge(&mut detector, &[grant("clerk", 7 * DAY), grant("clerk", 7 * DAY + MINUTE)]);
-    assert_eq!(ids(&found), [("privilege-change", "clerk", 7 * 24 * 60)]);
-    let mut fresh = self::detector(CONFIG);
-    judge(&mut fresh, &[grant("clerk", 7 * DAY), grant("clerk", 7 * DAY + MINUTE)]);
+    let mut detector = TRIAL.detector(CONFIG);
+    assert_eq!(TRIAL.judge(&mut detector, &[grant("clerk", 0)]).len(), 1);
+    let found =
+        TRIAL.judge(&mut detector, &[grant("clerk", 7 * DAY), grant("clerk", 7 * DAY + MINUTE)]);
+    assert_eq!(TRIAL.ids(&found), [("privilege-change", "clerk", 7 * 24 * 60)]);
+    let mut fresh = TRIAL.detector(CONFIG);
+    TRIAL.judge(&mut fresh, &[grant("clerk", 7 * DAY), grant("clerk", 7 * DAY + MINUTE)]);
     assert_eq!(detector.snapshot(), fresh.snapshot(), "nothing is left of the week before");
 }
 
 #[test]
 fn a_clock_that_steps_back_tells_nothing_twice() {
-    let mut detector = detector(CONFIG);
-    assert_eq!(judge(&mut detector, &[grant("clerk", 2 * HOUR)]).len(), 1);
-    assert!(judge(&mut detector, &[grant("clerk", HOUR + MINUTE)]).is_empty());
-    assert!(judge(&mut detector, &[grant("clerk", 2 * HOUR + MINUTE)]).is_empty());
-    assert_eq!(judge(&mut detector, &[grant("clerk", 0)]).len(), 1, "another hour");
-    assert!(judge(&mut detector, &[grant("clerk", MINUTE)]).is_empty());
+    let mut detector = TRIAL.detector(CONFIG);
+    assert_eq!(TRIAL.judge(&mut detector, &[grant("clerk", 2 * HOUR)]).len(), 1);
+    assert!(TRIAL.judge(&mut detector, &[grant("clerk", HOUR + MINUTE)]).is_empty());
+    assert!(TRIAL.judge(&mut detector, &[grant("clerk", 2 * HOUR + MINUTE)]).is_empty());
+    assert_eq!(TRIAL.judge(&mut detector, &[grant("clerk", 0)]).len(), 1, "another hour");
+    assert!(TRIAL.judge(&mut detector, &[grant("clerk", MINUTE)]).is_empty());
 }
 
-/// A partition that is an hour behind tells of the same run, and halves of a loan meet.
+/// A partition that lags by an hour reports the same run, and halves of a loan meet.
 #[test]
 fn a_partition_that_lags_changes_nothing() {
-    let mut detector = detector(CONFIG);
+    let mut detector = TRIAL.detector(CONFIG);
     let on_time = revoke("clerk", 50 * MINUTE).of("x");
     let lagging = Change { partition: 4, ..received("clerk", 10 * MINUTE, 110 * MINUTE).of("x") };
-    let found = judge(&mut detector, &[on_time, lagging]);
+    let found = TRIAL.judge(&mut detector, &[on_time, lagging]);
     assert_eq!(
-        ids(&found),
+        TRIAL.ids(&found),
         [("privilege-change", "clerk", 50), ("privilege-change-escalated", "clerk", 50)]
     );
 }
 
-/// Go and .NET write the year 1 where they mean no time.
+/// The year 1 is the zero value of times in Go and .NET.
 #[test]
 fn the_first_and_the_last_time_are_times() {
     for (time, received) in [(TIME_MIN, START), (TIME_MIN, TIME_MIN), (TIME_MAX, TIME_MAX)] {
         let row = Change { received: Some(received - START), ..grant("clerk", time - START) };
-        let found = alerts(CONFIG, &[row]);
+        let found = TRIAL.alerts(CONFIG, &[row]);
         assert_eq!((found.len(), found[0].window_start), (1, time));
     }
 }

@@ -1,17 +1,15 @@
 //! Who may change permissions.
 
+use audit_detect::testing::{DAY, HOUR, MINUTE};
 use audit_plugin_sdk::Severity;
 use audit_plugin_sdk::testing::{Detection, Table, give_table};
 use detect_privilege_change::DetectPrivilegeChange;
 
-use crate::common::{
-    CONFIG, Change, DAY, HOUR, MINUTE, alerts, detector, grant, judge, label, received, revoke,
-    self_grant,
-};
+use crate::common::{CONFIG, Change, TRIAL, grant, label, received, revoke, self_grant};
 
 fn check(config: &str, cases: &[(Change, Option<&str>)]) {
     for (row, reason) in cases {
-        let found = alerts(config, std::slice::from_ref(row));
+        let found = TRIAL.alerts(config, std::slice::from_ref(row));
         let reasons: Vec<_> = found.iter().map(|alert| label(alert, "reason")).collect();
         assert_eq!(reasons, reason.map(Some).as_slice(), "{config}: {row:?}");
     }
@@ -62,7 +60,7 @@ fn roles_that_may_are_configured() {
     );
 }
 
-/// A self-grant is told of admins as well: nobody is to approve of its own rights.
+/// A self-grant of an admin is reported as well: nobody may approve their own rights.
 #[test]
 fn a_self_grant_is_always_told() {
     let by_id = Change { details: Some(r#"{"granted_to": "BOSS"}"#.into()), ..grant("boss", 0) };
@@ -94,7 +92,7 @@ fn a_self_grant_is_always_told() {
     check(not_looked_for, &[(self_grant("boss", 0), None)]);
     let elsewhere = Change { details: Some(r#"{"to": ["boss"]}"#.into()), ..grant("boss", 0) };
     check(r#"{"roles": "roles", "grantee-fields": ["to"]}"#, &[(elsewhere, Some("self-grant"))]);
-    assert_eq!(alerts(CONFIG, &[self_grant("boss", 0)])[0].severity, Severity::High);
+    assert_eq!(TRIAL.alerts(CONFIG, &[self_grant("boss", 0)])[0].severity, Severity::High);
 }
 
 /// Whoever dates a change back picks the day: what comes more than a day late must be allowed on the
@@ -131,9 +129,9 @@ fn a_table_without_times_and_one_that_changes() {
     give("admin");
     let config = r#"{"roles": "staff", "role-column": "job"}"#;
     let mut detector = Detection::<DetectPrivilegeChange>::new(config).unwrap();
-    assert!(judge(&mut detector, &[grant("clerk", 0)]).is_empty());
+    assert!(TRIAL.judge(&mut detector, &[grant("clerk", 0)]).is_empty());
     give("clerk");
-    assert_eq!(judge(&mut detector, &[grant("clerk", MINUTE)]).len(), 1);
+    assert_eq!(TRIAL.judge(&mut detector, &[grant("clerk", MINUTE)]).len(), 1);
 }
 
 #[test]
@@ -163,14 +161,14 @@ fn details_of_any_shape_pass() {
     let long = format!(r#"{{"granted_to": "{}"}}"#, "x".repeat(1 << 20));
     let texts =
         ["", "null", "[]", "granted_to", "{", r#"{"granted_to": {"#, &deep, &long, "\u{0}\\"];
-    let mut detector = detector(CONFIG);
+    let mut detector = TRIAL.detector(CONFIG);
     let rows: Vec<Change> = texts
         .iter()
         .map(|text| Change { details: Some((*text).to_owned()), ..grant("boss", 0) })
         .collect();
-    assert!(judge(&mut detector, &rows).is_empty());
+    assert!(TRIAL.judge(&mut detector, &rows).is_empty());
     let rows: Vec<Change> =
         rows.into_iter().map(|row| Change { actor: Some("clerk".into()), ..row }).collect();
-    let found = judge(&mut detector, &rows);
+    let found = TRIAL.judge(&mut detector, &rows);
     assert_eq!((found.len(), found[0].severity), (1, Severity::Medium));
 }

@@ -1,23 +1,18 @@
-//! What the tests share: events as rows, and a detector to feed them to.
+//! Events as rows.
 
-use audit_detect::testing::{self, Trial};
+use audit_detect::testing::{DAY, HOUR, Row, RowEvent, SECOND, Trial, column};
+use audit_plugin_sdk::Alert;
 use audit_plugin_sdk::testing::{BatchBuilder, Detection};
-use audit_plugin_sdk::{Alert, Batch};
 use detect_unusual_volume::DetectUnusualVolume;
 
-pub(crate) use audit_detect::testing::Random;
-
-pub(crate) const SECOND: i64 = 1_000_000;
-pub(crate) const MINUTE: i64 = 60 * SECOND;
-pub(crate) const HOUR: i64 = 60 * MINUTE;
-pub(crate) const DAY: i64 = 24 * HOUR;
+pub(crate) const TRIAL: Trial<Event> = Trial::new();
 
 /// A day in the present, at midnight: a Monday.
 pub(crate) const START: i64 = 20_003 * DAY;
 
 /// One row. Times count from `START`.
 #[derive(Debug, Clone)]
-pub(crate) struct Row {
+pub(crate) struct Event {
     pub(crate) user: Option<String>,
     pub(crate) action: &'static str,
     pub(crate) time: Option<i64>,
@@ -27,8 +22,8 @@ pub(crate) struct Row {
 }
 
 /// A read that was received when it happened.
-pub(crate) fn read(user: &str, time: i64) -> Row {
-    Row {
+pub(crate) fn read(user: &str, time: i64) -> Event {
+    Event {
         user: Some(user.to_owned()),
         action: "data_read",
         time: Some(time),
@@ -39,13 +34,18 @@ pub(crate) fn read(user: &str, time: i64) -> Row {
 }
 
 /// So many reads, spread over the hour that starts then.
-pub(crate) fn reads(user: &str, hour: i64, count: u32) -> Vec<Row> {
+pub(crate) fn reads(user: &str, hour: i64, count: u32) -> Vec<Event> {
     let step = HOUR / i64::from(count.max(1));
     (0..i64::from(count)).map(|index| read(user, hour + index * step)).collect()
 }
 
 /// The reads of some days: so many in each hour of a day.
-pub(crate) fn days(user: &str, from: i64, until: i64, count: impl Fn(i64, i64) -> u32) -> Vec<Row> {
+pub(crate) fn days(
+    user: &str,
+    from: i64,
+    until: i64,
+    count: impl Fn(i64, i64) -> u32,
+) -> Vec<Event> {
     let hours = (from * 24..until * 24).map(|hour| (hour, count(hour / 24, hour % 24)));
     hours.flat_map(|(hour, count)| reads(user, hour * HOUR, count)).collect()
 }
@@ -56,54 +56,42 @@ pub(crate) fn office(day: i64, hour: i64) -> u32 {
     if is_work { 33 + ((day * 31 + hour * 17).rem_euclid(15)) as u32 } else { 0 }
 }
 
-/// A batch of rows.
-pub(crate) fn batch(rows: &[Row]) -> Batch {
-    let users: Vec<_> = rows.iter().map(|row| row.user.as_deref()).collect();
-    let actions: Vec<_> = rows.iter().map(|row| Some(row.action)).collect();
-    let times: Vec<_> =
-        rows.iter().map(|row| row.time.map(|time| START.saturating_add(time))).collect();
-    let received: Vec<_> =
-        rows.iter().map(|row| row.received.map(|time| START.saturating_add(time))).collect();
-    let partitions: Vec<_> = rows.iter().map(|row| Some(row.partition)).collect();
-    let offsets: Vec<_> = rows.iter().map(|row| Some(row.offset)).collect();
-    BatchBuilder::new(rows.len())
-        .utf8("user_id", &users)
-        .utf8("action_type", &actions)
-        .timestamp("event_timestamp", &times)
-        .timestamp("source_timestamp", &received)
-        .int32("source_partition", &partitions)
-        .int64("source_offset", &offsets)
-        .build()
+impl Row for Event {
+    type Detector = DetectUnusualVolume;
+    const STATE_VERSION: u32 = 2;
+    const START: i64 = START;
+
+    fn event(&self) -> RowEvent {
+        let &Self { time, received, partition, offset, .. } = self;
+        RowEvent { time, received, partition, offset }
+    }
+
+    fn columns(rows: &[Self], batch: BatchBuilder) -> BatchBuilder {
+        batch
+            .utf8("user_id", &column(rows, |row| row.user.as_deref()))
+            .utf8("action_type", &column(rows, |row| Some(row.action)))
+    }
 }
 
 pub(crate) type Detector = Detection<DetectUnusualVolume>;
 
-/// How the promises of all detectors are checked of this one.
-pub(crate) const TRIAL: Trial<DetectUnusualVolume, Row> = Trial { version: 2, detector, judge };
-
-/// A detector.
-pub(crate) fn detector(config: &str) -> Detector {
-    Detection::new(config).expect("a good configuration")
-}
-
-/// Judges rows in batches of so many, under the clock that the host would give.
-pub(crate) fn judge_by(detector: &mut Detector, rows: &[Row], batch_rows: usize) -> Vec<Alert> {
+/// Judges rows in batches of a size.
+pub(crate) fn judge_by(detector: &mut Detector, rows: &[Event], batch_rows: usize) -> Vec<Alert> {
     let mut alerts = Vec::new();
     for rows in rows.chunks(batch_rows) {
-        let newest = rows.iter().filter_map(|row| row.received).max().unwrap_or(0);
-        alerts.extend(testing::judge(detector, START.saturating_add(newest), &batch(rows)));
+        alerts.extend(TRIAL.judge(detector, rows));
     }
     alerts
 }
 
 /// Judges rows.
-pub(crate) fn judge(detector: &mut Detector, rows: &[Row]) -> Vec<Alert> {
+pub(crate) fn judge(detector: &mut Detector, rows: &[Event]) -> Vec<Alert> {
     judge_by(detector, rows, 4_096)
 }
 
 /// A detector that has seen three weeks of an office.
 pub(crate) fn experienced(users: &[&str]) -> Detector {
-    let mut detector = detector("{}");
+    let mut detector = TRIAL.detector("{}");
     for user in users {
         assert_eq!(judge(&mut detector, &days(user, 0, 21, office)), []);
     }
@@ -111,7 +99,7 @@ pub(crate) fn experienced(users: &[&str]) -> Detector {
 }
 
 /// The rule, the hour counted from `START`, and the count of each alert.
-pub(crate) fn told(alerts: &[Alert]) -> Vec<(&str, i64, u64)> {
-    let told = |alert: &'_ Alert| ((alert.window_start - START) / HOUR, alert.count);
-    alerts.iter().map(|alert| (&*alert.rule, told(alert).0, told(alert).1)).collect()
+pub(crate) fn reported(alerts: &[Alert]) -> Vec<(&str, i64, u64)> {
+    let hour = |alert: &Alert| (alert.window_start - START) / HOUR;
+    alerts.iter().map(|alert| (&*alert.rule, hour(alert), alert.count)).collect()
 }

@@ -3,6 +3,8 @@
 use audit_plugin_sdk::testing::Detection;
 use detect_unusual_volume::DetectUnusualVolume;
 
+use crate::common::TRIAL;
+
 #[test]
 fn a_wrong_configuration_names_its_key() {
     let cases = [
@@ -30,11 +32,7 @@ fn a_wrong_configuration_names_its_key() {
         (r#"{"max-keys": 1000001}"#, "max-keys", "is not in the range 1 to 1000000"),
         (r#"{"state-bytes-max": 5}"#, "state-bytes-max", "5 is not in the range"),
     ];
-    for (config, key, message) in cases {
-        let error = Detection::<DetectUnusualVolume>::new(config).expect_err(config);
-        assert_eq!(error.key, key, "{config}: {}", error.message);
-        assert!(error.message.contains(message), "{config}: {}", error.message);
-    }
+    TRIAL.wrong_configurations(&cases);
 }
 
 #[test]

@@ -4,9 +4,10 @@
 //! much at the edges of the day, weekends nearly off, days off, days that are busier than others; night
 //! shifts; services that never sleep.
 
+use audit_detect::testing::{HOUR, Random, SECOND};
 use std::collections::BTreeMap;
 
-use crate::common::{HOUR, Random, Row, SECOND, START, detector, judge, read};
+use crate::common::{Event, START, TRIAL, judge, read};
 
 const N_USERS: u64 = 200;
 const N_DAYS: i64 = 60;
@@ -81,7 +82,7 @@ fn poisson(rate: f64, random: &mut Random) -> u32 {
 }
 
 /// All events by time, and where five times a busy hour was added: the user and the hour.
-fn simulate(seed: u64) -> (Vec<Row>, BTreeMap<(String, i64), u32>) {
+fn simulate(seed: u64) -> (Vec<Event>, BTreeMap<(String, i64), u32>) {
     let mut random = Random(seed);
     let users: Vec<User> = (0..N_USERS).map(|index| User::new(index, &mut random)).collect();
     let mut counts: BTreeMap<(i64, usize), u32> = BTreeMap::new();
@@ -116,7 +117,7 @@ fn simulate(seed: u64) -> (Vec<Row>, BTreeMap<(String, i64), u32>) {
 fn false_alarms_are_rare_and_five_times_the_volume_is_found() {
     for seed in [1, 2] {
         let (rows, attacks) = simulate(seed);
-        let mut detector = detector("{}");
+        let mut detector = TRIAL.detector("{}");
         let alerts = judge(&mut detector, &rows);
         let mut found = BTreeMap::new();
         let (mut n_false, mut n_false_high) = (0, 0);

@@ -1,16 +1,16 @@
 //! How much is unusual, and what an alert says.
 
+use audit_detect::testing::{DAY, HOUR, MINUTE, Random, SECOND};
 use audit_plugin_sdk::{Alert, Position, Severity, testing};
 
 use crate::common::{
-    DAY, HOUR, MINUTE, Random, Row, SECOND, START, days, detector, experienced, judge, judge_by,
-    office, read, reads, told,
+    Event, START, TRIAL, days, experienced, judge, judge_by, office, read, reads, reported,
 };
 
 /// The count at which the reads of an hour raise the first alert, and that limit by the alert.
-fn first_alert(config: &str, history: &[Row], hour: i64) -> Option<Alert> {
-    let mut detector = detector(config);
-    assert_eq!(told(&judge(&mut detector, history)), []);
+fn first_alert(config: &str, history: &[Event], hour: i64) -> Option<Alert> {
+    let mut detector = TRIAL.detector(config);
+    assert_eq!(reported(&judge(&mut detector, history)), []);
     judge(&mut detector, &reads("user_001", hour * HOUR, 3_600)).into_iter().next()
 }
 
@@ -20,7 +20,7 @@ fn label<'a>(alert: &'a Alert, name: &str) -> Option<&'a str> {
 
 #[test]
 fn the_limit_is_that_of_the_modified_z_score() {
-    // Every comparable hour of 21 days is known: on each day one of 10, 20 and 30, whatever the hour.
+    // Every comparable hour of 21 days is known: on each day one of 10, 20 and 30, at any hour.
     let of_day = [10, 20, 30];
     let history = days("user_001", 0, 21, |day, _| of_day[(day % 3) as usize]);
     let alert = first_alert(r#"{"ratio": 1}"#, &history, 21 * 24 + 12).expect("an alert");
@@ -67,45 +67,45 @@ fn hours_without_events_count_as_none() {
     // By night the same user is used to nothing.
     let mut detector = experienced(&["user_001"]);
     let night = judge(&mut detector, &reads("user_001", 21 * DAY + 3 * HOUR, 60));
-    assert_eq!(told(&night), [("unusual-volume", 21 * 24 + 3, 30)]);
+    assert_eq!(reported(&night), [("unusual-volume", 21 * 24 + 3, 30)]);
     let noon = judge(&mut detector, &reads("user_001", 21 * DAY + 12 * HOUR, 60));
-    assert_eq!(told(&noon), []);
+    assert_eq!(reported(&noon), []);
 }
 
 #[test]
 fn neighbouring_hours_are_comparable() {
     let mut detector = experienced(&["user_001"]);
     // An hour before and after work, as when the clocks change.
-    assert_eq!(told(&judge(&mut detector, &reads("user_001", 21 * DAY + 8 * HOUR, 45))), []);
-    assert_eq!(told(&judge(&mut detector, &reads("user_001", 21 * DAY + 17 * HOUR, 45))), []);
+    assert_eq!(reported(&judge(&mut detector, &reads("user_001", 21 * DAY + 8 * HOUR, 45))), []);
+    assert_eq!(reported(&judge(&mut detector, &reads("user_001", 21 * DAY + 17 * HOUR, 45))), []);
     let two_before = judge(&mut detector, &reads("user_001", 22 * DAY + 7 * HOUR, 45));
     assert_eq!(two_before.len(), 1);
 }
 
 #[test]
 fn while_history_is_short_the_fixed_limit_is_the_least() {
-    let mut young = detector("{}");
+    let mut young = TRIAL.detector("{}");
     // What is usual on the first days is below the fixed limit, and what a service does soon is not.
     assert_eq!(judge(&mut young, &days("user_001", 0, 13, office)), []);
     let alerts = judge(&mut young, &reads("user_001", 13 * DAY + 12 * HOUR, 300));
-    assert_eq!(told(&alerts), [("unusual-volume", 13 * 24 + 12, 201)]);
+    assert_eq!(reported(&alerts), [("unusual-volume", 13 * 24 + 12, 201)]);
     assert_eq!(label(&alerts[0], "basis"), Some("short-history"));
     assert_eq!(label(&alerts[0], "usual"), None);
     assert!(alerts[0].message.contains("with less than 14d of history"), "{}", alerts[0].message);
     // One day later, at the same hour, it is known well enough.
     let alerts = judge(&mut young, &reads("user_001", 15 * DAY + 12 * HOUR, 300));
     assert_eq!(label(&alerts[0], "basis"), Some("history"));
-    assert!(alerts[0].count < 150, "{:?}", told(&alerts));
+    assert!(alerts[0].count < 150, "{:?}", reported(&alerts));
 }
 
 #[test]
 fn a_busy_service_is_known_after_a_day() {
-    let mut detector = detector("{}");
+    let mut detector = TRIAL.detector("{}");
     let alerts = judge(&mut detector, &days("user_001", 0, 30, |_, _| 1_000));
     let last = alerts.iter().map(|alert| (alert.window_start - START) / HOUR).max();
     assert!(last < Some(26), "{last:?}");
-    let told = told(&judge(&mut detector, &reads("user_001", 30 * DAY, 3_600))).len();
-    assert_eq!(told, 1, "2.5 times as much is unusual then");
+    let n_reported = reported(&judge(&mut detector, &reads("user_001", 30 * DAY, 3_600))).len();
+    assert_eq!(n_reported, 1, "2.5 times as much is unusual then");
 }
 
 #[test]
@@ -113,16 +113,16 @@ fn each_action_of_each_user_counts_for_itself() {
     let mut detector = experienced(&["user_001"]);
     let others = (0..29).flat_map(|index| {
         let at = 21 * DAY + 3 * HOUR + index * SECOND;
-        let other = |action| Row { action, ..read("user_001", at) };
-        let logins = (0..9).map(move |_| Row { action: "user_login", ..read("user_001", at) });
+        let other = |action| Event { action, ..read("user_001", at) };
+        let logins = (0..9).map(move |_| Event { action: "user_login", ..read("user_001", at) });
         [other("data_read"), other("data_export"), other("data_delete"), read("user_002", at)]
             .into_iter()
             .chain(logins)
     });
-    let others: Vec<Row> = others.collect();
+    let others: Vec<Event> = others.collect();
     assert_eq!(judge(&mut detector, &others), []);
     let alerts = judge(&mut detector, &[read("user_001", 21 * DAY + 3 * HOUR + 30 * MINUTE)]);
-    assert_eq!(told(&alerts), [("unusual-volume", 21 * 24 + 3, 30)]);
+    assert_eq!(reported(&alerts), [("unusual-volume", 21 * 24 + 3, 30)]);
 }
 
 #[test]
@@ -167,28 +167,28 @@ fn an_hour_is_told_once_and_once_more_when_it_is_urgent() {
         let night = 21 * 24 + 3;
         let expected =
             [("unusual-volume", night, 30), ("unusual-volume-escalated", night, 3 * 29 + 1)];
-        assert_eq!(told(&alerts), expected);
+        assert_eq!(reported(&alerts), expected);
         assert_eq!(alerts[1].severity, Severity::High);
         assert_eq!(alerts[1].events.len(), 10);
         // The next hour is another matter.
         let rows = reads("user_001", 21 * DAY + 4 * HOUR, 31);
-        assert_eq!(told(&judge(&mut detector, &rows)), [("unusual-volume", night + 1, 30)]);
+        assert_eq!(reported(&judge(&mut detector, &rows)), [("unusual-volume", night + 1, 30)]);
     }
-    let mut urgent = detector(r#"{"high-ratio": 1, "fallback": 50}"#);
+    let mut urgent = TRIAL.detector(r#"{"high-ratio": 1, "fallback": 50}"#);
     let alerts = judge(&mut urgent, &reads("user_001", 0, 100));
-    assert_eq!(told(&alerts), [("unusual-volume", 0, 51)]);
+    assert_eq!(reported(&alerts), [("unusual-volume", 0, 51)]);
     assert_eq!(alerts[0].severity, Severity::High);
 }
 
 /// Five times as much as usual, day after day: it is unusual for more than a week, by which time it was
-/// told more than forty times.
+/// reported more than forty times.
 #[test]
 fn an_attack_does_not_become_usual_fast() {
     let mut detector = experienced(&["user_001"]);
     let alerts = judge(&mut detector, &days("user_001", 21, 42, |day, hour| office(day, hour) * 5));
     let first = alerts.iter().filter(|alert| alert.rule == "unusual-volume");
-    let told: Vec<i64> = first.map(|alert| (alert.window_start - START) / DAY).collect();
-    let of_day = |day| told.iter().filter(|&&other| other == day).count();
+    let days: Vec<i64> = first.map(|alert| (alert.window_start - START) / DAY).collect();
+    let of_day = |day| days.iter().filter(|&&other| other == day).count();
     let by_day: Vec<usize> = (21..42).filter(|day| day % 7 < 5).map(of_day).collect();
     assert_eq!(by_day[..4], [8; 4], "{by_day:?}");
     assert!(by_day[..7].iter().all(|&n_hours| n_hours >= 5), "{by_day:?}");
@@ -201,29 +201,29 @@ fn holidays_are_not_unusual() {
         let mut detector = experienced(&["user_001"]);
         let back = 21 + n_days;
         let alerts = judge(&mut detector, &days("user_001", back, back + 30, office));
-        assert_eq!(told(&alerts), [], "{n_days} days away");
+        assert_eq!(reported(&alerts), [], "{n_days} days away");
     }
 }
 
 #[test]
 fn e_mail_addresses_are_masked() {
     let rows = reads("alice@example.com", 0, 201);
-    let alerts = judge(&mut detector("{}"), &rows);
+    let alerts = judge(&mut TRIAL.detector("{}"), &rows);
     let user = &alerts[0].key[0].value;
     assert!(user.starts_with("a***@example.com#"), "{user}");
     assert!(!format!("{alerts:?}").contains("alice"));
-    let alerts = judge(&mut detector(r#"{"show-email": true}"#), &rows);
+    let alerts = judge(&mut TRIAL.detector(r#"{"show-email": true}"#), &rows);
     assert_eq!(alerts[0].key[0].value, "alice@example.com");
 }
 
 #[test]
 fn rows_that_cannot_be_counted_are_told_to_the_log() {
-    let mut detector = detector(r#"{"floor": 2, "fallback": 2, "ignore-users": ["backup"]}"#);
-    let no_user = Row { user: None, ..read("a", 0) };
-    let no_time = Row { time: None, ..read("a", 0) };
-    let no_kafka_time = Row { received: None, ..read("a", 0) };
+    let mut detector = TRIAL.detector(r#"{"floor": 2, "fallback": 2, "ignore-users": ["backup"]}"#);
+    let no_user = Event { user: None, ..read("a", 0) };
+    let no_time = Event { time: None, ..read("a", 0) };
+    let no_kafka_time = Event { received: None, ..read("a", 0) };
     let no_clock =
-        Row { received: Some(i64::MAX - START), time: Some(i64::MAX - START), ..read("a", 0) };
+        Event { received: Some(i64::MAX - START), time: Some(i64::MAX - START), ..read("a", 0) };
     let mut rows = vec![no_user, no_time, no_kafka_time, no_clock, read("a", 0)];
     rows.extend(reads("backup", 0, 50));
     assert_eq!(judge(&mut detector, &rows), []);
@@ -234,7 +234,7 @@ fn rows_that_cannot_be_counted_are_told_to_the_log() {
     assert_eq!(line, "4 events without user or time were not counted");
 }
 
-/// Any rows in any order: the same alerts whatever the batches.
+/// Any rows in any order: the same alerts with any batches.
 #[test]
 fn batches_change_nothing() {
     for seed in 0..20 {
@@ -250,17 +250,17 @@ fn batches_change_nothing() {
                 let user = ["a", "b", "c", "d"][random.below(n_users) as usize];
                 let partition = random.below(3) as i32;
                 let time = Some(received + shift);
-                rows.push(Row { time, partition, ..read(user, received) });
+                rows.push(Event { time, partition, ..read(user, received) });
             }
         }
         let config =
             r#"{"floor": 9, "fallback": 12, "history": "7d", "history-min": "3d", "max-keys": 3}"#;
-        let expected = judge_by(&mut detector(config), &rows, 4_096);
+        let expected = judge_by(&mut TRIAL.detector(config), &rows, 4_096);
         for rule in ["unusual-volume", "state-evicted"] {
             assert!(expected.iter().any(|alert| alert.rule == rule), "seed {seed} has no {rule}");
         }
         for batch_rows in [1, 7, 1_000] {
-            let alerts = judge_by(&mut detector(config), &rows, batch_rows);
+            let alerts = judge_by(&mut TRIAL.detector(config), &rows, batch_rows);
             assert_eq!(alerts, expected, "seed {seed}, batches of {batch_rows}");
         }
     }

@@ -5,7 +5,7 @@ use crate::spans::{first_of_count, first_of_distinct};
 
 const WINDOW: i64 = 60;
 
-/// More than three in a window; six are worse.
+/// More than three in a window; six have a higher severity.
 struct Count;
 
 impl Rule for Count {
@@ -75,7 +75,7 @@ fn random(seed: u64) -> impl FnMut(u64) -> u64 {
 }
 
 #[test]
-fn a_burst_is_told_at_the_event_that_trips_it_and_once_more_when_it_is_worse() {
+fn a_burst_is_reported_at_the_event_that_trips_it_and_again_when_its_severity_rises() {
     let mut bursts = Bursts::default();
     assert!(add_all(&mut bursts, &Count, &[0, 1, 2]).is_empty());
     let [first] = &add_all(&mut bursts, &Count, &[3])[..] else { panic!() };
@@ -103,10 +103,10 @@ fn what_comes_late_and_just_before_is_the_same_burst() {
     assert_eq!(add_all(&mut bursts, &Count, &[37, 38, 39, 40]).len(), 1, "a window before");
 }
 
-/// However many sightings claim other times, those that came last are judged together.
+/// No matter how many sightings claim other times, the last ones to arrive are judged together.
 #[test]
 fn sightings_that_precede_a_full_window_are_not_dropped_first() {
-    /// Ten within ten are worse; eleven are kept.
+    /// Ten within ten have a higher severity; eleven are kept.
     struct Dense;
     impl Rule for Dense {
         fn window_micros(&self) -> i64 {
@@ -133,13 +133,13 @@ fn sightings_that_precede_a_full_window_are_not_dropped_first() {
         let event = Event { time, received: index, partition: 0, offset: index };
         bursts.add(Sighting { event, tag: 1 }, &Dense, &mut Evictions::default())
     };
-    let n_told = (0..40).filter(|&index| add(index, 1_000 + 20 * index).is_some()).count();
-    assert_eq!(n_told, 1);
-    let n_told = (40..50).filter(|&index| add(index, 500 + index - 40).is_some()).count();
-    assert_eq!(n_told, 1, "ten at once, before all of the others");
+    let n_found = (0..40).filter(|&index| add(index, 1_000 + 20 * index).is_some()).count();
+    assert_eq!(n_found, 1);
+    let n_found = (40..50).filter(|&index| add(index, 500 + index - 40).is_some()).count();
+    assert_eq!(n_found, 1, "ten at once, before all of the others");
 }
 
-/// Many that weigh nothing bury neither the heavy one nor those that come now.
+/// Many light sightings displace neither the heavy one nor the new ones.
 #[test]
 fn the_lightest_go_first_and_are_counted() {
     let mut bursts = Bursts::default();
@@ -159,7 +159,7 @@ fn the_lightest_go_first_and_are_counted() {
     let mut out = audit_plugin_sdk::Judgement::default();
     evictions.report(0, 0, "keys", &mut out);
     assert_eq!((&*out.alerts()[0].rule, out.alerts()[0].count), ("events-evicted", 2_001));
-    // What came more than a window ago is for late ones alone: it goes first, however heavy.
+    // Sightings that came more than a window ago are kept only for late events: they go first, even heavy ones.
     let event = Event { time: 1, received: 2 * WINDOW, partition: 0, offset: 0 };
     bursts.add(Sighting { event, tag: 0 }, &Count, &mut evictions);
     assert!(bursts.loose().iter().any(|sighting| sighting.event == event));
@@ -185,7 +185,7 @@ fn a_sighting_is_kept_for_a_window_and_an_hour() {
 }
 
 #[test]
-fn a_key_is_bounded_whatever_comes() {
+fn a_key_is_bounded_for_any_events() {
     let mut bursts = Bursts::default();
     for index in 0..20_000 {
         bursts.add(sighting(-index * 1_000, 1), &Count, &mut Evictions::default());
@@ -199,7 +199,7 @@ fn a_key_is_bounded_whatever_comes() {
     let mut writer = Writer::default();
     bursts.write(&mut writer);
     let state = writer.finish();
-    assert_eq!(Bursts::read(&mut Reader::new(&state), Format::Now), Some(bursts));
+    assert_eq!(Bursts::read(&mut Reader::new(&state), Format::Current), Some(bursts));
 }
 
 #[test]
@@ -214,10 +214,10 @@ fn many_events_of_few_tags_take_few_sightings() {
     }
 }
 
-/// Dropping what lies between two of the same tag changes no answer, in whatever order events come.
+/// Dropping repeats between two sightings of the same tag changes no result, in any order of events.
 #[test]
 fn dropped_repeats_change_nothing() {
-    /// The same rule, keeping all.
+    /// The same rule, but all sightings are kept.
     struct All;
     impl Rule for All {
         fn window_micros(&self) -> i64 {
@@ -249,7 +249,7 @@ fn dropped_repeats_change_nothing() {
                 };
                 assert_eq!(tags(&found), tags(&expected), "seed {seed}");
                 n_found += 1;
-                // The windows may start apart by repeats that were dropped: what follows may differ.
+                // Dropped repeats may shift the start of a window, so later results may differ.
                 break;
             }
         }
@@ -264,20 +264,24 @@ fn damage_is_refused() {
     let mut writer = Writer::default();
     bursts.write(&mut writer);
     let state = writer.finish();
-    assert_eq!(Bursts::read(&mut Reader::new(&state), Format::Now), Some(bursts));
+    assert_eq!(Bursts::read(&mut Reader::new(&state), Format::Current), Some(bursts));
     for length in 0..state.len() {
-        assert_eq!(Bursts::read(&mut Reader::new(&state[..length]), Format::Now), None, "{length}");
+        assert_eq!(
+            Bursts::read(&mut Reader::new(&state[..length]), Format::Current),
+            None,
+            "{length}"
+        );
     }
     let mut below = random(3);
     for _ in 0..20_000 {
         let mut damaged = state.clone();
         let at = below(damaged.len() as u64) as usize;
         damaged[at] = below(256) as u8;
-        if let Some(mut bursts) = Bursts::read(&mut Reader::new(&damaged), Format::Now) {
+        if let Some(mut bursts) = Bursts::read(&mut Reader::new(&damaged), Format::Current) {
             add_all(&mut bursts, &Count, &[0, 1, i64::MAX, i64::MIN]);
             let mut writer = Writer::default();
             bursts.write(&mut writer);
-            assert!(Bursts::read(&mut Reader::new(&writer.finish()), Format::Now).is_some());
+            assert!(Bursts::read(&mut Reader::new(&writer.finish()), Format::Current).is_some());
         }
     }
 }

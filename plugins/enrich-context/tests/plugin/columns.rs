@@ -79,7 +79,7 @@ fn a_wrong_configuration_names_its_key() {
         (r#"{"calendar": "office"}"#, "calendar", "[calendars.office]"),
         (r#"{"calendar": "office", "utc-offset": "+01:00"}"#, "utc-offset", "keep one of the two"),
         (r#"{"calendar": "office", "hours": []}"#, "hours", "keep one of the two"),
-        (r#"{"utc-offset": "1"}"#, "utc-offset", "no offset"),
+        (r#"{"utc-offset": "1"}"#, "utc-offset", "not a UTC offset"),
         (r#"{"hours": []}"#, "hours", "covers nothing"),
         (r#"{"hours": ["mon-fri 09:00-17:00", "fri 16:00-18:00"]}"#, "hours[1]", "overlaps"),
         (r#"{"hours": ["mon-sun 00:00-24:00"]}"#, "hours", "the whole week"),

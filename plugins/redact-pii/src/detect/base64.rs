@@ -9,7 +9,7 @@ pub(super) const fn is_part(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_')
 }
 
-/// Unwraps a run of the alphabet. `false` where what comes out is no text, as of words and digests.
+/// Unwraps a run of the alphabet. `false` where what comes out is no text, as in words and digests.
 pub(super) fn decode(run: &[u8], out: &mut Vec<u8>) -> bool {
     out.clear();
     if !may_be_text(run) {
@@ -69,7 +69,7 @@ pub(super) fn may_be_text(run: &[u8]) -> bool {
     let bytes = &bits.to_be_bytes()[2..];
     let is_text = match std::str::from_utf8(bytes) {
         Ok(_) => true,
-        // The last character goes on behind.
+        // The last character goes on after.
         Err(error) => error.error_len().is_none(),
     };
     is_text && bytes.iter().all(|&byte| is_printable(byte))

@@ -1,8 +1,8 @@
 //! Payment card numbers, ISO/IEC 7812: 12 to 19 digits, the ranges that issuers have, and the check
 //! digit (Luhn). Groups may be joined by single spaces or dashes.
 
-use super::number::{Number, Separator};
-use super::{before, is_alphanumeric};
+use super::byte::{before, is_alphanumeric};
+use super::groups::{Number, Separator};
 
 const DIGITS_MIN: usize = 12;
 const DIGITS_MAX: usize = 19;
@@ -16,7 +16,7 @@ pub(super) fn groups(number: Number<'_>) -> Option<usize> {
     let mut digits = [0_u8; DIGITS_MAX];
     let mut n_digits = 0;
     let mut longest = None;
-    // What stands behind a point is a fraction or part of a version.
+    // What follows a point is a fraction or part of a version.
     if number.separator(0) == Separator::One(b'.') {
         return None;
     }

@@ -1,9 +1,9 @@
-//! E-mail addresses: the common part of RFC 5321 and RFC 6531, without quoted local parts, comments
+//! Email addresses: the common part of RFC 5321 and RFC 6531, without quoted local parts, comments
 //! and domain literals. Plus tags, subdomains and letters beyond ASCII belong to an address. Where it
 //! could begin earlier or later, more is taken rather than less.
 
 use super::fold::{char_at, char_before};
-use super::{Kind, Match};
+use super::kind::{Kind, Match};
 
 /// RFC 5321 allows 64 bytes. More are taken, but not without end, as a `%` may start the next address.
 const LOCAL_BYTES_MAX: usize = 256;

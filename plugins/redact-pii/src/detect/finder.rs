@@ -1,27 +1,30 @@
-//! Goes through a text, and through what it says without its disguises.
+//! Searches a text, as it is written and with its encodings undone.
 
 use std::ops::Range;
 
 use super::fold::{self, Folded};
+use super::groups::Group;
+use super::kind::{Kind, Kinds, Match};
 use super::label::Label;
-use super::{Kind, Kinds, Match, email, iban, ipv6, number, secret, value, word};
+use super::word::Wrapped;
+use super::{email, iban, ipv6, number, secret, value, word};
 
-/// Finds matches, in order and without overlap. Keeps its buffers from text to text.
+/// Finds matches, in order and without overlap. Reuses its buffers.
 #[derive(Debug, Default)]
 pub(crate) struct Finder {
     matches: Vec<Match>,
-    groups: Vec<number::Group>,
+    groups: Vec<Group>,
     gaps: Vec<Range<usize>>,
 }
 
-/// So many times what is left between matches is searched again.
+/// How many times the gaps between matches are searched again.
 const ROUNDS_MAX: usize = 16;
-/// So many layers of percent-encoding are looked through.
+/// How many layers of percent-encoding are undone.
 const FOLDS_MAX: usize = 3;
 
 impl Finder {
-    /// All matches of the kinds that are switched on. What is left is searched again by itself: with
-    /// an address gone, what stood right behind it may be one too.
+    /// All matches of the enabled kinds. The gaps are searched again on their own: without an address, the
+    /// text right after it may be one as well.
     pub(crate) fn find(&mut self, text: &[u8], label: Option<Label>, kinds: Kinds) -> &[Match] {
         self.matches.clear();
         let kinds = if label == Some(Label::Version) { kinds.without(Kind::Ip) } else { kinds };
@@ -38,7 +41,7 @@ impl Finder {
                 return &self.matches;
             }
         }
-        // So many layers are made on purpose.
+        // So many layers are intentional.
         let kind = self.matches.first().map_or(Kind::Unreadable, |found| found.kind);
         let everything = Match { is_merged: true, ..Match::new(0, text.len(), kind) };
         self.matches.clear();
@@ -47,23 +50,23 @@ impl Finder {
         &self.matches
     }
 
-    /// What is left of a text around its matches: the text itself where there are none.
+    /// The gaps around the matches of a text: the whole text if there are none.
     pub(crate) fn rest(&mut self, text: &[u8], kinds: Kinds) -> Vec<Range<usize>> {
         if self.find(text, None, kinds).is_empty() {
             return vec![Range { start: 0, end: text.len() }];
         }
-        // The last round left them.
+        // The last round computed them.
         self.gaps.clone()
     }
 
-    /// What is found in a text that was wrapped in another.
-    pub(super) fn kind_in(text: &[u8], kinds: Kinds, layers: usize) -> Option<Kind> {
+    /// The first kind in text that was encoded in another.
+    fn kind_in(text: &[u8], kinds: Kinds, layers: usize) -> Option<Kind> {
         let mut finder = Self::default();
         finder.scan(text, 0, kinds, layers);
         finder.matches.iter().map(|found| found.kind).min()
     }
 
-    /// Searches a part of a text that starts at an offset, as it stands and without its disguises.
+    /// Searches a part of a text that starts at an offset, as it is written and with its encodings undone.
     fn scan(&mut self, text: &[u8], offset: usize, kinds: Kinds, layers: usize) {
         let n_before = self.matches.len();
         self.scan_layer(text, kinds, layers);
@@ -91,8 +94,8 @@ impl Finder {
         }
     }
 
-    /// Searches a text as it stands, and with spaces where forms write `+`. The first finds `bob+tag@x.com`,
-    /// the second `4111+1111+1111+1111`.
+    /// Searches a text as it is, and with spaces where forms write `+`. The first finds `bob+tag@x.com`, the
+    /// second `4111+1111+1111+1111`.
     fn scan_layer(&mut self, text: &[u8], kinds: Kinds, layers: usize) {
         self.scan_plain(text, kinds, layers);
         let Some(spaced) = fold::without_plus(text) else {
@@ -107,12 +110,12 @@ impl Finder {
 
     fn scan_plain(&mut self, text: &[u8], kinds: Kinds, layers: usize) {
         let mut at = 0;
-        // Numbers, addresses and words are taken whole, so they are not looked at again from their
-        // middle.
+        // Numbers, addresses and words are taken as a whole, so they are not checked again from the middle.
         let (mut numbers_from, mut ipv6_from, mut words_from, mut values_from) = (0, 0, 0, 0);
         while let Some(&byte) = text.get(at) {
             if at >= words_from && word::is_part(byte) {
-                words_from = word::at(text, at, kinds, layers, &mut self.matches);
+                let wrapped = Wrapped { kinds, layers, search: Self::kind_in };
+                words_from = word::at(text, at, wrapped, &mut self.matches);
             }
             match byte {
                 b'@' if kinds.has(Kind::Email) => self.matches.extend(email::at(text, at)),
@@ -143,7 +146,7 @@ impl Finder {
         }
     }
 
-    /// Looks at the number that starts at a digit, and gives the place behind it.
+    /// Checks the number that starts at a digit. Returns the position after it.
     fn number(&mut self, text: &[u8], at: usize, kinds: Kinds) -> usize {
         if kinds.has(Kind::Iban)
             && let Some((start, end)) = iban::at(text, at)
@@ -155,7 +158,7 @@ impl Finder {
         number::at(text, at, kinds, &mut self.groups, &mut self.matches)
     }
 
-    /// Searches what is left between matches.
+    /// Searches the gaps between matches.
     fn scan_gaps(&mut self, text: &[u8], kinds: Kinds) {
         let mut gaps = std::mem::take(&mut self.gaps);
         gaps.clear();
@@ -164,7 +167,7 @@ impl Finder {
             gaps.push(start..found.start);
             start = found.end;
         }
-        // Without a match the text itself would be the gap.
+        // Without a match the whole text would be the gap.
         if start > 0 {
             gaps.push(start..text.len());
         }
@@ -174,7 +177,7 @@ impl Finder {
         self.gaps = gaps;
     }
 
-    /// Joins matches that overlap: what one of them would leave could be half of the other.
+    /// Merges overlapping matches: the rest of one of them could be half of the other.
     fn merge(&mut self) {
         if self.matches.len() < 2 {
             return;
@@ -183,7 +186,7 @@ impl Finder {
         self.matches.dedup_by(|next, before| {
             let overlaps = next.start < before.end;
             if overlaps {
-                // What is found again inside of a match of its kind hides in it.
+                // A match inside another of the same kind is part of it.
                 before.is_merged |= next.end > before.end
                     || (next.start > before.start && next.kind != before.kind);
                 before.end = before.end.max(next.end);

@@ -4,7 +4,7 @@
 
 use std::cmp::Ordering;
 
-use super::{before, is_alphanumeric};
+use super::byte::{before, is_alphanumeric};
 
 /// The lengths of the registry, in the order of the countries' codes.
 const LENGTHS: &[(&[u8; 2], usize)] = &[

@@ -1,9 +1,9 @@
 //! IPv4 addresses: four numbers up to 255 joined by dots, not a part of more numbers joined by dots
-//! and not behind a letter, as versions are.
+//! and not after a letter, as versions are.
 
+use super::byte::{before, is_digit, is_letter};
+use super::groups::{Number, Separator};
 use super::label::{self, Label};
-use super::number::{Number, Separator};
-use super::{before, is_digit, is_letter};
 
 pub(super) fn groups(number: Number<'_>) -> Option<usize> {
     const DOT: Separator = Separator::One(b'.');
@@ -31,7 +31,7 @@ pub(super) fn groups(number: Number<'_>) -> Option<usize> {
     (!is_fraction).then_some(4)
 }
 
-/// Browsers write `Chrome/120.0.0.0`: behind a product's name, only an address that ends in three
+/// Browsers write `Chrome/120.0.0.0`: after a product's name, only an address that ends in three
 /// zeros is taken for a version.
 fn is_product_version(number: Number<'_>) -> bool {
     let start = number.group(0).map_or(0, |group| group.start);

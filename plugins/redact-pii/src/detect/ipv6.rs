@@ -1,7 +1,8 @@
 //! IPv6 addresses, RFC 4291 section 2.2: eight groups of up to four hexadecimal digits, or fewer with
 //! one `::`, the last two of which may be written as an IPv4 address.
 
-use super::{Kind, Match, before, is_alphanumeric};
+use super::byte::{before, is_alphanumeric};
+use super::kind::{Kind, Match};
 
 const GROUPS: usize = 8;
 

@@ -1,6 +1,7 @@
 //! JSON Web Tokens, RFC 7519: parts of base64url joined by dots, the first of which is a JSON object.
 
-use super::{Kind, Match, base64};
+use super::base64;
+use super::kind::{Kind, Match};
 
 /// `{"` in base64.
 pub(super) const START: &[u8] = b"eyJ";

@@ -17,7 +17,7 @@ pub(crate) enum Label {
     Version,
 }
 
-/// The longest name that is looked at.
+/// The longest name that is inspected.
 const NAME_BYTES_MAX: usize = 64;
 
 /// Names by their last letters, without what parts their words.

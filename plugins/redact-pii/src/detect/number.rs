@@ -1,32 +1,15 @@
 //! Numbers that are written in groups: `4111 1111 1111 1111`, `078-05-1120`, `10.0.0.1`,
-//! `(212) 555-0123`. The groups are taken apart once, then every kind looks at them.
+//! `(212) 555-0123`. The groups are collected once, then every kind checks them.
 
-use super::{Kind, Kinds, Match, before, card, ipv4, is_alphanumeric, phone, ssn};
+use super::byte::{before, is_alphanumeric};
+use super::groups::{Group, Number, take_groups};
+use super::kind::{Kind, Kinds, Match};
+use super::{card, ipv4, phone, ssn};
 
 /// The fewest digits that any kind needs: `1.1.1.1`.
 const DIGITS_MIN: usize = 4;
 
-/// A run of digits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Group {
-    pub(super) start: usize,
-    pub(super) end: usize,
-    /// What stands between the group before and this one.
-    pub(super) separator: Separator,
-}
-
-/// What stands between two groups.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Separator {
-    /// This is the first group.
-    None,
-    /// One byte: space, dash, dot or slash.
-    One(u8),
-    /// A bracket, with a space or a dash next to it or not: as in `(212) 555`.
-    Bracket,
-}
-
-/// Looks at the number that starts at a digit, and gives the place behind it.
+/// Checks the number that starts at a digit. Returns the position after it.
 pub(super) fn at(
     text: &[u8],
     start: usize,
@@ -66,15 +49,7 @@ pub(super) fn at(
     end
 }
 
-/// Groups of digits from one of them on.
-#[derive(Clone, Copy)]
-pub(super) struct Number<'a> {
-    pub(super) text: &'a [u8],
-    groups: &'a [Group],
-    first: usize,
-}
-
-impl<'a> Number<'a> {
+impl Number<'_> {
     /// The first kind that accepts, with the number of groups that it takes.
     fn judge(self, kinds: Kinds) -> Option<(Kind, usize)> {
         let enabled = |kind: Kind| kinds.has(kind).then_some(self);
@@ -94,7 +69,7 @@ impl<'a> Number<'a> {
         signed().or_else(card).or_else(ssn).or_else(ipv4).or_else(phone)
     }
 
-    /// The groups up to the end of a card number that starts among some groups and goes on behind them. A
+    /// The groups up to the end of a card number that starts among some groups and goes on after them. A
     /// telephone number that took its first group would leave the rest.
     fn with_card(self, n_groups: usize, kinds: Kinds) -> usize {
         let starts = (1..n_groups).filter(|_| kinds.has(Kind::Card));
@@ -114,59 +89,6 @@ impl<'a> Number<'a> {
             }
         }
         start
-    }
-
-    /// A group, counted from the first.
-    pub(super) fn group(self, at: usize) -> Option<Group> {
-        self.groups.get(self.first + at).copied()
-    }
-
-    /// The digits of a group.
-    pub(super) fn digits(self, at: usize) -> &'a [u8] {
-        self.group(at).map_or(&[], |group| &self.text[group.start..group.end])
-    }
-
-    /// The separator before a group. Of the first group too, where groups precede it.
-    pub(super) fn separator(self, at: usize) -> Separator {
-        self.group(at).map_or(Separator::None, |group| group.separator)
-    }
-
-    /// The byte before the first group.
-    pub(super) fn before(self) -> Option<u8> {
-        before(self.text, self.groups[self.first].start)
-    }
-
-    /// The byte behind a group.
-    pub(super) fn behind(self, at: usize) -> Option<u8> {
-        self.text.get(self.group(at)?.end).copied()
-    }
-}
-
-/// Takes groups as long as single separators join them, and gives the number of digits.
-fn take_groups(text: &[u8], start: usize, groups: &mut Vec<Group>) -> usize {
-    groups.clear();
-    let mut n_digits = 0;
-    let (mut at, mut separator) = (start, Separator::None);
-    loop {
-        let digits = text[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-        n_digits += digits;
-        groups.push(Group { start: at, end: at + digits, separator });
-        at += digits;
-        match text[at..] {
-            [byte @ (b' ' | b'-' | b'.' | b'/'), b'0'..=b'9', ..] => {
-                separator = Separator::One(byte);
-                at += 1;
-            }
-            [b'(' | b')', b'0'..=b'9', ..] => {
-                separator = Separator::Bracket;
-                at += 1;
-            }
-            [b')', b' ' | b'-', b'0'..=b'9', ..] | [b' ' | b'-', b'(', b'0'..=b'9', ..] => {
-                separator = Separator::Bracket;
-                at += 2;
-            }
-            _ => return n_digits,
-        }
     }
 }
 

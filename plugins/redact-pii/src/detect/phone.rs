@@ -2,14 +2,14 @@
 //! national ones with a leading zero. Digits without a plus sign or separators are no telephone
 //! number, as ids and times look the same.
 
-use super::number::{Number, Separator};
-use super::{before, is_alphanumeric, is_digit};
+use super::byte::{before, is_alphanumeric, is_digit};
+use super::groups::{Number, Separator};
 
 /// ITU-T E.164: at most 15 digits. The shortest numbers in use abroad have 8.
 const INTERNATIONAL_DIGITS: std::ops::RangeInclusive<usize> = 8..=15;
 /// With the country before.
 const NORTH_AMERICAN_DIGITS: usize = 11;
-/// With so many digits, what stands behind a space is another number.
+/// With so many digits, what follows a space is another number.
 const COMPLETE_DIGITS: usize = 11;
 const NATIONAL_DIGITS: std::ops::RangeInclusive<usize> = 9..=12;
 const PAIRED_DIGITS: usize = 10;
@@ -122,7 +122,7 @@ fn national(number: Number<'_>) -> Option<usize> {
         let length = number.digits(n_groups).len();
         n_digits += length;
         n_groups += 1;
-        // Only behind a country: `0033 1 23 45 67 89`. Also keeps a long list of numbers from being
+        // Only after a country: `0033 1 23 45 67 89`. Also keeps a long list of numbers from being
         // walked once a number.
         let is_short_area = n_groups == 2 && first.starts_with(b"00");
         if (length < 2 && !is_short_area) || n_digits > *range.end() {
@@ -151,7 +151,7 @@ fn stands_free(number: Number<'_>) -> bool {
     }
 }
 
-/// Whether nothing behind makes it longer. An `x` starts an extension.
+/// Whether nothing after makes it longer. An `x` starts an extension.
 fn ends_here(number: Number<'_>, n_groups: usize) -> bool {
     let is_joined = matches!(number.separator(n_groups), Separator::One(b'-' | b'.' | b'/'));
     let behind = number.behind(n_groups - 1);

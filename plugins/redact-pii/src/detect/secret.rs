@@ -1,10 +1,11 @@
-//! Passwords, keys and tokens: by the prefixes that their issuers give them, and by the name that
-//! stands before a value which looks random.
+//! Passwords, keys and tokens: by the prefixes of their issuers, and by the name of a value that looks random.
 
-use super::label;
-use super::{Kind, Match, base64, before, is_alphanumeric, value};
+use super::byte::{before, is_alphanumeric};
+use super::kind::{Kind, Match};
+use super::random::{is_credential, is_random};
+use super::{base64, label, value};
 
-/// Keys that are known by how they start, with the fewest characters that follow.
+/// Prefixes of keys, with the fewest characters that follow.
 const PREFIXES: &[(&[u8], usize)] = &[
     // Amazon Web Services: access key ids, of users and of sessions.
     (b"AKIA", 16),
@@ -33,11 +34,8 @@ const PREFIXES: &[(&[u8], usize)] = &[
     (b"AIza", 35),
 ];
 
-/// So much of the value behind a name is judged. The rest is of the same kind.
+/// The part of a named value that is judged. The rest gets the same kind.
 const VALUE_BYTES_MAX: usize = 512;
-const TOKEN_BYTES_MIN: usize = 16;
-/// Shannon entropy, bits a character. Random hexadecimal digits have 3.3 or more at 16 characters.
-const TOKEN_BITS_MIN: f64 = 3.0;
 
 /// Keys with a prefix in a run of letters, digits, dashes and underlines.
 pub(super) fn prefixed(text: &[u8], start: usize, end: usize, found: &mut Vec<Match>) {
@@ -79,7 +77,7 @@ pub(super) fn may_start(run: &[u8]) -> bool {
     )
 }
 
-/// The credentials behind `Bearer ` and `Basic `, which a run starts.
+/// The credentials after `Bearer ` and `Basic `, which a run starts.
 pub(super) fn behind_scheme(text: &[u8], start: usize) -> Option<Match> {
     let n_blank = text[..start].iter().rev().take_while(|&&byte| byte <= b' ').count();
     if n_blank == 0 || !ends_with_scheme(&text[..start - n_blank]) {
@@ -107,12 +105,7 @@ fn is_user_and_password(value: &[u8]) -> bool {
     base64::decode(&value[..end], &mut inner) && inner.contains(&b':')
 }
 
-/// RFC 6750 section 2.1, `b64token`.
-fn is_credential(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=')
-}
-
-/// The value behind a colon or an equals sign, if its name says what it is.
+/// The value after a colon or an equals sign, if its name says what it is.
 pub(super) fn named(text: &[u8], sign: usize) -> Option<Match> {
     let label = label::before(text, sign)?;
     let (start, quote) = value_start(text, sign + 1);
@@ -123,7 +116,7 @@ pub(super) fn named(text: &[u8], sign: usize) -> Option<Match> {
     Some(Match::new(start, start + value_length(value, quote), kind))
 }
 
-/// What a value stands in.
+/// How a value is quoted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Quote {
     None,
@@ -133,7 +126,7 @@ enum Quote {
     Escaped(u8),
 }
 
-/// Where a value starts, and how it is quoted.
+/// The start of a value, and how it is quoted.
 fn value_start(text: &[u8], from: usize) -> (usize, Quote) {
     const BLANKS_MAX: usize = 8;
     let rest = |from: usize| text.get(from..).unwrap_or_default();
@@ -148,7 +141,7 @@ fn value_start(text: &[u8], from: usize) -> (usize, Quote) {
     }
 }
 
-/// The length of a value. One that is not closed goes on to the end.
+/// The length of a value. Without a closing quote it extends to the end.
 fn value_length(value: &[u8], quote: Quote) -> usize {
     let mut at = 0;
     while let Some(&byte) = value.get(at) {
@@ -169,7 +162,7 @@ fn value_length(value: &[u8], quote: Quote) -> usize {
         if is_end {
             return at;
         }
-        // Behind an odd number of backslashes, a quote is part of the value.
+        // After an odd number of backslashes, a quote is part of the value.
         let n_quoted = if quote == Quote::None { 0 } else { n_escapes % 2 };
         at += (n_escapes + n_quoted).max(1);
     }
@@ -178,30 +171,4 @@ fn value_length(value: &[u8], quote: Quote) -> usize {
 
 fn n_backslashes(text: &[u8]) -> usize {
     text.iter().take_while(|&&byte| byte == b'\\').count()
-}
-
-/// Long, of mixed characters, and without much repetition.
-pub(super) fn is_random(value: &[u8]) -> bool {
-    value.len() >= TOKEN_BYTES_MIN
-        && value.iter().all(|&byte| is_credential(byte))
-        && value.iter().any(u8::is_ascii_digit)
-        && value.iter().any(u8::is_ascii_alphabetic)
-        && entropy(value) >= TOKEN_BITS_MIN
-}
-
-/// Shannon entropy in bits a character.
-fn entropy(value: &[u8]) -> f64 {
-    let mut counts = [0_u32; 256];
-    for &byte in value {
-        counts[usize::from(byte)] += 1;
-    }
-    let total = value.len() as f64;
-    counts
-        .iter()
-        .filter(|&&count| count > 0)
-        .map(|&count| {
-            let share = f64::from(count) / total;
-            -share * share.log2()
-        })
-        .sum()
 }

@@ -1,8 +1,8 @@
 //! United States social security numbers: `ddd-dd-dddd` or `ddd dd dddd`, without the numbers that
 //! the Social Security Administration never assigns (POMS RM 10201.035).
 
-use super::is_alphanumeric;
-use super::number::{Number, Separator};
+use super::byte::is_alphanumeric;
+use super::groups::{Number, Separator};
 
 pub(super) fn groups(number: Number<'_>) -> Option<usize> {
     let (area, group, serial) = (number.digits(0), number.digits(1), number.digits(2));
@@ -19,7 +19,7 @@ pub(super) fn groups(number: Number<'_>) -> Option<usize> {
     (fits && is_assigned).then_some(3)
 }
 
-/// Whether dashes go on before or behind: a part of a longer number.
+/// Whether dashes go on before or after: a part of a longer number.
 fn is_in_dashes(number: Number<'_>, separator: u8) -> bool {
     if separator != b'-' {
         return false;

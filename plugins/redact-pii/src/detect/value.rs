@@ -1,12 +1,12 @@
-//! What a value is that stands under a name: `password=…`, `"ssn": …`.
+//! The kind of a named value: `password=…`, `"ssn": …`.
 
 use std::ops::RangeInclusive;
 
-use super::Kind;
+use super::kind::Kind;
 use super::label::Label;
-use super::secret::is_random;
+use super::random::is_random;
 
-/// Shorter ones in free text are states and flags.
+/// Shorter values in free text are states and flags.
 const PASSWORD_BYTES_MIN: usize = 6;
 /// A number of fewer digits under the key of a password is a count or a flag.
 const PIN_DIGITS_MIN: usize = 4;
@@ -17,7 +17,7 @@ const SSN_DIGITS: usize = 9;
 /// As a number, `001-02-0304` has lost its zeros.
 const SSN_DIGITS_MIN: usize = 7;
 
-/// What a value in free text is. In quotes it may hold blanks.
+/// The kind of a value in free text. In quotes it may hold blanks.
 pub(super) fn in_text(label: Label, value: &[u8], is_quoted: bool) -> Option<Kind> {
     match label {
         Label::Password | Label::Directory => {
@@ -31,7 +31,7 @@ pub(super) fn in_text(label: Label, value: &[u8], is_quoted: bool) -> Option<Kin
     }
 }
 
-/// What a string of JSON is.
+/// The kind of a JSON string.
 pub(super) fn in_json(label: Label, value: &[u8]) -> Option<Kind> {
     match label {
         Label::Directory if is_path(value) => None,
@@ -40,7 +40,7 @@ pub(super) fn in_json(label: Label, value: &[u8]) -> Option<Kind> {
     }
 }
 
-/// What a number of JSON is, and how many digits it is filled up to with zeros.
+/// The kind of a JSON number, and how many digits it is padded to with zeros.
 pub(crate) fn of_number(label: Label, digits: &[u8]) -> Option<(Kind, usize)> {
     let n = digits.len();
     match label {
@@ -65,7 +65,7 @@ fn kind_of(label: Label, value: &[u8]) -> Option<Kind> {
     fits.then_some(kind)
 }
 
-/// Anything but a word, so that `password: required` is left alone, and what stands for a value.
+/// Anything except a word (so that `password: required` is left alone) and a placeholder.
 fn is_password(value: &[u8]) -> bool {
     let is_word =
         value.iter().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-'))
@@ -80,8 +80,8 @@ fn is_path(value: &[u8]) -> bool {
     is_url || (value.starts_with(b"/") && value[1..].contains(&b'/'))
 }
 
-/// What stands for a value: `[REDACTED]`, `<none>`, `{{token}}`, `${SECRET}`, `%SECRET%`, `****`, and what
-/// this plugin makes. The start alone does not tell, as passwords start with anything.
+/// A placeholder: `[REDACTED]`, `<none>`, `{{token}}`, `${SECRET}`, `%SECRET%`, `****`, or an output of this
+/// plugin. The start alone is not enough, because passwords can start with anything.
 fn is_placeholder(value: &[u8]) -> bool {
     const NOTHING: &[&[u8]] =
         &[b"null", b"none", b"nil", b"n/a", b"true", b"false", b"yes", b"no", b"unset", b"empty"];
@@ -116,11 +116,11 @@ fn is_made_here(value: &[u8]) -> bool {
     const HASH_CHARS: usize = 32;
     const TOKEN_CHARS: usize = 26;
     const ID_CHARS_MAX: usize = 32;
-    // A key's id as the host allows it; hashes had the key's name there once.
+    // The id of a key, as the host allows it. Old hashes have the key's name there.
     let is_of_id = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     let is_id = |id: &[u8]| (1..=ID_CHARS_MAX).contains(&id.len()) && id.iter().all(is_of_id);
     let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    // The id of the key, the sign behind it and the rest.
+    // The id of the key, the sign after it and the rest.
     let parts = |prefix: &[u8], sign: u8| {
         let behind = value.strip_prefix(prefix)?;
         let at = behind.iter().position(|&byte| byte == sign)?;
@@ -134,7 +134,7 @@ fn is_made_here(value: &[u8]) -> bool {
         || parts(b"enc_v1.", b'.').is_some_and(|sealed| sealed.iter().all(is_base64))
 }
 
-/// A UUID, a digest or words joined by dashes name a thing.
+/// A UUID, a digest or words joined by dashes are identifiers.
 fn is_id(value: &[u8]) -> bool {
     let is_hex = |byte: &u8| byte.is_ascii_hexdigit() || *byte == b'-';
     let has_upper = value.iter().any(u8::is_ascii_uppercase);
@@ -148,7 +148,7 @@ fn has_digits(value: &[u8], n: &RangeInclusive<usize>) -> bool {
     n.contains(&n_digits) && value.iter().all(is_part)
 }
 
-/// A country, two check digits and the rest. The check itself may fail: it is called one.
+/// A country, two check digits and the rest. The check may fail: the name says that it is one.
 fn is_iban(value: &[u8]) -> bool {
     let mut chars = value.iter().filter(|byte| !is_separator(**byte));
     let starts = |is: fn(&u8) -> bool| move |byte: Option<&u8>| byte.is_some_and(is);

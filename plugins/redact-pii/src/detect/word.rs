@@ -1,16 +1,16 @@
-//! Long words: keys, tokens, and text that is wrapped in base64.
+//! Long words: keys, tokens, and text encoded in base64.
 
-use super::finder::Finder;
-use super::{Kind, Kinds, Match, base64, jwt, secret};
+use super::kind::{Kind, Kinds, Match};
+use super::{base64, jwt, secret};
 use crate::escape;
 
-/// So many layers of base64 are looked through.
+/// How many layers of base64 are decoded.
 pub(super) const LAYERS_MAX: usize = 3;
 
-/// The fewest letters of a word that is looked at.
+/// The fewest characters of a word that is checked.
 pub(crate) const CHARS_MIN: usize = base64::CHARS_MIN;
 
-/// The signs that only one of the alphabets has, which may as well part words.
+/// The characters that only one of the base64 alphabets has. They may also separate words.
 const SPLITS: [fn(u8) -> bool; 2] =
     [|byte| matches!(byte, b'-' | b'_'), |byte| matches!(byte, b'+' | b'/')];
 
@@ -19,29 +19,32 @@ pub(crate) const fn is_part(byte: u8) -> bool {
     base64::is_part(byte)
 }
 
-/// The shortest line that base64 is broken after: PEM has 64 characters, MIME 76.
+/// The shortest line of wrapped base64: PEM has 64 characters, MIME 76.
 const LINE_CHARS_MIN: usize = 60;
-/// The most blanks before a line that goes on.
+/// The most blanks before a continuation line.
 const INDENT_MAX: usize = 8;
 
-/// Looks at the word that starts at a position, and at the lines behind it that go on with it, and gives the
-/// place behind them.
-pub(super) fn at(
-    text: &[u8],
-    start: usize,
-    kinds: Kinds,
-    layers: usize,
-    found: &mut Vec<Match>,
-) -> usize {
+/// How text encoded in words is searched.
+#[derive(Clone, Copy)]
+pub(super) struct Wrapped {
+    pub(super) kinds: Kinds,
+    /// The layers of base64 that may still be decoded.
+    pub(super) layers: usize,
+    /// Searches decoded text with the layers that are left.
+    pub(super) search: fn(&[u8], Kinds, usize) -> Option<Kind>,
+}
+
+/// Checks the word that starts at a position and the lines that continue it. Returns the position after them.
+pub(super) fn at(text: &[u8], start: usize, wrapped: Wrapped, found: &mut Vec<Match>) -> usize {
     let mut end = word_end(text, start);
-    if kinds.has(Kind::ApiKey) {
+    if wrapped.kinds.has(Kind::ApiKey) {
         // Its first part may be short: `Bearer mF_9.B5f-4.1JqM`.
         found.extend(secret::behind_scheme(text, start));
     }
     if end - start < CHARS_MIN {
         return end;
     }
-    one(text, start, end, kinds, layers, found);
+    one(text, start, end, wrapped, found);
     let line_chars = end - start;
     let Some(mut line) = next_line(text, end)
         .filter(|_| line_chars >= LINE_CHARS_MIN && line_chars.is_multiple_of(4))
@@ -52,7 +55,7 @@ pub(super) fn at(
     loop {
         end = word_end(text, line);
         joined.extend_from_slice(&text[line..end]);
-        one(text, line, end, kinds, layers, found);
+        one(text, line, end, wrapped, found);
         match next_line(text, end) {
             Some(next) if end - line == line_chars => line = next,
             _ => break,
@@ -60,7 +63,7 @@ pub(super) fn at(
     }
     let mut inner = Vec::new();
     if base64::decode(&joined, &mut inner)
-        && let Some(kind) = kind_in(&inner, kinds, layers)
+        && let Some(kind) = kind_in(&inner, wrapped)
     {
         let whole = Match::new(start, end + padding(text, end), kind);
         found.push(Match { is_merged: true, ..whole });
@@ -72,7 +75,7 @@ fn word_end(text: &[u8], start: usize) -> usize {
     start + text[start..].iter().take_while(|&&byte| is_part(byte)).count()
 }
 
-/// Where the next line starts, if a line ends here and the next one starts with a word.
+/// The start of the next line, if a line ends here and the next one starts with a word.
 fn next_line(text: &[u8], end: usize) -> Option<usize> {
     let behind = text.get(end..)?;
     let behind = behind.strip_prefix(b"\r").unwrap_or(behind).strip_prefix(b"\n")?;
@@ -86,36 +89,29 @@ fn padding(text: &[u8], end: usize) -> usize {
     text[end..].iter().take(2).take_while(|&&byte| byte == b'=').count()
 }
 
-/// Looks at a word of one line.
-fn one(text: &[u8], start: usize, end: usize, kinds: Kinds, layers: usize, found: &mut Vec<Match>) {
+/// Checks a word of one line.
+fn one(text: &[u8], start: usize, end: usize, wrapped: Wrapped, found: &mut Vec<Match>) {
     if end - start < CHARS_MIN {
         return;
     }
-    if kinds.has(Kind::ApiKey) {
+    if wrapped.kinds.has(Kind::ApiKey) {
         secret::prefixed(text, start, end, found);
     }
-    if kinds.has(Kind::Jwt) {
+    if wrapped.kinds.has(Kind::Jwt) {
         found.extend(jwt::at(text, start, end));
     }
-    unwrapped(text, start, end, kinds, layers, found);
+    unwrapped(text, start, end, wrapped, found);
 }
 
-/// Looks into a word as base64: the whole, and the parts between the signs that the one alphabet or the
-/// other has, as in paths.
-fn unwrapped(
-    text: &[u8],
-    start: usize,
-    end: usize,
-    kinds: Kinds,
-    layers: usize,
-    found: &mut Vec<Match>,
-) {
+/// Decodes a word as base64: the whole, and the parts between the characters that only one of the alphabets
+/// has, as in paths.
+fn unwrapped(text: &[u8], start: usize, end: usize, wrapped: Wrapped, found: &mut Vec<Match>) {
     let mut inner = Vec::new();
     let mut look = |from: usize, to: usize| {
         if !base64::decode(&text[from..to], &mut inner) {
             return false;
         }
-        let Some(kind) = kind_in(&inner, kinds, layers) else {
+        let Some(kind) = kind_in(&inner, wrapped) else {
             return false;
         };
         let whole = Match::new(from, to + padding(text, to), kind);
@@ -147,12 +143,13 @@ fn parts(
     })
 }
 
-/// What unwrapped text holds first. More layers than anything honest has hide something.
-fn kind_in(inner: &[u8], kinds: Kinds, layers: usize) -> Option<Kind> {
+/// The first kind in decoded text. More layers than legitimate text has are treated as hiding something.
+fn kind_in(inner: &[u8], wrapped: Wrapped) -> Option<Kind> {
+    let Wrapped { kinds, layers, search } = wrapped;
     let Some(layers) = layers.checked_sub(1) else {
         return Some(Kind::Unreadable);
     };
-    if let Some(kind) = Finder::kind_in(inner, kinds, layers) {
+    if let Some(kind) = search(inner, kinds, layers) {
         return Some(kind);
     }
     if kinds.has(Kind::ApiKey) && is_sasl_plain(inner) {
@@ -163,18 +160,18 @@ fn kind_in(inner: &[u8], kinds: Kinds, layers: usize) -> Option<Kind> {
     }
     let mut unescaped = Vec::with_capacity(inner.len());
     escape::unescape(inner, &mut unescaped);
-    Finder::kind_in(&unescaped, kinds, layers)
+    search(&unescaped, kinds, layers)
 }
 
-/// RFC 4616: for whom, NUL, a name, NUL and a password.
+/// RFC 4616: authorization identity, NUL, user name, NUL, password.
 fn is_sasl_plain(inner: &[u8]) -> bool {
     let mut parts = inner.split(|&byte| byte == 0).skip(1);
     let mut next = || parts.next().is_some_and(|part| !part.is_empty());
     next() && next() && parts.next().is_none()
 }
 
-/// Whether a word may hold something. Says yes too often, never no. One pass without calls, as it is
-/// asked of every long word of every row.
+/// Whether a word may hold something: false positives are fine, false negatives are not. One pass without
+/// calls, because it runs for every long word of every row.
 pub(crate) fn may_matter(text: &[u8], start: usize, end: usize, kinds: Kinds) -> bool {
     let word = &text[start..end];
     if word.len() < CHARS_MIN {
@@ -184,7 +181,7 @@ pub(crate) fn may_matter(text: &[u8], start: usize, end: usize, kinds: Kinds) ->
     if base64::may_be_text(word) {
         return true;
     }
-    // Where the parts start that `-` and `_` leave, and those that `+` and `/` leave.
+    // The starts of the current parts: between `-` and `_`, and between `+` and `/`.
     let (mut dashed, mut slashed) = (0, 0);
     for (at, &byte) in word.iter().enumerate() {
         let (part, next) = match byte {

@@ -1,4 +1,4 @@
-//! `crypto` as the host answers it. The formats are pinned by tests on both sides.
+//! `crypto` as the host implements it. Tests on both sides pin the formats.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -87,8 +87,8 @@ fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
     mac.chain_update(message).finalize().into_bytes().into()
 }
 
-/// HKDF, whose first step hashes the secret as a message: `keyed-hash`, which signs any message under the
-/// secret, cannot tell what is derived from it.
+/// HKDF hashes the secret as a message first, so `keyed-hash`, which signs any message under the secret,
+/// cannot compute a derived key.
 fn derived(secret: &[u8], info: &[&[u8]]) -> [u8; 32] {
     let mut key = [0; 32];
     let hkdf = Hkdf::<Sha256>::new(Some(SALT), secret);

@@ -1,4 +1,4 @@
-//! `lookup` as the host answers it, with tables and calendars that a test gives.
+//! `lookup` as the host implements it, with tables and calendars from the test.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -18,14 +18,13 @@ thread_local! {
     static GENERATION: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Grants a table to the plugins of this thread, or puts another in its place.
+/// Grants a table to the plugins of this thread, or replaces it.
 pub fn give_table(name: &str, table: Table) {
     TABLES.with_borrow_mut(|tables| tables.insert(name.to_owned(), table));
     changed();
 }
 
-/// Grants a calendar to the plugins of this thread, or puts another in its place. What no interval
-/// covers is closed.
+/// Grants a calendar to the plugins of this thread, or replaces it. It is closed outside the intervals.
 pub fn give_calendar(name: &str, mut intervals: Vec<Interval>) {
     intervals.sort_by_key(|interval| interval.start);
     let mut covering = Vec::new();
@@ -63,8 +62,8 @@ pub struct Table {
 }
 
 impl Table {
-    /// A table out of lines of text, the names of the columns first, fields parted by commas; quotes
-    /// mean nothing. Panics on what the host would refuse.
+    /// A table from lines of text, the names of the columns first, fields separated by commas, without quotes.
+    /// Panics on what the host would refuse.
     pub fn from_csv(key: &str, text: &str) -> Self {
         let fields = |line: &str| -> Vec<String> {
             line.split(',').map(|field| field.trim().to_owned()).collect()
@@ -126,7 +125,8 @@ fn position(columns: &[String], name: &str) -> usize {
     found.unwrap_or_else(|| panic!("no column {name} among {columns:?}"))
 }
 
-/// IPv4 as the IPv6 addresses that stand for it, so that one number line holds both.
+/// IPv4 as IPv4-mapped IPv6 addresses, so that one number line holds both. No crate for networks is used here:
+/// the sources of the SDK are copied into users' projects, and each dependency with them.
 fn bits_of(address: IpAddr) -> u128 {
     let address = match address {
         IpAddr::V4(address) => address.to_ipv6_mapped(),
@@ -136,7 +136,9 @@ fn bits_of(address: IpAddr) -> u128 {
 }
 
 fn network(text: &str) -> (u128, u32) {
-    let (address, prefix) = text.split_once('/').unwrap_or_else(|| panic!("{text:?} is no CIDR"));
+    let (address, prefix) = text
+        .split_once('/')
+        .unwrap_or_else(|| panic!("{text:?} is not a network in CIDR notation"));
     let prefix = u32::from_str(prefix).expect("the length of a prefix");
     match address.parse().expect("an address") {
         IpAddr::V4(address) => (bits_of(address.into()), prefix + 96),
@@ -164,7 +166,7 @@ fn micros(text: &str) -> i64 {
 
 fn parts(text: &str, separator: char) -> [&str; 3] {
     let parts: Vec<&str> = text.split(separator).collect();
-    parts.try_into().unwrap_or_else(|_| panic!("{text:?} is no date or time"))
+    parts.try_into().unwrap_or_else(|_| panic!("{text:?} is not a date or a time"))
 }
 
 pub(crate) fn generation() -> u64 {

@@ -1,37 +1,24 @@
-//! The host's part in unit tests: batches from literals, log lines kept, keys, tables and calendars
-//! given by the test, and the host's checks of what a plugin returns.
+//! A mock of the host for unit tests: batches from literals, captured log lines, keys, tables and calendars
+//! from the test, and the host's checks of what a plugin returns.
 //!
-//! Everything is per thread, as tests are, so that tests do not see each other.
+//! Everything is per thread, as tests are, so that tests do not affect each other.
 
-use std::cell::RefCell;
-
-use crate::abi::audit_host::plugin::types as abi;
-use crate::abi::exports::audit_host::plugin::lifecycle;
+use crate::abi::audit_host::plugin::types::{self as abi, Context, Fault};
+use crate::abi::exports::audit_host::plugin::lifecycle::{self, ConfigError};
+use crate::abi::exports::audit_host::plugin::state::RestoreError;
+use crate::batch::{Batch, BooleanColumn, Column, Fixed, Utf8Column};
+use crate::builder::Utf8Builder;
 use crate::export::Slot;
-use crate::log::Level;
-use crate::{
-    Batch, BooleanColumn, Column, ConfigError, Context, Detector, Fault, Fixed, Judgement,
-    RestoreError, Transform, Utf8Builder, Utf8Column,
-};
+use crate::judgement::Judgement;
+use crate::plugin::{Detector, Transform};
 
 pub(crate) mod crypto;
+pub(crate) mod log;
 pub(crate) mod lookup;
 
 pub use crypto::grant_key;
+pub use log::take_log;
 pub use lookup::{Table, give_calendar, give_table};
-
-thread_local! {
-    static LOG: RefCell<Vec<(Level, String)>> = const { RefCell::new(Vec::new()) };
-}
-
-/// The log lines of this thread since the last call.
-pub fn take_log() -> Vec<(Level, String)> {
-    LOG.take()
-}
-
-pub(crate) fn write_log(level: Level, message: &str) {
-    LOG.with_borrow_mut(|log| log.push((level, message.to_owned())));
-}
 
 /// Makes a batch.
 #[derive(Debug)]
@@ -41,7 +28,7 @@ pub struct BatchBuilder {
 }
 
 impl BatchBuilder {
-    /// A batch of so many rows.
+    /// A batch with this number of rows.
     pub fn new(rows: usize) -> Self {
         Self { rows, columns: Vec::new() }
     }
@@ -116,7 +103,7 @@ pub fn texts<'a>(judgement: &'a Judgement, column: &str) -> Vec<Option<&'a str>>
     (0..column.rows()).map(|row| column.get_str(row)).collect()
 }
 
-/// A context with that clock.
+/// A context with a clock.
 pub fn context(clock: i64) -> Context {
     Context { topic: "audit_events".to_owned(), clock }
 }
@@ -146,7 +133,7 @@ impl<T: Transform> Transformer<T> {
         &self.binding.writes
     }
 
-    /// Judges a batch, and checks the answer as the host does.
+    /// Judges a batch and checks the result as the host does.
     pub fn process(&mut self, batch: &Batch) -> Result<Judgement, Fault> {
         let answer = self.slot.transform(&context(0), projected(batch, &self.binding.reads))?;
         assert!(answer.alerts.is_empty(), "a transform raises no alerts");
@@ -174,7 +161,7 @@ impl<D: Detector> Detection<D> {
         &self.binding.reads
     }
 
-    /// Judges a batch under a clock, and checks the answer as the host does.
+    /// Judges a batch at a time of the clock and checks the result as the host does.
     pub fn process(&mut self, clock: i64, batch: &Batch) -> Result<Judgement, Fault> {
         let answer = self.slot.detect(&context(clock), projected(batch, &self.binding.reads))?;
         for alert in &answer.alerts {
@@ -190,13 +177,13 @@ impl<D: Detector> Detection<D> {
         self.slot.snapshot()
     }
 
-    /// Takes a state over.
+    /// Restores a state.
     pub fn restore(&mut self, version: u32, bytes: &[u8]) -> Result<(), RestoreError> {
         self.slot.restore(version, bytes)
     }
 }
 
-/// The columns that a plugin asked for, in its order.
+/// The columns that a plugin requested, in its order.
 fn projected(batch: &Batch, reads: &[String]) -> abi::Batch {
     let columns = reads.iter().map(|name| {
         let column = batch.columns().iter().find(|(own, _)| own == name);

@@ -10,11 +10,11 @@ use detect_off_hours::DetectOffHours;
 use detect_privilege_change::DetectPrivilegeChange;
 use detect_unusual_volume::DetectUnusualVolume;
 
-use super::Finding;
+use super::finding::Finding;
 use super::office::Office;
 use super::stream::Stream;
 
-/// What all detectors find. The configuration is the one that the generator writes beside its tables.
+/// The findings of all detectors. The configuration is the one that the generator writes beside its tables.
 pub(super) fn run(stream: &Stream) -> Result<Vec<Finding>> {
     let office = Office::read(&stream.lookups.config)?;
     office.give(&stream.lookups, stream.span)?;
@@ -41,8 +41,8 @@ fn detect<D: Detector>(office: &Office, stream: &Stream, found: &mut Vec<Finding
     Ok(())
 }
 
-/// How urgent an unusual hour is depends on the history, which labels know nothing of: there an escalation
-/// counts as one more alert on the same attack.
+/// The severity of an unusual hour depends on the history, which labels do not cover: an escalation counts as
+/// one more alert on the same attack.
 const WITHOUT_ESCALATIONS: &str = "unusual-volume";
 
 fn finding(alert: &Alert, clock: i64) -> Finding {

@@ -41,9 +41,9 @@ impl Office {
     pub(super) fn give(&self, files: &Lookups, span: (i64, i64)) -> Result<()> {
         let roles = self.lookups.get("roles").context("no table roles")?;
         let table = Table::from_csv("lookups.roles", roles, &files.roles)?;
-        let told = as_told("role", &table, &files.roles)?;
-        let told = testing::Table::from_csv("user_id", &told);
-        give_table("roles", told.temporal("valid_from", "valid_to"));
+        let csv = to_csv("role", &table, &files.roles)?;
+        let csv = testing::Table::from_csv("user_id", &csv);
+        give_table("roles", csv.temporal("valid_from", "valid_to"));
         let office = self.calendars.get("office").context("no calendar office")?;
         let calendar = Calendar::new("calendars.office", office, Some(&files.holidays))?;
         let intervals = calendar.intervals(span.0 - AROUND, span.1 + AROUND);
@@ -67,7 +67,7 @@ impl Office {
 
 /// The table for the plugins' own tests, which can take nothing but text: for each user and each time at which
 /// a row starts or ends, what the host's table answers as of that time.
-fn as_told(column: &str, table: &Table, csv: &str) -> Result<String> {
+fn to_csv(column: &str, table: &Table, csv: &str) -> Result<String> {
     let mut times: BTreeMap<&str, BTreeSet<i64>> = BTreeMap::new();
     for line in csv.lines().skip(1) {
         let fields: Vec<_> = line.split(',').collect();
@@ -77,7 +77,7 @@ fn as_told(column: &str, table: &Table, csv: &str) -> Result<String> {
             times.insert(time.parse::<Timestamp>()?.as_microsecond());
         }
     }
-    let mut told = format!("user_id,{column},valid_from,valid_to\n");
+    let mut csv = format!("user_id,{column},valid_from,valid_to\n");
     for (user, times) in times {
         let times: Vec<i64> = times.into_iter().collect();
         let keys = times.iter().map(|_| user.as_bytes());
@@ -94,10 +94,10 @@ fn as_told(column: &str, table: &Table, csv: &str) -> Result<String> {
             let from = Timestamp::from_microsecond(*from)?;
             let until = times.get(idx + 1).map(|until| Timestamp::from_microsecond(*until));
             let until = until.transpose()?.map(|until| until.to_string()).unwrap_or_default();
-            writeln!(told, "{user},{value},{from},{until}")?;
+            writeln!(csv, "{user},{value},{from},{until}")?;
         }
     }
-    Ok(told)
+    Ok(csv)
 }
 
 #[cfg(test)]
@@ -115,7 +115,7 @@ mod tests {
             [[plugin]]\npath = 'builtin:detect_x'\nconfig = { roles = 'roles' }";
         let office = Office::read(config).unwrap();
         let table = Table::from_csv("lookups.roles", &office.lookups["roles"], csv).unwrap();
-        assert_eq!(as_told("role", &table, csv).unwrap(), csv);
+        assert_eq!(to_csv("role", &table, csv).unwrap(), csv);
         assert_eq!(office.config_of("detect-x").unwrap(), r#"{"roles":"roles"}"#);
         assert!(office.config_of("detect-y").is_err());
     }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use audit_generate::{Label, Outcome};
 
-use super::Finding;
+use super::finding::Finding;
 
-/// What a rule came to.
+/// The score of a rule.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Score {
     pub n_attacks: usize,
@@ -142,11 +142,11 @@ impl Scores {
     }
 }
 
-/// The rule whose event is the end of an attack that other labels tell the beginning of.
+/// The rule whose event is the end of an attack whose beginning has other labels.
 const AFTER_ATTACK: &str = "login-after-attack";
 
-/// When an attack began: for a login after an attack with the first failure, of which the labels of the
-/// same attacker tell.
+/// The start of an attack. For a login after an attack it is the first failure, from the other labels of the
+/// same attacker.
 fn began(label: &Label, labels: &[Label]) -> i64 {
     if label.rule != AFTER_ATTACK {
         return label.first_event;
@@ -165,6 +165,13 @@ pub(super) fn is_about(finding: &Finding, label: &Label) -> bool {
         && (finding.key == key || finding.key == user)
         && finding.from <= label.last_event
         && label.first_event <= finding.until
+}
+
+/// The scores of both.
+#[derive(Debug, Default)]
+pub struct Pair {
+    pub detectors: Scores,
+    pub sql: Scores,
 }
 
 #[cfg(test)]

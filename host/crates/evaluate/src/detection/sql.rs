@@ -5,10 +5,10 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::Finding;
+use super::finding::Finding;
 use super::stream::Stream;
 
-/// Who runs the SQL.
+/// How to run the SQL.
 #[derive(Debug, Clone)]
 pub struct Sql {
     /// A Python with DuckDB.
@@ -23,10 +23,10 @@ impl Sql {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql/run.py");
         let output = Command::new(&self.python).arg(&script).arg(file).output();
         let output = output.with_context(|| format!("cannot run {}", self.python.display()))?;
-        let told = String::from_utf8_lossy(&output.stderr);
+        let stderr = String::from_utf8_lossy(&output.stderr);
         ensure!(
             output.status.success(),
-            "{} ended with {}: {told}",
+            "{} ended with {}: {stderr}",
             script.display(),
             output.status
         );

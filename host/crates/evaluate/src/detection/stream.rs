@@ -3,15 +3,13 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use audit_generate::{Generator, Label, Lookups, Settings};
 use audit_plugin_sdk::Batch;
 use audit_plugin_sdk::testing::BatchBuilder;
 use jiff::Timestamp;
-
-use super::Sql;
 
 /// Rows of a batch, as the host's are by default.
 const BATCH_ROWS: usize = 4096;
@@ -55,8 +53,8 @@ struct Row {
 }
 
 impl Stream {
-    pub(super) fn make(settings: Settings, sql: Option<&Sql>) -> Result<Self> {
-        let path = sql.map(|sql| sql.folder.join(format!("events-{}.jsonl", settings.seed)));
+    pub(super) fn make(settings: Settings, folder: Option<&Path>) -> Result<Self> {
+        let path = folder.map(|folder| folder.join(format!("events-{}.jsonl", settings.seed)));
         let mut file = match &path {
             Some(path) => {
                 let file = File::create(path);

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::score::{Score, Scores};
-use super::{Pair, Scenario};
+use super::scenario::Scenario;
+use super::score::{Pair, Score, Scores};
 
 /// A table of every rule that was attacked or found, detectors on the left, SQL on the right.
 pub fn print(scenario: &Scenario, pair: &Pair) -> String {
@@ -28,12 +28,12 @@ pub fn print(scenario: &Scenario, pair: &Pair) -> String {
             .expect("a string takes everything");
     }
     let early: usize = pair.detectors.of.values().map(Score::n_early).sum();
-    writeln!(text, "\n{early} attacks were told of before the time that their first event bears.")
+    writeln!(text, "\n{early} attacks were reported before the time of their first event.")
         .expect("a string takes everything");
     text
 }
 
-/// The share, and where attacks of a rule have several severities, the counts of each.
+/// The share, and if the attacks of a rule have several severities, the counts of each.
 fn severity(score: &Score) -> String {
     let share = score.severity_right().map_or("–".to_owned(), |share| format!("{share:.3}"));
     if score.severities.len() < 2 {
@@ -46,7 +46,7 @@ fn severity(score: &Score) -> String {
     format!("{share} ({})", counts.join(", "))
 }
 
-/// What a person needs to look into: the first wrong findings and missed attacks.
+/// What a person needs to inspect: the first wrong findings and missed attacks.
 pub fn print_errors(scores: &Scores, most: usize) -> String {
     let mut text = String::new();
     for wrong in scores.wrong.iter().take(most) {

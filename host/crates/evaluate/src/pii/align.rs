@@ -155,7 +155,7 @@ fn split(answer: &str) -> (Vec<Run>, Vec<Vec<Placeholder>>) {
     let mut rest = answer;
     while let Some(character) = rest.chars().next() {
         if let Some((placeholder, behind)) = placeholder(rest) {
-            // Placeholders without text between them share a gap, as nothing tells where one ends.
+            // Placeholders without text between them share a gap, because it is unknown where one ends.
             match (between.last_mut(), texts.last()) {
                 (Some(last), Some(text)) if text.is_empty() => last.push(placeholder),
                 _ => {

@@ -1,7 +1,8 @@
-//! Other ways to write a value. Most values stand as they are.
+//! Other ways to write a value. Most values are written as they are.
 
-use super::corpus::Random;
+use super::base64::base64;
 use super::entities::Entity;
+use super::random::Random;
 
 /// Writes a value as it is, or disguised.
 pub(super) fn disguise(plain: &str, entity: Entity, is_json: bool, random: &mut Random) -> String {
@@ -56,20 +57,4 @@ fn escaped(plain: &str, random: &mut Random) -> String {
         }
     };
     plain.chars().map(write).collect()
-}
-
-/// RFC 4648 section 4.
-pub(super) fn base64(text: &str) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::new();
-    for group in text.as_bytes().chunks(3) {
-        let bits = group.iter().fold(0_u32, |bits, &byte| bits << 8 | u32::from(byte));
-        let bits = bits << (8 * (3 - group.len()));
-        for at in 0..4 {
-            let sextet = bits >> (18 - 6 * at) & 63;
-            let is_padding = at > group.len();
-            out.push(if is_padding { '=' } else { char::from(ALPHABET[sextet as usize]) });
-        }
-    }
-    out
 }

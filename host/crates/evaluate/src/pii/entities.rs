@@ -1,9 +1,9 @@
-//! Made-up personal data: valid by form, of nobody.
+//! Made-up personal data: valid by form, but of no real person.
 
-use super::corpus::{Random, Split};
-use super::disguise::base64;
+use super::base64::base64;
+use super::random::{Random, Split};
 
-/// A sort of personal data.
+/// A kind of personal data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Entity {

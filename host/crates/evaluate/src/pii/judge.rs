@@ -1,4 +1,4 @@
-//! Redacts a corpus and tells what became of every inserted value and of the text between them.
+//! Redacts a corpus and judges the result for every inserted value and for the text between them.
 
 use audit_plugin_sdk::testing::{self, BatchBuilder, Transformer};
 use redact_pii::RedactPii;
@@ -20,7 +20,7 @@ pub(super) enum Fate {
     Replaced(Vec<Entity>),
     /// Anything else.
     Damaged,
-    /// Nobody can tell, as the answer is not the text with placeholders in it.
+    /// Unknown, because the answer is not the text with placeholders in it.
     Unjudged,
 }
 
@@ -241,9 +241,13 @@ mod tests {
     fn judgements() {
         let check = |answer: &str, fates: [Fate; 2], alarms: &[(Option<Entity>, Over)]| {
             let verdict = judge(&event(), answer);
-            let told = verdict.alarms.iter().map(|alarm| (alarm.class, alarm.over));
-            let told: Vec<_> = told.collect();
-            assert_eq!((verdict.fates, told.as_slice()), (fates.to_vec(), alarms), "{answer}");
+            let alarms_found = verdict.alarms.iter().map(|alarm| (alarm.class, alarm.over));
+            let alarms_found: Vec<_> = alarms_found.collect();
+            assert_eq!(
+                (verdict.fates, alarms_found.as_slice()),
+                (fates.to_vec(), alarms),
+                "{answer}"
+            );
         };
         let email = || Fate::Replaced(vec![Entity::Email]);
         let (of_email, of_ip) = (Some(Entity::Email), Some(Entity::Ip));

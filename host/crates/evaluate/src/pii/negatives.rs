@@ -1,8 +1,8 @@
 //! What only looks like personal data.
 
-use super::corpus::{Random, Split};
-use super::disguise::base64;
+use super::base64::base64;
 use super::entities::with_luhn;
+use super::random::{Random, Split};
 
 /// The names of all negatives, which templates may ask for. `negative` is any of them.
 const NAMES: &[&str] = &[

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Rate, Report};
+use super::report::{Rate, Report};
 
 /// A line for each entity, and one for what was changed under no name.
 pub fn print(report: &Report) -> String {
@@ -28,14 +28,14 @@ pub fn print(report: &Report) -> String {
     let changed = report.negatives.iter().map(|negative| negative.changed).sum::<u64>();
     let inserted = report.negatives.iter().map(|negative| negative.inserted).sum::<u64>();
     let (n_events, seed, unjudged) = (report.events, report.seed, report.unjudged);
-    let told = format!(
+    let summary = format!(
         "\n{n_events} events, seed {seed:#x}; {changed} of {inserted} negatives changed; {unjudged} values unjudged."
     );
-    line(&mut text, &told);
+    line(&mut text, &summary);
     text
 }
 
-/// What a person needs to look into: some of the errors of each entity, and which negatives were changed.
+/// What a person needs to inspect: some of the errors of each entity, and which negatives were changed.
 pub fn print_errors(report: &Report) -> String {
     let mut text = String::new();
     for negative in report.negatives.iter().filter(|negative| negative.changed > 0) {

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use super::corpus::{Event, Meaning, Split};
+use super::corpus::{Event, Meaning};
 use super::entities::Entity;
+use super::issuers;
 use super::judge::{self, Alarm, Fate, Over};
-use super::{NegativeScore, Rate, Report, Score, issuers};
+use super::random::Split;
+use super::report::{NegativeScore, Rate, Report, Score};
 
-/// So many examples of each sort are kept: of misses for an entity, of alarms for a class.
+/// The number of examples that are kept: of misses for an entity, of alarms for a class.
 const EXAMPLES_MAX: usize = 12;
 
-/// What was counted so far.
+/// The counts so far.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     entities: BTreeMap<Entity, Counts>,

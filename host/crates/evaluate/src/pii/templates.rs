@@ -5,7 +5,7 @@
 //! it. Detectors that are changed after a look at what it finds need another one, and it becomes part of
 //! the list for tuning: see `docs/plugins/redact_pii.md`, which also says what has been looked at of this one.
 
-use super::corpus::Split;
+use super::random::Split;
 
 pub(super) fn of(split: Split) -> &'static [&'static str] {
     split.choose(TUNING, SCORING)

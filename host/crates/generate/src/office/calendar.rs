@@ -1,6 +1,6 @@
-//! When the office is open: Monday to Friday from 9 to 17 o'clock in Berlin, but for public holidays.
-//! Integers only and no file of time zones: the rule of the European Union for summer time since 1996
-//! stands here, so that the same seed gives the same bytes on every machine.
+//! The opening hours of the office: Monday to Friday from 09:00 to 17:00 in Berlin, except on public holidays. Only
+//! integers and no time zone database: the rule of the European Union for summer time since 1996 is implemented
+//! here, so that the same seed gives the same bytes on every machine.
 
 use crate::rules::{DAY, HOUR};
 
@@ -9,7 +9,7 @@ pub(crate) const HOURS: &str = "mon-fri 09:00-17:00";
 
 const OPENS: i64 = 9 * HOUR;
 const CLOSES: i64 = 17 * HOUR;
-/// More days than any row of days on which the office is closed.
+/// More days than the office is ever closed in a row.
 const CLOSED_DAYS_MAX: i64 = 14;
 
 /// A day of the calendar, counted from 1970-01-01, where the office is.

@@ -1,16 +1,16 @@
-//! Attacks and near misses: what each needs to be planned, and when it begins.
+//! Attacks and near misses: their events, and what a plan may use.
 
+use crate::choices::{Attack, Intensity};
 use crate::event::{Action, LOGIN};
 use crate::label::{Expectation, Tracker};
 use crate::random::{Dice as _, Draws};
 use crate::rules::{HOUR, MINUTE};
-use crate::{Attack, Intensity};
 
 use super::calendar::{local_day, next_workday, opening};
+use super::deed::Deed;
 use super::ledger::Ledger;
 use super::people::{People, Profile};
 use super::routine::Person;
-use super::{Deed, exports, hours, logins, privileges, spread, volume};
 
 /// An attacker has an account to itself from so long before its first event until so long after its
 /// last: longer than any window but those of a day, so that no rule mixes it up with the user.
@@ -19,8 +19,6 @@ pub(crate) const ALONE: i64 = 80 * MINUTE;
 const LEAD: i64 = ALONE + MINUTE;
 /// Users tried before a plan is put off.
 const TRIES: u32 = 30;
-/// Background events after which a plan that was put off is tried again.
-const RETRY: u64 = 250;
 
 /// Events that belong together.
 pub(crate) struct Campaign {
@@ -215,75 +213,6 @@ impl Accounts {
         }
         self.next = free.last().map_or(self.next, |last| last + 1);
         Some(free.into_iter().map(|idx| self.first + idx as u32).collect())
-    }
-}
-
-/// When attacks and near misses begin, counted in events of the background.
-pub(crate) struct Agenda {
-    intensity: Intensity,
-    wishes: Vec<Wish>,
-}
-
-struct Wish {
-    attack: Attack,
-    is_near_miss: bool,
-    slot: u64,
-    at: u64,
-}
-
-impl Agenda {
-    pub(crate) fn new(mut attacks: Vec<Attack>, intensity: Intensity, draws: &mut Draws) -> Self {
-        attacks.sort_unstable();
-        attacks.dedup();
-        let mut agenda = Self { intensity, wishes: Vec::new() };
-        for attack in attacks {
-            for is_near_miss in [false, true] {
-                // The first of each soon, so that a short stream has some.
-                let at = u64::from(draws.below(agenda.slot_len() as u32 / 10));
-                agenda.wishes.push(Wish { attack, is_near_miss, slot: 0, at });
-            }
-        }
-        agenda
-    }
-
-    /// Plans what is due before the background event `background_idx`.
-    pub(crate) fn due(&mut self, background_idx: u64, plan: &mut Plan) -> Vec<Campaign> {
-        let slot_len = self.slot_len();
-        let mut campaigns = Vec::new();
-        for wish in self.wishes.iter_mut().filter(|wish| wish.at <= background_idx) {
-            let planned = match wish.attack {
-                Attack::FailedLogins | Attack::PasswordSpray | Attack::LoginAfterAttack => {
-                    logins::plan(wish.attack, wish.is_near_miss, plan)
-                }
-                Attack::OffHours => hours::plan(wish.is_near_miss, plan),
-                Attack::IpSpread => spread::plan(wish.is_near_miss, plan),
-                Attack::PrivilegeChange => privileges::plan(wish.is_near_miss, plan),
-                Attack::UnusualVolume => volume::plan(wish.is_near_miss, plan),
-                Attack::MassExport => exports::plan(wish.is_near_miss, plan),
-            };
-            let slot_ends = (wish.slot + 1) * slot_len;
-            if planned.is_none() && wish.at + RETRY < slot_ends {
-                wish.at += RETRY;
-            } else {
-                wish.slot += 1;
-                wish.at = slot_ends + u64::from(plan.draws.below(slot_len as u32));
-            }
-            campaigns.extend(planned);
-        }
-        campaigns
-    }
-
-    /// The background event before which [`Agenda::due`] has something to do.
-    pub(crate) fn wake(&self) -> u64 {
-        self.wishes.iter().map(|wish| wish.at).min().unwrap_or(u64::MAX)
-    }
-
-    fn slot_len(&self) -> u64 {
-        match self.intensity {
-            Intensity::Low => 20_000,
-            Intensity::Medium => 10_000,
-            Intensity::High => 5_000,
-        }
     }
 }
 

@@ -4,11 +4,11 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::Disorder;
+use crate::choices::Disorder;
 use crate::random::{Dice as _, Draws, Stream};
 use crate::rules::{DAY, MINUTE, SECOND};
 
-use super::Sent;
+use super::deed::Sent;
 
 /// Between an event and its record when nothing goes wrong.
 const DELAY: i64 = 250_000;

@@ -1,12 +1,12 @@
 //! Data carried out: many files in minutes, or many rows in an hour.
 
+use crate::choices::{Attack, Intensity};
 use crate::event::{DOWNLOAD, EXPORT};
 use crate::label::{Expectation, Seen, Trip};
 use crate::random::Dice as _;
 use crate::rules::{
     EXPORTED_ROWS, EXPORTS, EXPORTS_SPAN, HOUR, MINUTE, VOLUME_FLOOR, WINDOW_US, names,
 };
-use crate::{Attack, Intensity};
 
 use super::campaign::{Campaign, Plan, Step, user_id};
 

@@ -1,6 +1,5 @@
-//! What keeps the people below every rule, so that labels are right: not luck, but limits. A limit
-//! that is reached changes what somebody does, as life does: the password is right, the colleague
-//! exports it later.
+//! The limits that keep people below every rule, so that labels are right by construction. When a limit is reached,
+//! the person does something else: the password is right, or the export comes later.
 
 use crate::rules::{ADDRESSES_ALLOWED, FAILURES_ALLOWED, HOUR, MINUTE, WINDOW_US};
 
@@ -31,7 +30,7 @@ impl Places {
         self.latest
     }
 
-    /// Where somebody is who wants to be at a place: there, or where it was before.
+    /// The place of a person who wants to be somewhere: there, or where the person was before.
     pub(crate) fn go(&mut self, place: Place, at: i64) -> Place {
         let [current, other] = self.latest;
         if place == current.0 {
@@ -83,7 +82,7 @@ impl Exports {
         Self { latest: [(i64::MIN, 0); EXPORTS_PER_HOUR], next: 0 }
     }
 
-    /// Whether so many rows may be exported now; if so they are counted.
+    /// Whether this many rows may be exported now. If so, they are counted.
     pub(crate) fn admit(&mut self, rows: u32, at: i64) -> bool {
         let recent = self.latest.iter().filter(|(time, _)| at.saturating_sub(*time) < HOUR);
         let in_hour: u32 = recent.map(|(_, rows)| rows).sum();

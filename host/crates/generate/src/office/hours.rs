@@ -1,6 +1,6 @@
-//! Data touched while the office is closed, with somebody's account.
+//! Data accessed with a user's account while the office is closed.
 
-use crate::Attack;
+use crate::choices::Attack;
 use crate::event::{DELETE, EXPORT, LOGIN, LOGOUT, READ};
 use crate::label::{Expectation, Seen, Trip};
 use crate::random::Dice as _;
@@ -89,7 +89,7 @@ fn near_miss(plan: &mut Plan) -> Option<Campaign> {
     Campaign::new(Attack::OffHours, steps, vec![silence])
 }
 
-/// Data touched before the office opens, which is told once: what is worst comes when it is open, or it
+/// Data touched before the office opens, which is reported once: the worst comes when it is open, or it
 /// comes first.
 fn near_escalation(plan: &mut Plan, opens: i64, is_open_by_then: bool) -> Option<Campaign> {
     let (starts, _) = closed_around(opens - 1)?;
@@ -103,10 +103,10 @@ fn near_escalation(plan: &mut Plan, opens: i64, is_open_by_then: bool) -> Option
     } else {
         ("the loss comes first, so that it is urgent at once", "high")
     };
-    let told = Expectation::alert(names::OFF_HOURS, severity, Trip::Events(1)).from(starts);
+    let alert = Expectation::alert(names::OFF_HOURS, severity, Trip::Events(1)).from(starts);
     let silence = Expectation::silence(names::OFF_HOURS_ESCALATED, "high", why).from(starts);
-    let told = if is_open_by_then { told.of(is_look) } else { told };
-    let expectations = vec![told, silence.of(is_loss)];
+    let alert = if is_open_by_then { alert.of(is_look) } else { alert };
+    let expectations = vec![alert, silence.of(is_loss)];
     let key = user_id(user);
     let expectations = expectations.into_iter().map(|expected| expected.about(&key)).collect();
     Campaign::new(Attack::OffHours, steps, expectations).map(Campaign::keeping_order)

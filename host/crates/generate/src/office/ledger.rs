@@ -1,9 +1,8 @@
-//! What people read and ask hour by hour, and how much of it the rule for unusual volume takes for usual:
-//! so that attacks go just above somebody's own limit, and near misses just up to it.
+//! The hourly counts of reads and queries, and what the rule for unusual volume considers usual: attacks go just
+//! above a user's own limit, and near misses just up to it.
 //!
-//! The formula is that of `docs/plugins/detect_unusual_volume.md` in integers. Detectors have floating
-//! point, which comes out the same: no score of counts as small as these is a whole number, so that
-//! rounding never decides.
+//! The formula is that of `docs/plugins/detect_unusual_volume.md`, in integers. The detector uses floating point,
+//! with the same result: no score of such small counts is an integer, so rounding never decides.
 
 use std::collections::VecDeque;
 
@@ -83,7 +82,7 @@ impl Ledger {
         self.habits.len()
     }
 
-    /// Counts an event that comes so many times. Times must not go back.
+    /// Counts an event that comes `n_times`. Times must not go back.
     pub(crate) fn count(&mut self, user: u32, action: Action, at: i64, n_times: u32) {
         let Some(idx) = ACTIONS.iter().position(|known| *known == action) else { return };
         if let Some(habits) = self.habits.get_mut(user as usize) {
@@ -91,7 +90,7 @@ impl Ledger {
         }
     }
 
-    /// What is usual in the hour that begins at a time. `None` where it cannot be told yet, or for
+    /// What is usual in the hour that begins at a time. `None` if it is not known yet, or for
     /// nobody who is written down.
     pub(crate) fn usual(&self, user: u32, action: Action, at: i64, now: i64) -> Option<Usual> {
         let idx = ACTIONS.iter().position(|known| *known == action)?;
@@ -105,8 +104,7 @@ impl Ledger {
         (usual == habit.usual(hour, habit.since + 1)).then_some(usual)
     }
 
-    /// Says that an hour will have so many events. What is found unusual is cut to what was usual when it
-    /// becomes history.
+    /// Announces the events of an hour. An unusual count is capped at the usual one when it becomes history.
     pub(crate) fn plan(&mut self, busy: Busy, usual: Usual, n: u32) {
         let Some(idx) = ACTIONS.iter().position(|known| *known == busy.action) else { return };
         let Some(habits) = self.habits.get_mut(busy.user as usize) else { return };

@@ -1,16 +1,16 @@
 //! Attacks on logins, each from an address that nobody else has: bursts against one user or a few,
 //! sprays against many, and either of them with success.
 
+use crate::choices::{Attack, Intensity};
 use crate::label::{Expectation, Seen, Trip};
 use crate::random::Dice as _;
 use crate::rules::{
     AFTER_ATTACK, FAILURES_ALLOWED, HOUR, MINUTE, SECOND, SPRAY_SPAN, SPRAY_USERS, URGENT_FAILURES,
     URGENT_SPAN, WINDOW_US, names,
 };
-use crate::{Attack, Intensity};
 
-use super::Deed;
 use super::campaign::{Campaign, Plan, Step};
+use super::deed::Deed;
 
 /// Below the window, with room for a forged time, so that a burst never needs two alerts.
 const BURST_SPAN_MAX: i64 = 50 * MINUTE;
@@ -174,9 +174,9 @@ fn near_urgent(plan: &mut Plan, address: u32, first: i64) -> Option<(Vec<Step>, 
         "a burst whose tenth failure comes ten minutes after the first"
     };
     let burst = Trip::Within(FAILURES_ALLOWED + 1, WINDOW_US);
-    let told = Expectation::alert(names::FAILED_LOGINS, "medium", burst).of(is_failure);
+    let alert = Expectation::alert(names::FAILED_LOGINS, "medium", burst).of(is_failure);
     let silence = Expectation::silence(names::FAILED_LOGINS_ESCALATED, "high", why);
-    Some((steps, vec![told, silence.of(is_failure)]))
+    Some((steps, vec![alert, silence.of(is_failure)]))
 }
 
 /// A spray against accounts that are nobody else's until a time.

@@ -1,10 +1,12 @@
-//! An office: people with roles, hours and addresses, and attackers among them. Everybody is a small
-//! state machine; the next event is that of whoever acts next. What people do stays below every rule by
-//! construction (`guard`, `routine`), and who is attacked rests meanwhile (`campaign`), so that labels
-//! are right whatever the seed.
+//! An office: people with roles, hours and addresses, and attackers among them. Each person is a small state
+//! machine; the next event is that of the person who acts next. What people do stays below every rule by
+//! construction (`guard`, `routine`), and a person under attack does nothing meanwhile (`campaign`), so that
+//! labels are right for every seed.
 
+mod agenda;
 mod calendar;
 mod campaign;
+mod deed;
 mod delivery;
 mod exports;
 mod guard;
@@ -21,13 +23,16 @@ mod volume;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
-use crate::event::{Act, Action, LOGIN, Pen, USER_AGENTS};
+use crate::choices::{Attack, Disorder, Intensity};
+use crate::event::{Act, LOGIN, Pen, USER_AGENTS};
 use crate::label::{Label, Seen};
 use crate::random::{Dice as _, Draws, Mix, Stream};
 use crate::rules::FUTURE_BELIEVED;
-use crate::{Attack, Disorder, EventMeta, Intensity, Settings};
+use crate::settings::{EventMeta, Settings};
 
-use self::campaign::{Accounts, Agenda, Campaign, Plan};
+use self::agenda::Agenda;
+use self::campaign::{Accounts, Campaign, Plan};
+use self::deed::{Deed, Sent};
 use self::delivery::Delivery;
 use self::guard::Failures;
 use self::ledger::Ledger;
@@ -36,40 +41,13 @@ use self::routine::{Person, World};
 
 pub use self::lookups::Lookups;
 
-/// 1996-01-01, since when summer time is what it is, and 9900-01-01.
+/// 1996-01-01, when the current rules of summer time began, and 9900-01-01.
 const EARLIEST: i64 = 820_454_400_000_000;
 const LATEST: i64 = 250_246_281_600_000_000;
-/// As many as are kept apart by numbers in their addresses.
+/// As many as the numbers in their addresses can distinguish.
 const PEOPLE_MAX: usize = 1_000_000;
-/// Records have their time in milliseconds.
+/// Kafka timestamps are in milliseconds.
 const MILLISECOND: i64 = 1_000;
-
-/// An event before the parts that follow from its action and its nonce.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Deed {
-    pub(crate) at: i64,
-    pub(crate) user: u32,
-    pub(crate) action: Action,
-    pub(crate) failed: bool,
-    pub(crate) address: u32,
-    pub(crate) agent: u8,
-    /// Exported rows.
-    pub(crate) rows: u32,
-    /// Of a grant.
-    pub(crate) grantee: u32,
-    /// The session's id is drawn from this.
-    pub(crate) session: u64,
-    /// And all the rest from this.
-    pub(crate) nonce: u64,
-}
-
-/// An event on its way.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Sent {
-    pub(crate) deed: Deed,
-    /// What it belongs to, and the number of its place there.
-    campaign: Option<(u32, u32)>,
-}
 
 pub(crate) struct Office {
     start: i64,
@@ -77,7 +55,7 @@ pub(crate) struct Office {
     people: People,
     persons: Vec<Person>,
     accounts: Accounts,
-    /// Of nobody where nobody asks.
+    /// Empty if no attack needs it.
     ledger: Ledger,
     failures: Failures,
     draws: Draws,
@@ -85,7 +63,7 @@ pub(crate) struct Office {
     next: BinaryHeap<Reverse<(i64, u32)>>,
     background_sent: u64,
     agenda: Agenda,
-    /// The least background event before which the agenda has something to do.
+    /// The next background event before which the agenda has something to do.
     wake: u64,
     attack_draws: Draws,
     campaigns: BTreeMap<u32, Running>,

@@ -1,6 +1,6 @@
-//! Permissions changed by somebody who may not: as of the time of the change.
+//! Permissions changed by somebody who was not allowed to at the time of the change.
 
-use crate::Attack;
+use crate::choices::Attack;
 use crate::event::{GRANT, REVOKE};
 use crate::label::{Expectation, Trip};
 use crate::random::Dice as _;
@@ -15,7 +15,7 @@ pub(crate) fn plan(is_near_miss: bool, plan: &mut Plan) -> Option<Campaign> {
 
 fn attack(plan: &mut Plan) -> Option<Campaign> {
     let soon = plan.soon();
-    // Nobody yet or nobody any more, where there is one, is harder to tell than nobody ever.
+    // Somebody who is not yet or no longer an administrator is harder to detect than somebody who never is.
     let (user, at, severity) = match plan.draws.below(4) {
         0 => {
             let is_former =

@@ -1,4 +1,4 @@
-//! What somebody does next: a small state machine for each user, from login to logout, day after day.
+//! What each user does next: a small state machine, from login to logout, day after day.
 
 use crate::event::{
     Action, CONFIG, DELETE, DOWNLOAD, EXPORT, GRANT, LOGIN, LOGOUT, N_ACTIONS, QUERY, READ, REPORT,
@@ -7,8 +7,8 @@ use crate::event::{
 use crate::random::{Dice as _, Draws};
 use crate::rules::{DAY, HOUR, MINUTE, SECOND};
 
-use super::Deed;
 use super::calendar::{LocalDay, is_month_end, local_day, midnight, next_workday, opening};
+use super::deed::Deed;
 use super::guard::{Exports, Failures, Places};
 use super::people::{Kind, People, Place, Profile, Role};
 
@@ -18,18 +18,18 @@ const SAME_PER_HOUR: u8 = 14;
 /// Between two events of somebody at work.
 const GAP_MIN: i64 = MINUTE;
 const GAP_MAX: i64 = 5 * MINUTE;
-/// Reads of a service in its nightly hour: many, and the same every night, but for a few.
+/// Reads of a service in its nightly hour: many, and nearly the same number every night.
 const BATCH_EVENTS: u32 = 100;
 const BATCH_EVENTS_MORE: u32 = 12;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// A look from home before work.
+    /// A login from home before work.
     Early,
     Arrive,
     Work,
     Leave,
-    /// A look from home after work.
+    /// A login from home after work.
     Evening,
     Batch(u32),
 }
@@ -40,7 +40,7 @@ pub(crate) struct Person {
     phase: Phase,
     day: LocalDay,
     arrives: i64,
-    /// Data is touched in `[opens, closes)` alone.
+    /// Data is accessed only in `[opens, closes)`.
     opens: i64,
     closes: i64,
     leaves: i64,
@@ -53,7 +53,7 @@ pub(crate) struct Person {
     pause: (i64, i64),
 }
 
-/// What all share.
+/// What all users share.
 pub(crate) struct World<'a> {
     pub(crate) people: &'a People,
     pub(crate) failures: &'a mut Failures,
@@ -315,7 +315,7 @@ fn gap(draws: &mut Draws) -> i64 {
     GAP_MIN + draws.micros(GAP_MAX - GAP_MIN)
 }
 
-/// An export is small, but for the month's end in finance.
+/// An export is small, except in finance at the end of a month.
 fn export_rows(profile: &Profile, day: LocalDay, draws: &mut Draws) -> u32 {
     if profile.role == Role::Finance && is_month_end(day) {
         draws.between(800, 2_400)

@@ -1,6 +1,6 @@
 //! One account from many addresses at a time.
 
-use crate::Attack;
+use crate::choices::Attack;
 use crate::label::{Expectation, Trip};
 use crate::random::Dice as _;
 use crate::rules::{ADDRESSES_ALLOWED, HOUR, MINUTE, WINDOW_US, names};

@@ -1,6 +1,6 @@
 //! An hour of more events of one kind than the user's own weeks explain.
 
-use crate::Attack;
+use crate::choices::Attack;
 use crate::event::{Action, QUERY, READ};
 use crate::label::{Expectation, Trip};
 use crate::random::Dice as _;
@@ -47,7 +47,7 @@ pub(crate) fn plan(is_near_miss: bool, plan: &mut Plan) -> Option<Campaign> {
     Campaign::new(Attack::UnusualVolume, steps, vec![expectation])
 }
 
-/// Somebody of whom it can be told what is usual in an hour of the clock.
+/// A user whose usual count in a clock hour is known.
 fn anybody(plan: &mut Plan) -> Option<(Busy, Usual)> {
     // Two hours of an open office hold a full hour of the clock.
     let from = plan.in_office_hours(2 * HOUR);

@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use super::agenda::{Campaign, Room};
+use super::campaign::{Campaign, Room};
 use crate::event::USER_AGENTS;
 use crate::label::{Expectation, Tracker, Trip};
 use crate::random::{Dice as _, Draws};
@@ -19,7 +19,7 @@ const SPAN_MAX_US: i64 = 3_000_000_000;
 /// The first burst is over within this many steps, so that a demo of 200 events shows an alert.
 const EARLY_STEPS: i64 = 100;
 /// 198.51.100.1 to .254, set aside for documentation, then 198.18.0.0/15, for benchmarks. No
-/// address is used twice; when they run out, no more attacks begin. That bounds the labels, too.
+/// address is used twice; when they run out, no more attacks start. That also bounds the labels.
 const N_DOCUMENTATION: u32 = 254;
 const N_ADDRESSES: u32 = N_DOCUMENTATION + (1 << 17);
 
@@ -34,8 +34,8 @@ enum Shape {
 }
 
 pub(crate) struct Bursts {
-    /// What begins before which background event, in order.
-    wishes: VecDeque<(u64, Shape)>,
+    /// The background event before which each one starts, in order.
+    planned: VecDeque<(u64, Shape)>,
     next_slot: u64,
     n_addresses_used: u32,
     first_address: u32,
@@ -44,7 +44,7 @@ pub(crate) struct Bursts {
 impl Bursts {
     pub(crate) fn new(draws: &mut Draws) -> Self {
         Self {
-            wishes: VecDeque::new(),
+            planned: VecDeque::new(),
             next_slot: 0,
             n_addresses_used: 0,
             first_address: draws.below(N_DOCUMENTATION),
@@ -55,7 +55,7 @@ impl Bursts {
         let slot = self.next_slot;
         let begin = slot * SLOT;
         let mut within = |low, high| begin + u64::from(draws.between(low, high));
-        let mut wishes = if slot == 0 {
+        let mut planned = if slot == 0 {
             vec![
                 (within(5, 24), Shape::EarlyBurst),
                 (within(30, 59), Shape::FiveInAnHour),
@@ -67,8 +67,8 @@ impl Bursts {
             let last = SLOT as u32 - 1;
             vec![(within(0, last), Shape::Burst), (within(0, last), near_miss)]
         };
-        wishes.sort_by_key(|(at, _)| *at);
-        self.wishes.extend(wishes);
+        planned.sort_by_key(|(at, _)| *at);
+        self.planned.extend(planned);
         self.next_slot += 1;
     }
 
@@ -84,12 +84,12 @@ impl Bursts {
     /// The background event before which [`Bursts::plan`] wants to be called next.
     pub(super) fn wake(&self) -> u64 {
         let slot_begin = self.next_slot.saturating_mul(SLOT);
-        self.wishes.front().map_or(slot_begin, |(at, _)| *at)
+        self.planned.front().map_or(slot_begin, |(at, _)| *at)
     }
 
     /// What begins now. `None` if nothing does, or if the stream is too short for it.
     pub(super) fn plan(&mut self, room: &Room, draws: &mut Draws) -> Option<Campaign> {
-        let Some((_, shape)) = self.wishes.pop_front() else {
+        let Some((_, shape)) = self.planned.pop_front() else {
             self.fill_slot(draws);
             return None;
         };

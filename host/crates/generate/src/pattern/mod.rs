@@ -1,15 +1,16 @@
-//! The pattern's own producer: an event a step, uniform in everything, and bursts of failed logins.
+//! The pattern's own producer: one event per step, uniform in everything, and bursts of failed logins.
 
 mod agenda;
 mod background;
+mod campaign;
 mod failed_logins;
 
 use self::agenda::Agenda;
 use self::background::Background;
 use crate::event::Pen;
 use crate::label::Label;
+use crate::settings::{EventMeta, Settings};
 use crate::time::Timeline;
-use crate::{EventMeta, Settings};
 
 pub(crate) struct Pattern {
     emitted: u64,

@@ -78,7 +78,7 @@ impl Stream {
         groups
     }
 
-    /// Users that the configuration tells the detector of off-hours to ignore.
+    /// Users that the configuration of the off-hours detector ignores.
     pub(crate) fn ignored(&self) -> BTreeSet<String> {
         let (_, list) = self.lookups.config.split_once("ignore-users = [").unwrap();
         let (list, _) = list.split_once(']').unwrap();

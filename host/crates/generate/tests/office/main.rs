@@ -225,6 +225,6 @@ fn the_population_is_chosen_by_name() {
     let error = "chaos".parse::<Disorder>().unwrap_err().to_string();
     assert_eq!(
         error,
-        "unknown disorder `chaos`, known are: duplicates, late, out-of-order, future, forged"
+        "unknown disorder `chaos`; available: duplicates, late, out-of-order, future, forged"
     );
 }

@@ -102,7 +102,7 @@ fn off_hours(stream: &Stream) -> Vec<u64> {
     closed(stream).iter().map(|(_, event)| event.index).collect()
 }
 
-/// Losses of a user in a closed stretch that was told as less bad: its first event was no loss.
+/// Losses of a user in a closed stretch that was reported with a lower severity: its first event was no loss.
 fn off_hours_escalated(stream: &Stream) -> Vec<u64> {
     let is_loss = |event: &Event| matches!(event.action.as_str(), "data_export" | "data_delete");
     let mut first: BTreeMap<(String, String), bool> = BTreeMap::new();
