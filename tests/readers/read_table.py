@@ -239,11 +239,15 @@ def read(args):
 
 
 def self_check():
-    """Writes a table of three rows with PyIceberg and reads it back with everything above."""
+    """Writes a table of three rows with PyIceberg and reads it back by command lines, as tests do."""
     with tempfile.TemporaryDirectory() as folder:
-        args = make_small_table(folder)
-        result = read(args)
-        n_dumped = len(pathlib.Path(args.out).read_text(encoding="utf-8").splitlines())
+        table = make_small_table(folder)
+        out, needles = os.path.join(folder, "out.jsonl"), os.path.join(folder, "needles.txt")
+        pathlib.Path(needles).write_text("a@example.com\nb@example.com\n", encoding="utf-8")
+        dumped = ["--dump", f"{EVENT_TIME},user_email", "--out", out]
+        result = answer([*table, "--grep-file", needles, *dumped])
+        n_dumped = len(pathlib.Path(out).read_text(encoding="utf-8").splitlines())
+        files = answer([*table, "--no-scan"])["files"]
     expected = {
         "rows": 3,
         "columns": [EVENT_TIME, ACTION, *ORIGIN, "user_email"],
@@ -260,6 +264,7 @@ def self_check():
         ("property", result["properties"].get("owner"), "self-check"),
         ("summary", result["summary"]["total-records"], "3"),
         ("dump", n_dumped, 3),
+        ("files", [files["count"], files["rows"], files["absent"]], [3, 3, []]),
     ]
     wrong = [f"{name}: {got} instead of {want}" for name, got, want in checks if got != want]
     if wrong:
@@ -268,6 +273,7 @@ def self_check():
 
 
 def make_small_table(folder):
+    """Writes the table and returns the arguments that name it."""
     from pyiceberg.transforms import DayTransform, IdentityTransform
 
     db, warehouse = os.path.join(folder, "catalog.db"), os.path.join(folder, "warehouse")
@@ -292,21 +298,22 @@ def make_small_table(folder):
         update.add_field(EVENT_TIME, DayTransform(), "event_day")
         update.add_field(ACTION, IdentityTransform(), ACTION + "_part")
     table.append(rows)
-    needles = os.path.join(folder, "needles.txt")
-    pathlib.Path(needles).write_text("a@example.com\nb@example.com\n", encoding="utf-8")
-    return argparse.Namespace(
-        catalog_db=db, catalog_name="check", warehouse=warehouse, table="demo.small",
-        grep_file=needles, dump=f"{EVENT_TIME},user_email", out=os.path.join(folder, "out.jsonl"),
-    )
+    catalog = ["--catalog-db", db, "--catalog-name", "check"]
+    return [*catalog, "--warehouse", warehouse, "--table", "demo.small"]
 
 
-def main(argv):
+def answer(argv):
+    """What a command line gives, as the one JSON object that it prints."""
     args = parse_args(argv)
     try:
         result = self_check() if args.self_check else read(args)
     except NoSuchTableError as error:
         raise SystemExit(f"no such table: {error}") from error
-    print(json.dumps(result, default=plain, ensure_ascii=False))
+    return json.loads(json.dumps(result, default=plain, ensure_ascii=False))
+
+
+def main(argv):
+    print(json.dumps(answer(argv), ensure_ascii=False))
 
 
 if __name__ == "__main__":

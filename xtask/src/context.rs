@@ -4,10 +4,11 @@ use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::run;
+use crate::{folder, run};
 
 /// The folders of this checkout and of the user's cache.
 pub(crate) struct Context {
@@ -57,6 +58,24 @@ impl Context {
         self.target.join("release/audit-host")
     }
 
+    /// The cargo that runs xtask, on this workspace and with the output folder of the product.
+    pub(crate) fn cargo(&self) -> Command {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut command = audit_toolchain::clean(cargo);
+        command
+            .current_dir(&self.root)
+            .env("CARGO_TARGET_DIR", &self.target)
+            .env("AUDIT_HOST_BUILTINS", self.plugins());
+        command
+    }
+
+    /// An empty folder for one piece of work, on the disk that holds the build.
+    pub(crate) fn scratch(&self, name: &str) -> Result<PathBuf> {
+        let dir = self.target.join("tmp").join(name);
+        folder::empty(&dir)?;
+        Ok(dir)
+    }
+
     /// Held while xtask builds. Waits for another xtask and says so.
     pub(crate) fn lock_target(&self) -> Result<File> {
         let lock = lock(&self.target)?;
@@ -74,8 +93,7 @@ impl Context {
             Ok(last) if last == root => return Ok(()),
             Ok(_) => {
                 println!("xtask: another checkout was built here last: its own crates are removed");
-                let mut cargo = run::cargo(self);
-                run::run(cargo.args(["clean", "--workspace", "--release"]))?;
+                run::run(self.cargo().args(["clean", "--workspace", "--release"]))?;
                 match fs::remove_dir_all(self.wasm()) {
                     Err(error) if error.kind() != ErrorKind::NotFound => {
                         return Err(error).with_context(|| self.wasm().display().to_string());

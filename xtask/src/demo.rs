@@ -5,11 +5,11 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::context::Context;
-use crate::{build, plugins, run, setup};
+use crate::{build, needs, plugins, run};
 
 /// `cargo xtask demo [args…]`
 pub(crate) fn main(ctx: &Context, args: &[String]) -> Result<()> {
-    setup::for_build()?;
+    needs::for_build()?;
     let lock = ctx.lock_target()?;
     plugins::build(ctx, None)?;
     build::host(ctx)?;

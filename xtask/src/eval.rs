@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 
 use crate::context::Context;
-use crate::{parts, run, setup};
+use crate::{needs, parts, run};
 
 /// What can be scored.
 const PARTS: [&str; 2] = ["detection", "pii"];
@@ -20,7 +20,7 @@ struct Options {
 /// `cargo xtask eval [detection|pii] [--tuning]`
 pub(crate) fn main(ctx: &Context, args: &[String]) -> Result<()> {
     let options = parse(args)?;
-    setup::for_build()?;
+    needs::for_build()?;
     for part in options.parts {
         let mut cargo = evaluate(ctx, part);
         if part == "detection" {
@@ -34,7 +34,7 @@ pub(crate) fn main(ctx: &Context, args: &[String]) -> Result<()> {
 }
 
 fn evaluate(ctx: &Context, part: &str) -> Command {
-    let mut cargo = run::cargo(ctx);
+    let mut cargo = ctx.cargo();
     cargo.args(["run", "--release", "--locked", "--package", "audit-evaluate"]);
     cargo.args(["--example", part, "--"]);
     cargo
@@ -54,7 +54,10 @@ fn parse(args: &[String]) -> Result<Options> {
         } else if let Some(part) = PARTS.iter().find(|part| *part == arg) {
             options.parts.push(part);
         } else {
-            return run::usage(format!("no `{arg}`; there are {} and --tuning", PARTS.join(", ")));
+            return run::usage(format!(
+                "unknown argument `{arg}`; available: {}, --tuning",
+                PARTS.join(", ")
+            ));
         }
     }
     if options.parts.is_empty() {

@@ -19,7 +19,11 @@ mod bench;
 mod build;
 mod context;
 mod demo;
+mod docs;
 mod eval;
+mod folder;
+mod fuzz;
+mod needs;
 mod parts;
 mod plugins;
 mod run;
@@ -67,6 +71,13 @@ const COMMANDS: &[Entry] = &[
     ),
     ("setup", "[build|test]", "installs what is missing, or says how", setup::main),
     ("tidy", "", "checks the rules of STYLE.md that no compiler checks", tidy::main),
+    (
+        "fuzz",
+        "[TARGET…] [--seconds N]",
+        "searches for inputs that the targets of fuzz/ fail on",
+        fuzz::main,
+    ),
+    ("docs", "[--check]", "makes docs/errors.md from the errors of the code", docs::main),
     (
         "real-parts",
         "[up|down kafka]",

@@ -6,8 +6,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::context::Context;
-
 /// The user must do something first: wrong arguments, or a prerequisite that xtask may not install. Exit code 2.
 #[derive(Debug)]
 pub(crate) struct Usage(String);
@@ -48,17 +46,6 @@ pub(crate) fn step<T>(name: &str, about: &str, work: impl FnOnce() -> Result<T>)
 
 pub(crate) fn seconds(time: Duration) -> String {
     format!("{:.1} s", time.as_secs_f64())
-}
-
-/// The cargo that runs xtask, on this workspace and with the output folder of the product.
-pub(crate) fn cargo(ctx: &Context) -> Command {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = audit_toolchain::clean(cargo);
-    command
-        .current_dir(&ctx.root)
-        .env("CARGO_TARGET_DIR", &ctx.target)
-        .env("AUDIT_HOST_BUILTINS", ctx.plugins());
-    command
 }
 
 /// Runs to the end with our terminal; an exit code other than 0 is an error that shows the command.

@@ -1,6 +1,5 @@
 //! Benchmarks that are programs of their own, run by `cargo bench`.
 
-use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -8,21 +7,20 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 
-use super::folder;
 use super::options::Options;
 use super::table::{self, Table, rounded};
 use crate::context::Context;
-use crate::{parts, run};
+use crate::{folder, parts, run};
 
 /// `cargo xtask bench parquet`
 pub(super) fn parquet(ctx: &Context, options: &Options) -> Result<Vec<Table>> {
-    let dir = folder(ctx, "parquet")?;
+    let dir = ctx.scratch("bench/parquet")?;
     of_tests(ctx, options, "parquet", &dir, &[])
 }
 
 /// `cargo xtask bench plugin`
 pub(super) fn plugin(ctx: &Context, options: &Options) -> Result<Vec<Table>> {
-    let dir = folder(ctx, "plugin")?;
+    let dir = ctx.scratch("bench/plugin")?;
     let env = [
         ("AUDIT_HOST_GUESTS", ctx.guests()),
         // Languages that are not on this machine are not in it, and their rows not in the tables.
@@ -35,7 +33,7 @@ pub(super) fn plugin(ctx: &Context, options: &Options) -> Result<Vec<Table>> {
 /// `cargo xtask bench freshness`
 pub(super) fn freshness(ctx: &Context, options: &Options) -> Result<Vec<Table>> {
     let kafka = parts::fetch(ctx)?.kafka;
-    let dir = folder(ctx, "freshness")?;
+    let dir = ctx.scratch("bench/freshness")?;
     let env = [
         ("AUDIT_HOST_BIN", ctx.host_binary()),
         ("AUDIT_HOST_KAFKA_HOME", kafka.home),
@@ -54,7 +52,7 @@ fn of_tests(
     env: &[(&str, &Path)],
 ) -> Result<Vec<Table>> {
     let tables = dir.join("tables.json");
-    let mut cargo = run::cargo(ctx);
+    let mut cargo = ctx.cargo();
     // Selected with the program for its features: no dependency is compiled a second time.
     cargo.args(["bench", "--locked", "--package", "audit-host", "--package", "audit-tests"]);
     cargo.args(["--bench", bench, "--"]);
@@ -71,13 +69,13 @@ fn of_tests(
     cargo.env("AUDIT_HOST_TMP", dir).env("AUDIT_HOST_PLUGINS", ctx.plugins());
     run::run(cargo.envs(env.iter().copied()))?;
     let tables = table::read(&tables)?;
-    fs::remove_dir_all(dir).with_context(|| format!("cannot remove {}", dir.display()))?;
+    folder::remove(dir)?;
     Ok(tables)
 }
 
 /// `cargo xtask bench decode`
 pub(super) fn decode(ctx: &Context, options: &Options) -> Result<Vec<Table>> {
-    let mut cargo = run::cargo(ctx);
+    let mut cargo = ctx.cargo();
     cargo.args(["bench", "--locked", "--package", "audit-decode", "--bench", "decode"]);
     if let Some(rows) = options.rows {
         cargo.args(["--", "--rows", &rows.to_string()]);

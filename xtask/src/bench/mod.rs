@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 
 use crate::context::Context;
-use crate::{build, plugins, run, setup};
+use crate::{build, needs, plugins, run};
 
 mod cargo;
 mod machine;
@@ -80,7 +80,7 @@ pub(crate) fn main(ctx: &Context, args: &[String]) -> Result<()> {
     let Some(bench) = BENCHES.iter().find(|bench| bench.name == options.name) else {
         let names: Vec<_> = BENCHES.iter().map(|bench| bench.name).collect();
         return run::usage(format!(
-            "no benchmark `{}`; there are {}",
+            "no benchmark `{}`; available: {}",
             options.name,
             names.join(", ")
         ));
@@ -88,7 +88,7 @@ pub(crate) fn main(ctx: &Context, args: &[String]) -> Result<()> {
     if options.part.is_some() && bench.name != "plugin" {
         return run::usage("only the benchmark `plugin` has parts".into());
     }
-    setup::for_build()?;
+    needs::for_build()?;
     let _alone = lock(ctx)?;
     if options.build {
         let _lock = ctx.lock_target()?;
@@ -147,14 +147,4 @@ fn report(
     });
     let text = serde_json::to_string_pretty(&report)?;
     fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// An empty folder for one benchmark, on the disk that holds the build.
-fn folder(ctx: &Context, name: &str) -> Result<PathBuf> {
-    let dir = ctx.target.join("tmp/bench").join(name);
-    if dir.exists() {
-        fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
-    }
-    fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
-    Ok(dir)
 }

@@ -9,13 +9,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use super::folder;
 use super::options::Options;
 use super::process::{self, Usage};
 use super::table::{Table, median, rounded};
 use crate::context::Context;
 use crate::kafka::Kafka;
-use crate::{parts, run};
+use crate::{folder, parts, run};
 
 const ROWS: u64 = 1_000_000;
 const RUNS: usize = 5;
@@ -69,7 +68,7 @@ struct Ground<'a> {
 pub(super) fn measure(ctx: &Context, options: &Options) -> Result<Vec<Table>> {
     let (n_rows, n_runs) = (options.rows.unwrap_or(ROWS), options.runs.unwrap_or(RUNS));
     let variants = variants(&ctx.guests().join("copy_column.wasm"));
-    let dir = folder(ctx, "pipeline")?;
+    let dir = ctx.scratch("bench/pipeline")?;
     let binary = dir.join("audit-host");
     fs::copy(ctx.host_binary(), &binary)
         .with_context(|| format!("cannot copy {}", ctx.host_binary().display()))?;
@@ -89,7 +88,7 @@ pub(super) fn measure(ctx: &Context, options: &Options) -> Result<Vec<Table>> {
         }
     }
     drop(kafka);
-    fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
+    folder::remove(&dir)?;
     Ok(vec![table(&variants, &samples, n_rows)])
 }
 
@@ -154,7 +153,7 @@ impl Ground<'_> {
 
     /// One run into a new table, which is checked and removed.
     fn run(&self, variant: &Variant) -> Result<Sample> {
-        let dir = folder(self.ctx, "run")?;
+        let dir = self.ctx.scratch("bench/run")?;
         let log = dir.join("stderr");
         let create = |path: &Path| {
             File::create(path).with_context(|| format!("cannot create {}", path.display()))
@@ -186,7 +185,7 @@ impl Ground<'_> {
         );
         let in_table = rows_in_table(&dir)?;
         ensure!(in_table == self.n_rows, "{}: {in_table} rows in the table", variant.name);
-        fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
+        folder::remove(&dir)?;
         Ok(Sample { rows_per_second: done.rows_per_second, usage })
     }
 }

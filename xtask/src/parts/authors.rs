@@ -1,5 +1,5 @@
-//! What plugins in JavaScript and Python are built with, fetched once into the caches of npm and pip: the
-//! tests make projects from nothing, and find it there.
+//! What plugins in JavaScript and Python are built with, fetched once into a cache of npm and one of pip:
+//! the tests make projects from nothing, and find it there.
 
 use std::fs;
 use std::path::Path;
@@ -7,45 +7,53 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
+use super::part::{Part, in_scratch};
 use crate::context::Context;
-use crate::{run, setup};
+use crate::{needs, run};
 
-pub(super) fn fetch(ctx: &Context) -> Result<()> {
-    setup::ensure(&[setup::Need::Node, setup::Need::Python])?;
-    let templates = ctx.root.join("host/templates");
-    once(ctx, "npm", &templates.join("js/package.json"), |dir, manifest| {
-        // The template's name is none that npm takes.
-        fs::write(dir.join("package.json"), manifest.replace("{{name}}", "prefetch"))?;
-        let mut npm = Command::new("npm");
-        npm.current_dir(dir).args(["install", "--no-audit", "--no-fund", "--loglevel=error"]);
-        run::run(&mut npm)
-    })?;
-    once(ctx, "pip", &templates.join("python/requirements.txt"), |dir, requirements| {
-        fs::write(dir.join("requirements.txt"), requirements)?;
-        run::run(Command::new("python3").current_dir(dir).args(["-m", "venv", "venv"]))?;
-        let mut pip = Command::new(dir.join("venv/bin/python"));
-        pip.current_dir(dir).args(["-m", "pip", "install", "--quiet"]);
-        pip.args(["--disable-pip-version-check", "--only-binary", ":all:"]);
-        run::run(pip.args(["--requirement", "requirements.txt"]))
-    })
+/// A cache of npm with what the template's `package.json` asks for.
+pub(super) fn npm(ctx: &Context) -> Result<Part> {
+    needs::ensure(&[needs::Need::Node])?;
+    let manifest = template(ctx, "js/package.json")?;
+    let install = |cache: &Path, about: &str, flags: &[&str]| {
+        in_scratch(ctx, "npm", |dir| {
+            // npm refuses the template's placeholder as a name.
+            fs::write(dir.join("package.json"), manifest.replace("{{name}}", "prefetch"))?;
+            let mut npm = Command::new("npm");
+            npm.current_dir(dir).env("npm_config_cache", cache).arg("install").args(flags);
+            npm.args(["--no-audit", "--no-fund", "--loglevel=error"]);
+            run::step("npm", about, || run::run(&mut npm))
+        })
+    };
+    let fetch =
+        |cache: &Path| install(cache, "fetches what plugins in JavaScript are built with", &[]);
+    let check = |cache: &Path| install(cache, "installs from the cache, offline", &["--offline"]);
+    Part::ensure(ctx, "npm", &manifest, fetch, check)
 }
 
-/// Does the work in a folder that is thrown away, unless it was done for the same text.
-fn once(
-    ctx: &Context,
-    name: &str,
-    wanted: &Path,
-    work: impl FnOnce(&Path, &str) -> Result<()>,
-) -> Result<()> {
-    let text =
-        fs::read_to_string(wanted).with_context(|| format!("cannot read {}", wanted.display()))?;
-    let part = super::folder(ctx, name, &text);
-    if part.exists() {
-        return Ok(());
-    }
-    let new = super::begin(&part)?;
-    let about = "fetches what plugins in JavaScript or Python are built with";
-    run::step(name, about, || work(&new, &text))?;
-    // What counts is what the package manager keeps in its own cache: the part is an empty folder.
-    super::finish(&super::begin(&part)?, &part)
+/// A cache of pip with what the template's `requirements.txt` asks for.
+pub(super) fn pip(ctx: &Context) -> Result<Part> {
+    needs::ensure(&[needs::Need::Python])?;
+    let requirements = template(ctx, "python/requirements.txt")?;
+    let install = |cache: &Path, about: &str| {
+        in_scratch(ctx, "pip", |dir| {
+            fs::write(dir.join("requirements.txt"), &requirements)?;
+            run::step("pip", about, || {
+                run::run(Command::new("python3").current_dir(dir).args(["-m", "venv", "venv"]))?;
+                let mut pip = Command::new(dir.join("venv/bin/python"));
+                pip.current_dir(dir).env("PIP_CACHE_DIR", cache);
+                pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+                run::run(pip.args(["--only-binary", ":all:", "--requirement", "requirements.txt"]))
+            })
+        })
+    };
+    let fetch = |cache: &Path| install(cache, "fetches what plugins in Python are built with");
+    // pip asks the index for the names in any case; the packages come out of the cache.
+    let check = |cache: &Path| install(cache, "installs from the cache");
+    Part::ensure(ctx, "pip", &requirements, fetch, check)
+}
+
+fn template(ctx: &Context, file: &str) -> Result<String> {
+    let path = ctx.root.join("host/templates").join(file);
+    fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
 }

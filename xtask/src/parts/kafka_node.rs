@@ -7,58 +7,56 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 
+use super::part::{Part, in_scratch};
 use crate::context::Context;
 use crate::kafka::{Install, Kafka};
-use crate::{run, setup};
+use crate::{needs, run};
 
 const POM: &str = include_str!("kafka-pom.xml");
 /// Pinned: without a version Maven takes the one that its own release happens to prefer.
 const COPY_DEPENDENCIES: &str =
     "org.apache.maven.plugins:maven-dependency-plugin:2.8:copy-dependencies";
 
-/// The jars, fetched and started once if they are new.
-pub(super) fn fetch(ctx: &Context) -> Result<Install> {
-    setup::ensure(&[setup::Need::Java])?;
-    let java = setup::java().context("java vanished")?;
-    let home = super::folder(ctx, "kafka", POM);
-    if !home.exists() {
-        setup::ensure(&[setup::Need::Maven])?;
-        let new = super::begin(&home)?;
+/// The jars, and the Java to run them with.
+pub(super) fn fetch(ctx: &Context) -> Result<(Part, PathBuf)> {
+    needs::ensure(&[needs::Need::Java])?;
+    let java = needs::java().context("java vanished")?;
+    let make = |home: &Path| {
+        needs::ensure(&[needs::Need::Maven])?;
         run::step("kafka", "fetches Apache Kafka's jars by Maven, for the tests", || {
-            fs::write(new.join("pom.xml"), POM).context("cannot write the pom")?;
+            fs::write(home.join("pom.xml"), POM).context("cannot write the pom")?;
             let mut maven = Command::new("mvn");
-            maven.current_dir(&new).args(["-B", "-q", "-Dstyle.color=never", COPY_DEPENDENCIES]);
+            maven.current_dir(home).args(["-B", "-q", "-Dstyle.color=never", COPY_DEPENDENCIES]);
             run::run(maven.arg("-DoutputDirectory=lib"))
-        })?;
-        let install = Install { java: java.clone(), home: new.clone() };
-        run::step("kafka", "starts a node once, to see that the jars are complete", || {
-            verify(&install)
-        })?;
-        super::finish(&new, &home)?;
-    }
-    Ok(Install { java, home })
+        })
+    };
+    let check = |home: &Path| {
+        let install = Install { java: java.clone(), home: home.to_owned() };
+        run::step("kafka", "starts a node, to see that the jars are complete", || {
+            in_scratch(ctx, "kafka", |dir| start_once(&install, dir))
+        })
+    };
+    let part = Part::ensure(ctx, "kafka", POM, make, check)?;
+    Ok((part, java))
 }
 
-fn verify(install: &Install) -> Result<()> {
-    let dir = install.home.join("trial");
+fn start_once(install: &Install, dir: &Path) -> Result<()> {
     let begin = Instant::now();
-    let mut node = Kafka::start(install, &dir, 0, &[])?;
+    let mut node = Kafka::start(install, dir, 0, &[])?;
     println!("  ready on {} after {}", node.bootstrap(), run::seconds(begin.elapsed()));
-    node.kill()?;
-    fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))
+    node.kill()
 }
 
 /// `cargo xtask real-parts up kafka`
-pub(super) fn up(ctx: &Context) -> Result<()> {
-    let parts = super::fetch(ctx)?;
+pub(super) fn up(ctx: &Context, install: &Install) -> Result<()> {
     let dir = ctx.parts.join("run/kafka");
     if let Some(pid) = running(&dir) {
         return run::usage(format!(
-            "a node runs already as process {pid}; `cargo xtask real-parts down kafka` stops it"
+            "a node is running as process {pid}; `cargo xtask real-parts down kafka` stops it"
         ));
     }
     run::step("kafka", "starts a node that stays until `real-parts down kafka`", || {
-        let (pid, port) = Kafka::start_detached(&parts.kafka, &dir, 0, &[])?;
+        let (pid, port) = Kafka::start_detached(install, &dir, 0, &[])?;
         fs::write(pid_file(&dir), pid.to_string()).context("cannot write the pid file")?;
         println!("  --brokers 127.0.0.1:{port}   (process {pid}, folder {})", dir.display());
         Ok(())
@@ -74,7 +72,7 @@ pub(super) fn down(ctx: &Context) -> Result<()> {
         ensure!(ended.context("cannot start sh")?.success(), "cannot stop process {pid}");
         println!("xtask: kafka: process {pid} stopped; its data is removed");
     } else {
-        println!("xtask: kafka: no node runs");
+        println!("xtask: kafka: no node is running");
     }
     if dir.exists() {
         fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;

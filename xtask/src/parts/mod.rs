@@ -1,21 +1,17 @@
 //! The real parts that tests run against: fetched once, kept in the user's cache, shared by checkouts.
-//!
-//! Each part is a folder named by the hash of what it was made from. It is filled under another name
-//! and renamed when it is complete, so a folder that exists is whole.
+//! Each one is checked in every run, as if it were fresh: a part from the cache hides nothing.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
-use sha2::{Digest, Sha256};
+use anyhow::Result;
 
 use crate::context::Context;
 use crate::kafka::Install;
-use crate::plugins::stamp::hex;
 use crate::run;
 
 mod authors;
 mod kafka_node;
+mod part;
 mod readers;
 
 /// What the tests need to know of the parts.
@@ -23,19 +19,34 @@ pub(crate) struct Parts {
     pub(crate) kafka: Install,
     /// The interpreter of a virtual environment with PyIceberg and DuckDB.
     pub(crate) python: PathBuf,
+    /// The caches of npm and pip that hold what plugins in JavaScript and Python are built with.
+    pub(crate) npm_cache: PathBuf,
+    pub(crate) pip_cache: PathBuf,
+    /// The names of the parts that were there already.
+    pub(crate) cached: Vec<&'static str>,
 }
 
-/// Fetches what is not there yet and checks it once.
+/// Fetches what is not there yet and checks everything.
 pub(crate) fn fetch(ctx: &Context) -> Result<Parts> {
     let _lock = ctx.lock_parts()?;
-    authors::fetch(ctx)?;
-    Ok(Parts { kafka: kafka_node::fetch(ctx)?, python: readers::fetch(ctx)? })
+    let (npm, pip) = (authors::npm(ctx)?, authors::pip(ctx)?);
+    let (kafka, java) = kafka_node::fetch(ctx)?;
+    let readers = readers::fetch(ctx)?;
+    let parts = [&npm, &pip, &kafka, &readers];
+    let cached = parts.into_iter().filter(|part| part.is_cached).map(|part| part.name).collect();
+    Ok(Parts {
+        kafka: Install { java, home: kafka.folder },
+        python: readers::python(&readers),
+        npm_cache: npm.folder,
+        pip_cache: pip.folder,
+        cached,
+    })
 }
 
 /// The Python of [`Parts`] alone.
 pub(crate) fn python(ctx: &Context) -> Result<PathBuf> {
     let _lock = ctx.lock_parts()?;
-    readers::fetch(ctx)
+    Ok(readers::python(&readers::fetch(ctx)?))
 }
 
 /// `cargo xtask real-parts [up|down kafka]`
@@ -48,28 +59,8 @@ pub(crate) fn main(ctx: &Context, args: &[String]) -> Result<()> {
             println!("AUDIT_HOST_PYTHON={}", parts.python.display());
             Ok(())
         }
-        ["up", "kafka"] => kafka_node::up(ctx),
+        ["up", "kafka"] => kafka_node::up(ctx, &fetch(ctx)?.kafka),
         ["down", "kafka"] => kafka_node::down(ctx),
-        _ => run::usage("real-parts takes nothing, `up kafka` or `down kafka`".into()),
+        _ => run::usage("real-parts takes no arguments, `up kafka` or `down kafka`".into()),
     }
-}
-
-/// The folder of a part: `<parts>/<name>-<hash of what it is made from>`.
-fn folder(ctx: &Context, name: &str, made_from: &str) -> PathBuf {
-    let hash = hex(&Sha256::digest(made_from)[..6]);
-    ctx.parts.join(format!("{name}-{hash}"))
-}
-
-/// An empty folder beside the part, to fill and then rename to it.
-fn begin(part: &Path) -> Result<PathBuf> {
-    let new = part.with_extension("new");
-    if new.exists() {
-        fs::remove_dir_all(&new).with_context(|| format!("cannot remove {}", new.display()))?;
-    }
-    fs::create_dir_all(&new).with_context(|| format!("cannot create {}", new.display()))?;
-    Ok(new)
-}
-
-fn finish(new: &Path, part: &Path) -> Result<()> {
-    fs::rename(new, part).with_context(|| format!("cannot rename to {}", part.display()))
 }

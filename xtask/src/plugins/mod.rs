@@ -13,7 +13,7 @@ use audit_toolchain::{Build, DEBIAN_PACKAGES, Error, Origin, Search, TARGET, Too
 use serde_json::Value;
 
 use crate::context::Context;
-use crate::{run, setup};
+use crate::{folder, needs, run};
 
 pub(crate) mod golden;
 pub(crate) mod stamp;
@@ -56,7 +56,7 @@ pub(crate) fn main(ctx: &Context, args: &[String]) -> Result<()> {
         ["--toolchain", "debian"] => Some(Origin::Debian),
         _ => return run::usage("plugins takes only `--toolchain rustup|debian`".into()),
     };
-    setup::ensure(&[setup::Need::Cpp])?;
+    needs::ensure(&[needs::Need::Cpp])?;
     let _lock = ctx.lock_target()?;
     build(ctx, wanted)?;
     guests(ctx, wanted)
@@ -67,7 +67,7 @@ pub(crate) fn build(ctx: &Context, wanted: Option<Origin>) -> Result<()> {
     run::step("plugins", "builds plugins/* as components, for the program to embed", || {
         let toolchain = toolchain(ctx, wanted)?;
         let inputs = stamp::of_inputs(&ctx.root, PLUGIN_INPUTS, toolchain.id())?;
-        if is_current(&ctx.plugins(), &inputs) {
+        if stamp::is_current(&ctx.plugins(), &inputs) {
             return Ok(());
         }
         let folder = ctx.root.join("plugins");
@@ -78,7 +78,8 @@ pub(crate) fn build(ctx: &Context, wanted: Option<Origin>) -> Result<()> {
             Build { toolchain: &toolchain, dir: &ctx.root, root: &ctx.root, target: &target };
         let packages: Vec<&str> = plugins.iter().map(|plugin| plugin.package.as_str()).collect();
         run::run(build.command(&packages)?.arg("--locked"))?;
-        stamp::clear(&ctx.plugins())?;
+        // A build that fails leaves nothing that looks like its result.
+        folder::empty(&ctx.plugins())?;
         // All are tried, so that one plugin that is being written does not hold up the others.
         let files: Vec<_> =
             plugins.iter().map(|plugin| componentize(&build, plugin, &ctx.plugins())).collect();
@@ -91,10 +92,10 @@ pub(crate) fn guests(ctx: &Context, wanted: Option<Origin>) -> Result<()> {
     run::step("guests", "builds tests/guests/* as components, for tests and benchmarks", || {
         let toolchain = toolchain(ctx, wanted)?;
         let inputs = stamp::of_inputs(&ctx.root, GUEST_INPUTS, toolchain.id())?;
-        if is_current(&ctx.guests(), &inputs) {
+        if stamp::is_current(&ctx.guests(), &inputs) {
             return Ok(());
         }
-        stamp::clear(&ctx.guests())?;
+        folder::empty(&ctx.guests())?;
         // The folder of the plugins' modules serves the guests too: what both depend on is compiled once.
         let target = ctx.wasm();
         let mut files: Vec<PathBuf> = Vec::new();
@@ -121,7 +122,7 @@ pub(crate) fn toolchain(ctx: &Context, wanted: Option<Origin>) -> Result<Toolcha
     let toolchain = match search.find(&mut say) {
         Err(Error::NoToolchain { .. }) => {
             println!("  no target {TARGET} from rustup: Debian has a rustc that can build one");
-            setup::apt_install(DEBIAN_PACKAGES)
+            needs::apt_install(DEBIAN_PACKAGES)
                 .with_context(|| format!("plugins need `rustup target add {TARGET}`, or else"))?;
             search.find(&mut say)?
         }
@@ -130,14 +131,6 @@ pub(crate) fn toolchain(ctx: &Context, wanted: Option<Origin>) -> Result<Toolcha
     };
     println!("  wasm tool chain: {}", toolchain.about());
     Ok(toolchain)
-}
-
-fn is_current(dir: &Path, inputs: &str) -> bool {
-    let current = stamp::is_current(dir, inputs);
-    if current {
-        println!("  nothing changed since the last build");
-    }
-    current
 }
 
 fn guest_folders(ctx: &Context) -> Result<Vec<PathBuf>> {
@@ -152,7 +145,7 @@ fn guest_folders(ctx: &Context) -> Result<Vec<PathBuf>> {
 
 /// The packages of a workspace that lie in a folder and have a library of type `cdylib`.
 fn find_plugins(ctx: &Context, workspace: &Path, folder: &Path) -> Result<Vec<Plugin>> {
-    let mut metadata = run::cargo(ctx);
+    let mut metadata = ctx.cargo();
     metadata.current_dir(workspace).args(["metadata", "--no-deps", "--format-version", "1"]);
     let metadata: Value = serde_json::from_str(&run::output(&mut metadata)?)?;
     let mut plugins = Vec::new();

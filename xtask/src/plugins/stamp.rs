@@ -28,8 +28,16 @@ pub(super) fn of_inputs(root: &Path, inputs: &[&str], toolchain: &str) -> Result
     Ok(hex(&hash.finalize()))
 }
 
-/// Whether the last build had these inputs and its files are still what it wrote.
+/// Whether the last build had these inputs and its files are still what it wrote. Says so if it is.
 pub(super) fn is_current(dir: &Path, inputs: &str) -> bool {
+    let is_current = has_built(dir, inputs);
+    if is_current {
+        println!("  nothing changed since the last build");
+    }
+    is_current
+}
+
+fn has_built(dir: &Path, inputs: &str) -> bool {
     let Ok(text) = fs::read(dir.join(STAMP)) else { return false };
     let Ok(stamp) = serde_json::from_slice::<Value>(&text) else { return false };
     let files = stamp["files"].as_object();
@@ -39,14 +47,6 @@ pub(super) fn is_current(dir: &Path, inputs: &str) -> bool {
                 .iter()
                 .all(|(name, hash)| hash_file(&dir.join(name)).is_ok_and(|now| *hash == now))
         })
-}
-
-/// Removes what the last build wrote: a build that fails leaves nothing that looks like its result.
-pub(super) fn clear(dir: &Path) -> Result<()> {
-    if dir.exists() {
-        fs::remove_dir_all(dir).with_context(|| format!("cannot remove {}", dir.display()))?;
-    }
-    fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))
 }
 
 pub(super) fn write(dir: &Path, inputs: &str, files: &[PathBuf]) -> Result<()> {

@@ -1,16 +1,15 @@
 //! Builds the transform of every template with the program itself, as an author does: benchmarks
 //! compare the languages by them.
 
-use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
-use super::{is_current, stamp};
+use super::stamp;
 use crate::context::Context;
-use crate::run;
-use crate::setup::Need;
+use crate::needs::Need;
+use crate::{folder, run};
 
 /// What goes into them. `Cargo.toml` holds the versions that the SDK takes.
 const INPUTS: &[&str] =
@@ -32,10 +31,10 @@ pub(crate) fn build(ctx: &Context) -> Result<()> {
             }
         }
         let inputs = stamp::of_inputs(&ctx.root, INPUTS, &langs.join(" "))?;
-        if is_current(&ctx.templates(), &inputs) {
+        if stamp::is_current(&ctx.templates(), &inputs) {
             return Ok(());
         }
-        stamp::clear(&ctx.templates())?;
+        folder::empty(&ctx.templates())?;
         let files = langs.iter().map(|lang| one(ctx, lang));
         stamp::write(&ctx.templates(), &inputs, &files.collect::<Result<Vec<_>>>()?)
     })
@@ -43,17 +42,11 @@ pub(crate) fn build(ctx: &Context) -> Result<()> {
 
 fn one(ctx: &Context, lang: &str) -> Result<PathBuf> {
     let name = format!("mask_{lang}");
-    let folder = ctx.target.join("tmp/templates");
-    let project = folder.join(&name);
-    if project.exists() {
-        fs::remove_dir_all(&project)
-            .with_context(|| format!("cannot remove {}", project.display()))?;
-    }
-    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let dir = ctx.scratch(&format!("templates/{lang}"))?;
     let file = ctx.templates().join(format!("{name}.wasm"));
     let program = || {
         let mut program = Command::new(ctx.host_binary());
-        program.current_dir(&folder).arg("plugin");
+        program.current_dir(&dir).arg("plugin");
         program
     };
     run::run(program().args(["new", &name, "--lang", lang, "--kind", "transform"]))?;

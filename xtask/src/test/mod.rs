@@ -3,7 +3,6 @@
 //! Quick steps come first. A step runs if the steps that it needs did not fail, so that one run shows
 //! as many faults as it can.
 
-use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -11,7 +10,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::context::Context;
 use crate::parts::{self, Parts};
-use crate::{build, plugins, run, setup, tidy};
+use crate::{build, folder, fuzz, needs, plugins, run, tidy};
 
 mod options;
 mod totals;
@@ -57,9 +56,15 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "golden",
-        about: "runs the golden cases of our plugins, as the program does before an exchange",
+        about: "runs the golden cases of our plugins, as the program does before it reloads one",
         needs: &["plugins", "build"],
         work: |run| plugins::golden::check(run.ctx),
+    },
+    Step {
+        name: "fuzz",
+        about: "searches for inputs that the code for foreign bytes fails on",
+        needs: &["build"],
+        work: |run| fuzz::check(run.ctx),
     },
     Step { name: "parts", about: "fetches Kafka and the foreign readers", needs: &[], work: fetch },
     Step {
@@ -76,8 +81,8 @@ struct Run<'a> {
     filters: &'a [String],
     parts: Option<Parts>,
     totals: Totals,
-    /// Why the step at hand did nothing, for the table.
-    not_done: Option<&'static str>,
+    /// What the step at hand adds to its verdict, for the table.
+    note: Option<String>,
 }
 
 /// How a step ended, for the table.
@@ -92,15 +97,10 @@ struct Row {
 pub(crate) fn main(ctx: &Context, args: &[String]) -> Result<()> {
     let names: Vec<&'static str> = STEPS.iter().map(|step| step.name).collect();
     let options = Options::parse(args, &names)?;
-    setup::for_build()?;
+    needs::for_build()?;
     let _lock = ctx.lock_target()?;
-    let mut run = Run {
-        ctx,
-        filters: &options.filters,
-        parts: None,
-        totals: Totals::default(),
-        not_done: None,
-    };
+    let mut run =
+        Run { ctx, filters: &options.filters, parts: None, totals: Totals::default(), note: None };
     let mut rows: Vec<Row> = Vec::new();
     for step in STEPS.iter().filter(|step| options.steps.contains(&step.name)) {
         let row = perform(step, &mut run, &rows);
@@ -122,19 +122,18 @@ fn perform(step: &Step, run: &mut Run, before: &[Row]) -> Row {
     let (begin, totals_before) = (Instant::now(), run.totals);
     let result = (step.work)(run);
     let counted = run.totals.since(totals_before);
-    let verdict = match (&result, run.not_done.take()) {
-        (Ok(()), Some(why)) => format!("not checked: {why}"),
-        (Ok(()), None) if counted.is_none() => "passed".to_owned(),
-        (Ok(()), None) => format!("passed: {counted}"),
-        (Err(error), _) => {
-            eprintln!("xtask: {}: {error:#}", step.name);
-            // A step that failed without a failed test is a failure to count as well.
-            if counted.failed == 0 {
-                run.totals.failed += 1;
-            }
-            if counted.is_none() { "FAILED".to_owned() } else { format!("FAILED: {counted}") }
+    if let Err(error) = &result {
+        eprintln!("xtask: {}: {error:#}", step.name);
+        // A step that failed without a failed test is a failure to count as well.
+        if counted.failed == 0 {
+            run.totals.failed += 1;
         }
-    };
+    }
+    let mut verdict = String::from(if result.is_ok() { "passed" } else { "FAILED" });
+    let counted = (!counted.is_none()).then(|| counted.to_string());
+    for detail in counted.into_iter().chain(run.note.take()) {
+        verdict = format!("{verdict}: {detail}");
+    }
     Row { name: step.name, verdict, time: begin.elapsed(), passed: result.is_ok() }
 }
 
@@ -155,33 +154,45 @@ fn report(rows: &[Row], totals: &Totals) -> Result<()> {
 }
 
 fn fmt(run: &mut Run) -> Result<()> {
-    run::run(run::cargo(run.ctx).args(["fmt", "--all", "--check"]))
+    run::run(run.ctx.cargo().args(["fmt", "--all", "--check"]))
         .context("`cargo fmt --all` repairs the layout")
 }
 
 fn clippy(run: &mut Run) -> Result<()> {
-    let mut cargo = run::cargo(run.ctx);
+    let mut cargo = run.ctx.cargo();
     cargo.args(["clippy", "--release", "--workspace", "--all-targets", "--locked"]);
     run::run(cargo.args(["--", "-D", "warnings"]))
 }
 
 fn deny(run: &mut Run) -> Result<()> {
-    if !setup::runs("cargo-deny", &["--version"]) {
-        run.not_done = Some("`cargo install cargo-deny` brings the program for it");
+    tidy::check_foreign(run.ctx)?;
+    if !needs::runs("cargo-deny", &["--version"]) {
+        let why =
+            "advisories not checked: `cargo install --locked cargo-deny` brings the program for it";
+        run.note = Some(why.to_owned());
         return Ok(());
     }
-    run::run(run::cargo(run.ctx).args(["deny", "check", "--hide-inclusion-graph"]))
+    run::run(run.ctx.cargo().args(["deny", "check", "--hide-inclusion-graph"]))
 }
 
 fn unit(run: &mut Run) -> Result<()> {
-    let mut cargo = run::cargo(run.ctx);
+    let mut cargo = run.ctx.cargo();
     cargo.args(["test", "--release", "--locked", "--no-fail-fast", "--workspace"]);
-    cargo.args(["--exclude", "audit-tests"]);
+    cargo.args(["--exclude", "audit-tests", "--exclude", "xtask"]);
+    tests(run, cargo)?;
+    // In the profile of `cargo xtask`: its features would have foreign crates of the program compiled twice.
+    let mut cargo = run.ctx.cargo();
+    cargo.args(["test", "--locked", "--package", "xtask"]);
     tests(run, cargo)
 }
 
 fn fetch(run: &mut Run) -> Result<()> {
-    run.parts = Some(parts::fetch(run.ctx)?);
+    let parts = parts::fetch(run.ctx)?;
+    run.note = Some(match parts.cached.as_slice() {
+        [] => "all fetched".to_owned(),
+        cached => format!("from cache: {}", cached.join(", ")),
+    });
+    run.parts = Some(parts);
     Ok(())
 }
 
@@ -192,13 +203,8 @@ fn flow(run: &mut Run) -> Result<()> {
         fetch(run)?;
     }
     let Some(parts) = &run.parts else { bail!("the parts are not there") };
-    let folder = run.ctx.target.join("tmp/audit-tests");
-    if folder.exists() {
-        fs::remove_dir_all(&folder)
-            .with_context(|| format!("cannot remove {}", folder.display()))?;
-    }
-    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    let mut cargo = run::cargo(run.ctx);
+    let dir = run.ctx.scratch("audit-tests")?;
+    let mut cargo = run.ctx.cargo();
     cargo
         .args(["test", "--release", "--locked", "--no-fail-fast", "--test", "end_to_end"])
         // Selected with the program, the tests get its features, and compile no dependency a second time.
@@ -209,12 +215,13 @@ fn flow(run: &mut Run) -> Result<()> {
         .env("AUDIT_HOST_KAFKA_HOME", &parts.kafka.home)
         .env("AUDIT_HOST_JAVA", &parts.kafka.java)
         .env("AUDIT_HOST_PYTHON", &parts.python)
-        .env("AUDIT_HOST_TMP", &folder);
+        .env("npm_config_cache", &parts.npm_cache)
+        .env("PIP_CACHE_DIR", &parts.pip_cache)
+        .env("AUDIT_HOST_TMP", &dir);
     let result = tests(run, cargo);
     match &result {
-        Ok(()) => fs::remove_dir_all(&folder)
-            .with_context(|| format!("cannot remove {}", folder.display()))?,
-        Err(_) => println!("  what the tests left is in {}", folder.display()),
+        Ok(()) => folder::remove(&dir)?,
+        Err(_) => println!("  what the tests left is in {}", dir.display()),
     }
     result
 }

@@ -51,7 +51,7 @@ fn from(value: &str, all: &[&'static str]) -> Result<Vec<&'static str>> {
 fn position(name: &str, all: &[&'static str]) -> Result<usize> {
     match all.iter().position(|step| *step == name) {
         Some(position) => Ok(position),
-        None => run::usage(format!("no step `{name}`; there are {}", all.join(", "))),
+        None => run::usage(format!("no step `{name}`; available: {}", all.join(", "))),
     }
 }
 

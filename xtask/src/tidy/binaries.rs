@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::{Context as _, Result};
 
-use super::{Failure, Tree};
+use super::tree::{Failure, Tree};
 
 const ENDINGS: &[&str] = &[".wasm", ".jar", ".so", ".a", ".class", ".parquet"];
 const BYTES_MAX: u64 = 1024 * 1024;

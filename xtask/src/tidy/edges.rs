@@ -2,12 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, Result};
-use serde_json::Value;
-
-use super::Failure;
-use crate::context::Context;
-use crate::run;
+use super::tree::{Failure, Package};
 
 /// What each crate of the host may use of the others. Siblings never import one another.
 const HOST: &[(&str, &[&str])] = &[
@@ -18,7 +13,6 @@ const HOST: &[(&str, &[&str])] = &[
     ("audit-chain", &["audit-core", "audit-lookup"]),
     ("audit-sink", &["audit-core"]),
     ("audit-alert", &["audit-core"]),
-    ("audit-report", &["audit-core"]),
     ("audit-generate", &["audit-core"]),
     ("audit-golden", &[]),
     ("audit-toolchain", &["audit-golden"]),
@@ -32,7 +26,6 @@ const HOST: &[(&str, &[&str])] = &[
             "audit-chain",
             "audit-sink",
             "audit-alert",
-            "audit-report",
             "audit-generate",
             "audit-golden",
             "audit-toolchain",
@@ -44,7 +37,7 @@ const SDK: &str = "audit-plugin-sdk";
 /// What the built-in plugins share. With the SDK the only crates of ours that a plugin may use.
 const TOOLKITS: &[&str] = &["audit-detect", "audit-hours"];
 /// They drive everything from outside, so they may use any crate, and no crate may use them.
-const DRIVERS: &[&str] = &["audit-evaluate", "audit-tests", "xtask"];
+const DRIVERS: &[&str] = &["audit-evaluate", "audit-fuzz", "audit-tests", "xtask"];
 /// Outside crates (a final `*` stands for any ending) and the crates that may use each.
 const HOMES: &[(&str, &[&str])] = &[
     ("rdkafka*", &["audit-source"]),
@@ -53,31 +46,17 @@ const HOMES: &[(&str, &[&str])] = &[
     ("iceberg*", &["audit-sink"]),
     ("parquet", &["audit-sink", "audit-lookup"]),
     ("sqlx*", &["audit-sink"]),
-    ("datafusion*", &["audit-report"]),
 ];
 
 const TODO: &str = "move the code to where the dependency belongs (xtask/src/tidy/edges.rs)";
 
-/// A crate of the workspace.
-struct Member {
-    name: String,
-    manifest: String,
-    dependencies: Vec<String>,
+/// Guests: plugins and the examples of plugins.
+fn is_guest(member: &Package) -> bool {
+    member.manifest.starts_with("plugins/") || member.manifest.starts_with("examples/")
 }
 
-impl Member {
-    /// Guests: plugins and the examples of plugins.
-    fn is_guest(&self) -> bool {
-        self.manifest.starts_with("plugins/") || self.manifest.starts_with("examples/")
-    }
-}
-
-pub(super) fn check(ctx: &Context) -> Result<Vec<Failure>> {
-    Ok(breaches(&members(ctx)?))
-}
-
-fn breaches(members: &[Member]) -> Vec<Failure> {
-    let by_name: BTreeMap<&str, &Member> =
+pub(super) fn check(members: &[Package]) -> Vec<Failure> {
+    let by_name: BTreeMap<&str, &Package> =
         members.iter().map(|member| (member.name.as_str(), member)).collect();
     let mut failures = Vec::new();
     for member in members {
@@ -99,7 +78,7 @@ fn breaches(members: &[Member]) -> Vec<Failure> {
 }
 
 /// What is wrong with a dependency on another crate of the workspace.
-fn inside(member: &Member, used: &str) -> Option<String> {
+fn inside(member: &Package, used: &str) -> Option<String> {
     let name = &member.name;
     if DRIVERS.contains(&used) {
         return Some(format!("{name} depends on {used}, which nothing may use"));
@@ -107,7 +86,7 @@ fn inside(member: &Member, used: &str) -> Option<String> {
     if DRIVERS.contains(&name.as_str()) {
         return None;
     }
-    if member.is_guest() {
+    if is_guest(member) {
         let is_toolkit = TOOLKITS.contains(&name.as_str());
         let allowed = name != SDK && (used == SDK || (!is_toolkit && TOOLKITS.contains(&used)));
         return (!allowed).then(|| format!("{name} depends on {used}; a guest may use only {SDK}"));
@@ -118,7 +97,7 @@ fn inside(member: &Member, used: &str) -> Option<String> {
 }
 
 /// What is wrong with a dependency on a crate from outside.
-fn outside(member: &Member, used: &str) -> Option<String> {
+fn outside(member: &Package, used: &str) -> Option<String> {
     let (_, homes) = HOMES.iter().find(|(pattern, _)| match pattern.strip_suffix('*') {
         Some(start) => used.starts_with(start),
         None => used == *pattern,
@@ -128,10 +107,10 @@ fn outside(member: &Member, used: &str) -> Option<String> {
     (!allowed).then(|| format!("{name} depends on {used}, whose home is {}", homes.join(" and ")))
 }
 
-fn unknown(member: &Member) -> Option<Failure> {
+fn unknown(member: &Package) -> Option<Failure> {
     let known = HOST.iter().any(|(host, _)| *host == member.name)
         || DRIVERS.contains(&member.name.as_str())
-        || member.is_guest();
+        || is_guest(member);
     (!known).then(|| Failure {
         rule: "edges",
         file: member.manifest.clone(),
@@ -141,37 +120,16 @@ fn unknown(member: &Member) -> Option<Failure> {
     })
 }
 
-fn members(ctx: &Context) -> Result<Vec<Member>> {
-    let mut metadata = run::cargo(ctx);
-    metadata.args(["metadata", "--no-deps", "--format-version", "1"]);
-    let metadata: Value = serde_json::from_str(&run::output(&mut metadata)?)?;
-    let packages = metadata["packages"].as_array().context("cargo metadata names no packages")?;
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let member = |package: &Value| {
-        let manifest = text(&package["manifest_path"]);
-        let root = format!("{}/", ctx.root.display());
-        let used = package["dependencies"].as_array().into_iter().flatten();
-        let mut dependencies: Vec<String> = used.map(|used| text(&used["name"])).collect();
-        dependencies.sort();
-        dependencies.dedup();
-        Member {
-            name: text(&package["name"]),
-            manifest: manifest.strip_prefix(&root).unwrap_or(&manifest).to_owned(),
-            dependencies,
-        }
-    };
-    Ok(packages.iter().map(member).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn check(name: &str, manifest: &str, dependencies: &[&str]) -> Vec<String> {
-        let member = |name: &str, manifest: &str, used: &[&str]| Member {
+        let member = |name: &str, manifest: &str, used: &[&str]| Package {
             name: name.to_owned(),
             manifest: format!("{manifest}/Cargo.toml"),
             dependencies: used.iter().map(ToString::to_string).collect(),
+            roots: Vec::new(),
         };
         let mut members = vec![
             member("audit-core", "host/crates/core", &[]),
@@ -181,7 +139,7 @@ mod tests {
         ];
         members.retain(|other| other.name != name);
         members.push(member(name, manifest, dependencies));
-        breaches(&members).into_iter().map(|failure| failure.what).collect()
+        super::check(&members).into_iter().map(|failure| failure.what).collect()
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Functions are found by their lines: rustfmt puts the closing brace at the indentation of `fn`.
 
-use super::{Failure, Source};
+use super::tree::{Failure, Source};
 
 const FILE_LINES_MAX: usize = 600;
 const FUNCTION_LINES_MAX: usize = 70;
@@ -36,7 +36,7 @@ pub(super) fn check(sources: &[Source]) -> Vec<Failure> {
 }
 
 /// First line, name and number of lines of each function with a body.
-fn functions(text: &str) -> Vec<(usize, &str, usize)> {
+pub(super) fn functions(text: &str) -> Vec<(usize, &str, usize)> {
     let lines: Vec<&str> = text.lines().collect();
     let mut found = Vec::new();
     for (index, line) in lines.iter().enumerate() {

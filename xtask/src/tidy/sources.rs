@@ -1,6 +1,6 @@
 //! Words that do not belong in finished sources.
 
-use super::{Failure, Source};
+use super::tree::{Failure, Source};
 
 /// The word, cut in two so that this file does not contain it, and what to do about it.
 const FORBIDDEN: &[(&str, &str, &str)] = &[

@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow};
 use wit_component::semver_check;
 use wit_parser::Resolve;
 
-use super::{Failure, Source, Tree};
+use super::tree::{Failure, Source, Tree};
 use crate::plugins::stamp::hash_file;
 
 const RELEASED: &str = "wit/released/";
