@@ -71,10 +71,3 @@ impl fmt::Display for Place {
         }
     }
 }
-
-impl Error {
-    /// The stable code: `docs/errors.md` has cause and remedy of each.
-    pub fn code(&self) -> &'static str {
-        "AH-0700"
-    }
-}
