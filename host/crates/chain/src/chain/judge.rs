@@ -130,7 +130,12 @@ impl PluginChain {
             (Transition::Closed, _) => {
                 tracing::info!(plugin = name, "plugin breaker closed");
                 let id = Some(blueprint.id.clone());
-                self.record(ChangeKind::BreakerClosed, blueprint, id, "a batch did not trip the breaker");
+                self.record(
+                    ChangeKind::BreakerClosed,
+                    blueprint,
+                    id,
+                    "a batch did not trip the breaker",
+                );
             }
             _ => {}
         }
