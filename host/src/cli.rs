@@ -18,7 +18,7 @@ pub(crate) use self::plugin::{
 use crate::config::{CommandLine, Flags};
 pub(crate) use crate::config::{OnGap, StartAt, TableArgs};
 
-/// Run Kafka audit events through WebAssembly plugins into an append-only Iceberg table, and raise alerts
+/// Stream Kafka audit events through WebAssembly plugins into an Iceberg table, and raise alerts
 ///
 /// Flags override AUDIT_HOST_* variables, which override the configuration file.
 #[derive(Debug, Parser)]

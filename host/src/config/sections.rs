@@ -134,13 +134,13 @@ settings! {
 settings! {
     /// `[run]`: when to commit, and when to end.
     section Run at "run." {
-        /// How long an epoch stays open after its first batch before it is committed
+        /// How long an epoch stays open after its first batch before it is committed, for example `500ms`
         trigger_interval: Option<String> =
             Setting::text("trigger-interval", "AUDIT_HOST_TRIGGER_INTERVAL", "TIME")
                 .default(DefaultValue::Time(|| TRIGGER_INTERVAL))
                 .range(Range::Time(TRIGGER_INTERVAL_MIN, TRIGGER_INTERVAL_MAX));
 
-        /// Stop after this time
+        /// Stop after this time, for example `30s`
         duration: Option<String> = Setting::text("duration", "AUDIT_HOST_DURATION", "TIME");
 
         /// Stop once every partition is read up to its end as of the start
