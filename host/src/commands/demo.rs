@@ -172,8 +172,8 @@ async fn conclude(settings: &Settings, dir: &Path) -> Result<()> {
     let store = Store::open(&settings.catalog).await.context(READING)?;
     let by_action = summarize(&store, &settings.table, "action_type").await.context(READING)?;
     let by_email = summarize(&store, &settings.table, "user_email").await.context(READING)?;
-    let dead_letters = summarize(&store, &settings.table.dead_letters(), "reason_class");
-    let dead_letters = dead_letters.await.context(READING)?;
+    let name = settings.table.dead_letters();
+    let dead_letters = summarize(&store, &name, "reason_class").await.context(READING)?;
 
     say(&format!(
         "Read back from {TABLE}: {} rows in {} snapshots, by action_type",

@@ -226,7 +226,7 @@ mod tests {
             ("a b c", "a c", "a b c", "b", false, true),
             ("a b c", "b", "a b c", "a c", false, true),
             ("a b", "", "a b", "a b", false, true),
-            ("a b c", "+c a", "+c b a", "b", true, true),
+            ("a b c", "+c a", "+c a b", "b", true, true),
             ("a b", "+c b", "a +c b", "a", true, true),
         ] {
             let runs = running(runs);

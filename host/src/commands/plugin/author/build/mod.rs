@@ -102,10 +102,8 @@ mod tests {
             ("config.json", "[]", "config.json: an object is expected"),
             ("events.jsonl", &"x".repeat(1 << 20), "at most 1048576"),
         ] {
-            let mut files = vec![("events.jsonl", ""), ("rows.jsonl", ""), (file, text)];
-            files.reverse();
-            files.dedup_by_key(|(file, _)| *file);
-            files.reverse();
+            // The last one of a name is written last.
+            let files = [("events.jsonl", ""), ("rows.jsonl", ""), (file, text)];
             let error = read(&files).unwrap_err();
             let said = audit_core::text::one_line(&error);
             assert!(said.contains(says), "{said}");
