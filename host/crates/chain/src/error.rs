@@ -238,20 +238,3 @@ impl From<Error> for audit_core::Error {
         Self::caused_by(error.kind(), error.code(), attempted, error)
     }
 }
-
-impl Error {
-    /// The stable code: `docs/errors.md` has cause and remedy of each.
-    pub fn code(&self) -> &'static str {
-        "AH-0400"
-    }
-
-    /// What the program must do about it.
-    pub fn kind(&self) -> Kind {
-        match self {
-            Self::Halted { .. } | Self::Lost { .. } | Self::Engine(_) | Self::Arrow(_) => {
-                Kind::Failed
-            }
-            _ => Kind::Config,
-        }
-    }
-}
