@@ -8,7 +8,7 @@ use arrow::array::{
 };
 use audit_core::{Batch, Offsets, RawBatch, Span, TopicPartition, schema};
 
-/// Noon of a day that no rule cares about.
+/// Noon of a Thursday, a day without meaning for any rule.
 const NOON_US: i64 = 1_737_028_800_000_000;
 /// Rows of a full batch.
 const FULL: usize = 8192;

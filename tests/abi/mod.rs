@@ -28,7 +28,7 @@ fn components() -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// The least that a component works with: nothing, or a table of roles.
+/// The minimal configuration of a component: nothing, or a table of roles.
 fn least(path: &Path) -> &'static str {
     match path.file_stem().and_then(OsStr::to_str) {
         Some("detect_privilege_change") => r#"{"roles": "roles"}"#,
@@ -69,7 +69,7 @@ fn judge(chain: &mut PluginChain, batch: &Named) -> Result<Judged> {
     chain.judge((batch.make)()?).with_context(|| format!("the batch `{}`", batch.name))
 }
 
-/// What a judgement is, in a form that can be compared.
+/// A judgement in a form that can be compared.
 fn shown(judged: &Judged) -> String {
     let rejects: Vec<_> = judged.dead_letters.iter().map(|l| (l.offset, &l.reason)).collect();
     format!("{:?}\n{rejects:?}\n{:?}", judged.rows, judged.alerts)
@@ -77,6 +77,25 @@ fn shown(judged: &Judged) -> String {
 
 fn states_of(states: &[PluginState]) -> Vec<(u32, &[u8])> {
     states.iter().map(|state| (state.state_version, state.bytes.as_slice())).collect()
+}
+
+/// A component that was not built would be tested by nothing here.
+#[test]
+fn every_plugin_of_the_repository_is_among_the_components() -> Result<()> {
+    let plugins = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins");
+    let mut n_plugins = 0;
+    for entry in fs::read_dir(&plugins).with_context(|| plugins.display().to_string())? {
+        let manifest = entry?.path().join("Cargo.toml");
+        let is_component = |text: &str| text.contains("crate-type = [\"cdylib\"");
+        if fs::read_to_string(&manifest).is_ok_and(|text| is_component(&text)) {
+            let folder = manifest.parent().and_then(Path::file_name).and_then(OsStr::to_str);
+            let folder = folder.context("the name of a plugin's folder")?;
+            env::plugin(&folder.replace('-', "_"))?;
+            n_plugins += 1;
+        }
+    }
+    ensure!(n_plugins > 0, "no plugin in {}", plugins.display());
+    Ok(())
 }
 
 #[test]
@@ -122,12 +141,12 @@ fn every_component_judges_every_batch_and_loses_no_row() -> Result<()> {
     Ok(())
 }
 
-/// Every row is there still, or a dead letter; nobody touched where it came from.
+/// Every row is still there, or a dead letter; its origin is unchanged.
 fn check_rows(given: &RecordBatch, judged: &Judged, batch: &Named) -> Result<()> {
-    let (kept, apart) = (judged.rows.num_rows(), judged.dead_letters.len());
+    let (kept, dead) = (judged.rows.num_rows(), judged.dead_letters.len());
     let name = batch.name;
-    ensure!(kept + apart == given.num_rows(), "{name}: {kept} rows and {apart} dead letters");
-    if apart > 0 {
+    ensure!(kept + dead == given.num_rows(), "{name}: {kept} rows and {dead} dead letters");
+    if dead > 0 {
         return Ok(());
     }
     let host = [schema::SOURCE_PARTITION, schema::SOURCE_OFFSET, schema::SOURCE_TIMESTAMP];
@@ -189,6 +208,7 @@ fn a_restored_detector_goes_on_as_if_it_had_never_stopped() -> Result<()> {
 #[test]
 fn a_damaged_state_is_refused_and_harms_nothing() -> Result<()> {
     let engine = Engine::new()?;
+    let mut n_states = 0;
     for path in components()? {
         let mut chain = load_least(&engine, &path)?;
         judge(&mut chain, &batches::attack())?;
@@ -202,8 +222,10 @@ fn a_damaged_state_is_refused_and_harms_nothing() -> Result<()> {
             state.state_version += 1000;
             let newer = load_least(&engine, &path)?.restore(&[state]);
             ensure!(newer.is_err(), "{} took the state of another version", path.display());
+            n_states += 1;
         }
     }
+    ensure!(n_states > 0, "no state among the components");
     Ok(())
 }
 

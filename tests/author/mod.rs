@@ -33,7 +33,7 @@ fn contains(component: &[u8], text: &[u8]) -> bool {
     component.windows(text.len()).any(|window| window == text)
 }
 
-/// What a component asks of its host.
+/// The imports of a component.
 fn imports(component: &[u8]) -> Result<Vec<String>> {
     let mut config = Config::new();
     // Only looked at, never run: engines of other languages take long to compile well.

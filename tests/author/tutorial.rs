@@ -1,5 +1,5 @@
-//! The page for authors says what it does: its blocks of shell are run in their order, and what it shows
-//! of their output has to be in it.
+//! The page for authors is true: its blocks of shell are run in order, and their output must contain what
+//! the page shows of it.
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
@@ -54,7 +54,7 @@ fn blocks(page: &str) -> Vec<Block> {
     blocks
 }
 
-/// One script: each block says where it begins, so that the last one that began is the one that failed.
+/// One script: each block prints where it begins, so that the last one that began is the one that failed.
 fn script(blocks: &[Block]) -> String {
     let of_block = |block: &Block| format!("echo '{MARK} {}'\n{}", block.line, block.shell);
     let parts: Vec<_> = blocks.iter().map(of_block).collect();
@@ -73,7 +73,7 @@ fn is_shown(shown: &str, output: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Runs the blocks in `dir`; what they said, whatever became of them.
+/// Runs the blocks in `dir`; whether all succeeded, and what they printed.
 fn run(dir: &Path, blocks: &[Block]) -> Result<(bool, String)> {
     let (bin, work) = (dir.join("bin"), dir.join("work"));
     fs::create_dir_all(&bin)?;
@@ -84,11 +84,7 @@ fn run(dir: &Path, blocks: &[Block]) -> Result<(bool, String)> {
     let said = dir.join("said");
     let mut bash = Command::new("timeout");
     bash.args([SECONDS_MAX, "bash", "../script.sh"]).current_dir(&work).stdin(Stdio::null());
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("AUDIT_HOST_") {
-            bash.env_remove(name);
-        }
-    }
+    env::without_settings(&mut bash);
     bash.env("PATH", format!("{}:{path}", bin.display()));
     let status = bash.stdout(File::create(&said)?).status().context("cannot run bash")?;
     Ok((status.success(), fs::read_to_string(&said)?))
@@ -99,6 +95,7 @@ fn the_page_for_authors_does_what_it_says() -> Result<()> {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/plugin-authors.md");
     let blocks = blocks(&fs::read_to_string(&page)?);
     ensure!(blocks.len() > 5, "only {} blocks of shell in {}", blocks.len(), page.display());
+    ensure!(blocks.iter().any(|block| !block.shown.is_empty()), "no block with its output");
     let (is_done, said) = run(&env::folder("author-tutorial")?, &blocks)?;
     let outputs: Vec<&str> = said.split(MARK).skip(1).collect();
     let last = outputs.last().copied().unwrap_or_default();

@@ -1,5 +1,5 @@
-//! From produce to visible, event by event: the program runs at its trigger while events arrive at a
-//! steady rate, and somebody looks into the catalog all the time.
+//! From produce to visible, event by event: the program commits at its trigger while events arrive at a
+//! steady rate, and the catalog is polled all the time.
 //!
 //! An event counts as produced when it is handed to the Kafka client, and as visible when the catalog
 //! names a snapshot whose offsets are past it: from then on every reader of the table finds it.
@@ -95,13 +95,13 @@ fn run(trigger: &str, at: usize, n_events: usize) -> Result<Run> {
     let case = Case::new(&format!("freshness-{trigger}-{at}"), N_PARTITIONS)?;
     let host = case.host_with(&["detect_failed_logins", "redact_pii"])?;
     let running = host.args(&["--trigger-interval", trigger]).start()?;
-    wait_until("the program runs", LIMIT, || Ok(running.said()?.contains("running")))?;
+    wait_until("the program runs", LIMIT, || Ok(running.log()?.contains("running")))?;
     let watch = Watch::start(case.dir.join("catalog.db"), &case.topic, N_PARTITIONS)?;
     let produced = produce::at_rate(&case.topic, n_events, EVENTS_PER_SECOND)?;
     let ends = produced.ends(N_PARTITIONS);
     wait_until("every event is visible", LIMIT, || watch.has_seen(&ends))?;
     let sights = watch.stop()?;
-    // All is measured: how the program ends is for the tests.
+    // Everything is measured by now; how the program ends is for the tests.
     running.kill()?;
     fs::remove_dir_all(&case.dir)
         .with_context(|| format!("cannot remove {}", case.dir.display()))?;

@@ -165,7 +165,7 @@ impl Args {
 fn positive(text: &str) -> Result<usize> {
     match text.replace('_', "").parse() {
         Ok(number) if number > 0 => Ok(number),
-        _ => bail!("`{text}` is no number above 0"),
+        _ => bail!("`{text}` is not a number above 0"),
     }
 }
 

@@ -17,7 +17,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(2);
 const LOCATION: &str =
     "SELECT metadata_location FROM iceberg_tables WHERE table_name = 'audit_trail'";
 
-/// The table at one moment.
+/// The table at one point in time.
 #[derive(Debug, Clone)]
 pub(crate) struct Sight {
     /// When the catalog was asked and answered with this state.

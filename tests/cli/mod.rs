@@ -1,5 +1,5 @@
-//! What a user meets who gets something wrong: one line that says what was attempted and what to do,
-//! the exit code of the contract, no panic, no hang.
+//! User errors: one line that says what was attempted and what to do, the documented exit code, no panic,
+//! no hang.
 
 use std::fs;
 use std::path::PathBuf;
@@ -15,34 +15,34 @@ use audit_tests::{broker, env};
 const USAGE: i32 = 2;
 /// Something failed at run time.
 const FAILED: i32 = 1;
-/// `\0asm`, then version and layer: a component without anything, and a core module without anything.
+/// `\0asm`, then version and layer: an empty component, and an empty core module.
 const EMPTY_COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 const EMPTY_MODULE: &[u8] = b"\0asm\x01\0\0\0";
-/// What is found wrong without a broker must be found at once, even on a busy machine.
+/// An error that needs no broker must be found at once, even on a busy machine.
 const AT_ONCE: Duration = Duration::from_secs(10);
 
-/// Runs `audit-host` with these arguments and expects `code` and one complaint with all the `words`.
+/// Runs `audit-host` with these arguments and expects `code` and one error line with all the `words`.
 fn check(dir: &str, args: &[&str], code: i32, words: &[&str]) -> Result<()> {
     let ended = Program::new(&env::folder(dir)?, args).run()?;
-    check_complaint(&args.join(" "), &ended, code, words)?;
+    check_error(&args.join(" "), &ended, code, words)?;
     ensure!(ended.elapsed < AT_ONCE, "`{}` took {:?}", args.join(" "), ended.elapsed);
     Ok(())
 }
 
-fn check_complaint(what: &str, ended: &Ended, code: i32, words: &[&str]) -> Result<()> {
+fn check_error(what: &str, ended: &Ended, code: i32, words: &[&str]) -> Result<()> {
     let said = &ended.stderr;
     ensure!(ended.code() == Some(code), "`{what}` ended with {}: {said}", ended.status);
     ensure!(!said.contains("panicked"), "`{what}`: {said}");
-    let complaints = ended.complaints();
-    ensure!(complaints.len() == 1, "`{what}` complains {} times: {said}", complaints.len());
-    ensure!(said.trim_end().ends_with(complaints[0]), "`{what}` goes on after it: {said}");
+    let errors = ended.error_lines();
+    ensure!(errors.len() == 1, "`{what}` prints {} errors: {said}", errors.len());
+    ensure!(said.trim_end().ends_with(errors[0]), "`{what}` goes on after it: {said}");
     for word in words {
-        ensure!(complaints[0].contains(word), "`{what}` does not say {word:?}: {}", complaints[0]);
+        ensure!(errors[0].contains(word), "`{what}` does not say {word:?}: {}", errors[0]);
     }
     Ok(())
 }
 
-/// A command line that lacks nothing but a broker, and what a case adds to it.
+/// A command line that is complete but for a broker that answers, and the arguments of a case.
 fn whole<'a>(warehouse: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let mut args = vec!["--brokers", "127.0.0.1:1", "--topic", "t", "--table", "demo.t"];
     args.extend(["--warehouse", warehouse]);
@@ -219,7 +219,7 @@ fn a_broker_that_does_not_answer_ends_the_run_in_half_a_minute() -> Result<()> {
     let brokers = format!("127.0.0.1:{}", free_port()?);
     let args = ["--brokers", &brokers, "--topic", "t", "--table", "demo.t", "--warehouse", "w"];
     let ended = Program::new(&dir, &args).run()?;
-    check_complaint("no broker", &ended, FAILED, &[&brokers, "topic t", "check --brokers"])?;
+    check_error("no broker", &ended, FAILED, &[&brokers, "topic t", "check --brokers"])?;
     ensure!(ended.elapsed < Duration::from_secs(30), "it took {:?}", ended.elapsed);
     let n_lines = ended.stderr.lines().count();
     ensure!(n_lines <= 10, "{n_lines} lines for one broker that is not there");
@@ -273,7 +273,7 @@ fn a_table_with_another_schema_is_left_alone() -> Result<()> {
     let args = [&args[..], &["--catalog", &catalog, "--warehouse", &warehouse]].concat();
     check("cli-schema-run", &args, USAGE, &[DEAD_LETTERS, "column", "--table"])?;
     let after = case.reader().read(DEAD_LETTERS)?;
-    assert_eq!(before.0["metadata_location"], after.0["metadata_location"]);
+    assert_eq!(before.field("metadata_location")?, after.field("metadata_location")?);
     Ok(())
 }
 
@@ -305,9 +305,9 @@ fn a_detector_state_that_cannot_be_opened_is_not_thrown_away() -> Result<()> {
     let host = case.host_with(&["detect_failed_logins"])?.args(&["--until-end"]);
     host.clone().args(&["--config", &right]).succeed()?;
     let without = host.clone().run()?;
-    check_complaint("no key", &without, USAGE, &["sealed", "key-file", "--group"])?;
+    check_error("no key", &without, USAGE, &["sealed", "key-file", "--group"])?;
     let other = host.clone().args(&["--config", &wrong]).run()?;
-    check_complaint("another key", &other, USAGE, &["key"])?;
+    check_error("another key", &other, USAGE, &["key"])?;
     host.args(&["--config", &right]).succeed()?;
     Ok(())
 }

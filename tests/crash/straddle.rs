@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use audit_tests::case::{Case, TABLE, text};
+use audit_tests::case::{Case, TABLE};
+use audit_tests::json::text;
 use audit_tests::program::{LIMIT, Running, wait_until};
 
 use super::{host, stream};
@@ -19,8 +20,8 @@ fn alerts(case: &Case) -> Result<Vec<(String, String)>> {
     Ok(case.alerts()?.iter().map(|alert| (text(&alert["rule"]), text(&alert["id"]))).collect())
 }
 
-/// Without those of a burst that grew after its alert: whether it grew within one batch depends on how
-/// many events a batch has, which a live run and a replay do not share.
+/// Without those of a burst that grew after its alert: whether it grew within one batch depends on the
+/// size of the batches, which a live run and a replay do not share.
 fn first_of_bursts(alerts: &[(String, String)]) -> BTreeSet<&String> {
     let first = alerts.iter().filter(|(rule, _)| !rule.ends_with("-escalated"));
     first.map(|(_, id)| id).collect()
@@ -70,10 +71,10 @@ fn an_attack_across_a_kill_gives_the_alerts_of_an_unbroken_run() -> Result<()> {
 
 /// Waits until this run has committed something of its own.
 fn wait_for_commits(running: &Running, case: &Case, kill: usize) -> Result<()> {
-    let before = super::files(case).len();
+    let before = super::warehouse_files(case)?.len();
     let what = format!("a commit before kill {kill}");
     wait_until(&what, LIMIT, || {
-        ensure!(running.said()?.find("audit-host: ").is_none(), "{}", running.said()?);
-        Ok(super::files(case).len() > before + 3)
+        ensure!(running.log()?.find("audit-host: ").is_none(), "{}", running.log()?);
+        Ok(super::warehouse_files(case)?.len() > before + 3)
     })
 }

@@ -1,12 +1,13 @@
 //! Golden: every folder of `examples/` does what its `expected/` files say.
 //!
-//! `UPDATE_EXPECT=1` writes those files anew; look at the difference before you commit it.
+//! `UPDATE_EXPECT=1` rewrites those files; review the difference before you commit it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use audit_tests::case::{DEAD_LETTERS, TABLE, json_lines};
+use audit_tests::case::{DEAD_LETTERS, TABLE};
+use audit_tests::json::json_lines;
 use audit_tests::program::Program;
 use audit_tests::table::Reader;
 use audit_tests::{broker, env};
@@ -50,7 +51,7 @@ fn every_example_gives_what_it_promises() -> Result<()> {
     let entries = fs::read_dir(&examples).with_context(|| examples.display().to_string())?;
     let folders: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
     let mut n_examples = 0;
-    for folder in folders.iter().filter(|folder| folder.join("input.jsonl").exists()) {
+    for folder in folders.iter().filter(|folder| folder.is_dir()) {
         let name = folder.file_name().context("an example's name")?.to_string_lossy();
         run_example(folder, &name).with_context(|| format!("the example {name}"))?;
         n_examples += 1;
@@ -106,6 +107,7 @@ fn compare(path: &Path, seen: &[Value]) -> Result<()> {
             .with_context(|| path.display().to_string());
     }
     let expected = json_lines(path)?;
+    ensure!(!expected.is_empty(), "{} expects nothing", path.display());
     for (at, (seen, expected)) in seen.iter().zip(&expected).enumerate() {
         assert_eq!(seen, expected, "line {} of {}", at + 1, path.display());
     }

@@ -1,4 +1,4 @@
-//! Files that are no plugins, and plugins that fail before their first batch.
+//! Files that are not plugins, and plugins that fail before their first batch.
 
 use std::fs;
 use std::time::Instant;
@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{refusal, source};
 
-/// A file with these bytes; what is said of it must hold the words.
+/// A file with these bytes is rejected, and the error holds the words.
 fn refused(engine: &Engine, what: &str, bytes: Vec<u8>, words: &[&str]) -> Result<()> {
     let said = refusal(engine, PluginSource::new(format!("{what}.wasm"), bytes))?;
     ensure!(said.contains(&format!("{what}.wasm")), "{what}: {said}");
@@ -70,7 +70,7 @@ fn plugins_that_fail_before_their_first_batch_are_refused() -> Result<()> {
 #[test]
 fn configurations_that_break_the_contract_are_refused() -> Result<()> {
     let engine = Engine::new()?;
-    for (behaviour, words) in [
+    for (behavior, words) in [
         ("configure-trap", "calling configure"),
         ("configure-spin", "took longer than"),
         ("configure-error", "configuring hostile transform: key"),
@@ -91,17 +91,17 @@ fn configurations_that_break_the_contract_are_refused() -> Result<()> {
         ("configure-huge", "hostile transform"),
         ("configure-huge-writes", "hostile transform"),
     ] {
-        let config = json!({ "do": behaviour });
-        let said = refusal(&engine, source("transform", &config)?)
-            .with_context(|| behaviour.to_owned())?;
-        ensure!(said.contains(words), "{behaviour}: {said}");
-        ensure!(said.len() < 8192 && !said.contains(char::is_control), "{behaviour}: {said:?}");
+        let config = json!({ "do": behavior });
+        let said =
+            refusal(&engine, source("transform", &config)?).with_context(|| behavior.to_owned())?;
+        ensure!(said.contains(words), "{behavior}: {said}");
+        ensure!(said.len() < 8192 && !said.contains(char::is_control), "{behavior}: {said:?}");
     }
     Ok(())
 }
 
-/// A valid component of 200 MiB is only a matter of time and of the limit on files, which is looked at
-/// before a byte is read (`host/src/plugins/load.rs`).
+/// A valid component of 200 MiB is only a matter of time and of the limit on files, which is checked before
+/// a byte is read (`host/src/plugins/load.rs`).
 #[test]
 fn a_large_component_loads_or_is_refused_in_seconds() -> Result<()> {
     let engine = Engine::new()?;

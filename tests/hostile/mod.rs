@@ -1,4 +1,4 @@
-//! What a hostile component may not do to the host: the guest `tests/guests/hostile` and its variants,
+//! What a hostile component must not do to the host: the guest `tests/guests/hostile` and its variants,
 //! driven by the chain that the program uses.
 
 mod answers;
@@ -8,6 +8,8 @@ mod poison;
 mod states;
 mod variants;
 mod wasi;
+
+mod coverage;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,7 +24,7 @@ use serde_json::Value;
 
 use crate::abi::batches;
 
-/// Short, as much of the suite waits for it; long enough for whatever is not meant to reach it.
+/// Short, as much of the suite waits for it; long enough for every call that is not meant to reach it.
 const BATCH_TIME: Duration = Duration::from_millis(400);
 
 /// The guest in a mode, with a configuration.
@@ -57,20 +59,20 @@ fn judge(chain: &mut PluginChain, first: i64, n_rows: usize) -> Result<Judged> {
     Ok(chain.judge(batches::ordinary_from(first, n_rows)?)?)
 }
 
-/// One of the host's own alerts of that rule, if it was raised.
-fn told(chain: &mut PluginChain, rule: &str) -> Option<String> {
-    let news = chain.take_changes();
-    news.alerts.into_iter().find(|alert| alert.rule == rule).map(|alert| alert.message)
+/// The message of the host's own alert of that rule, if it was raised.
+fn reported(chain: &mut PluginChain, rule: &str) -> Option<String> {
+    let taken = chain.take_changes();
+    taken.alerts.into_iter().find(|alert| alert.rule == rule).map(|alert| alert.message)
 }
 
-/// What the host says when it does not take a plugin.
+/// The error with which the host rejects a plugin.
 fn refusal(engine: &Engine, source: PluginSource) -> Result<String> {
     let name = source.name.clone();
     let refused = chain(engine, source).err();
-    Ok(format!("{:#}", refused.with_context(|| format!("{name} was taken"))?))
+    Ok(format!("{:#}", refused.with_context(|| format!("{name} was loaded"))?))
 }
 
-/// A plugin that halts the run.
+/// A plugin whose failure ends the run.
 fn halting(source: PluginSource) -> PluginSource {
     PluginSource { on_error: OnError::Halt, ..source }
 }

@@ -1,4 +1,4 @@
-//! Bisecting, the breaker, and what `on-error` does with what is left.
+//! Bisecting, the breaker, and `on-error` for the rows that are found.
 
 use std::thread;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use audit_core::stage::Chain;
 use audit_core::{ChangeKind, ReasonClass};
 use serde_json::json;
 
-use super::{chain, halting, judge, refusal, settled, source, told};
+use super::{chain, halting, judge, refusal, reported, settled, source};
 
 const ROWS: usize = 4096;
 
@@ -27,7 +27,8 @@ fn several_poison_rows_are_found_among_thousands() -> Result<()> {
 #[test]
 fn a_detector_sees_every_other_row_exactly_once() -> Result<()> {
     let engine = Engine::new()?;
-    for (how, at) in [("trap_at", 1000), ("dirty_fault_at", 1000), ("bad_answer_at", 1000)] {
+    for how in ["trap_at", "spin_at", "fault_at", "dirty_fault_at", "bad_answer_at"] {
+        let at = 1000;
         let config = json!({ "do": "count", how: [at], "alert_at": [8191] });
         let mut chain = chain(&engine, source("detector", &config)?)?;
         let letters = settled(&judge(&mut chain, 0, ROWS)?, ROWS)?;
@@ -44,28 +45,29 @@ fn a_detector_sees_every_other_row_exactly_once() -> Result<()> {
 }
 
 #[test]
-fn the_breaker_opens_tells_and_closes() -> Result<()> {
+fn the_breaker_opens_alerts_once_and_stays_open_while_probes_fail() -> Result<()> {
     let engine = Engine::new()?;
     let config = json!({ "do": "trap", "every": 1, "times": 1_000_000 });
     let limits =
         Limits { poison_rows: 10, breaker_pause: Duration::from_millis(300), ..Limits::default() };
     let mut chain = chain(&engine, PluginSource { limits, ..source("transform", &config)? })?;
     let letters = settled(&judge(&mut chain, 0, ROWS)?, ROWS)?;
-    ensure!(letters.len() == ROWS, "{} of {ROWS} rows are kept aside", letters.len());
+    ensure!(letters.len() == ROWS, "{} of {ROWS} rows are dead letters", letters.len());
     ensure!(letters.values().all(|(class, _)| *class == ReasonClass::PluginFault));
-    let news = chain.take_changes();
-    let opened = news.changes.iter().any(|change| change.kind == ChangeKind::BreakerOpened);
-    ensure!(opened, "nothing was recorded: {news:?}");
-    let alert = news.alerts.first().context("nobody was told")?;
+    let taken = chain.take_changes();
+    let opened = taken.changes.iter().any(|change| change.kind == ChangeKind::BreakerOpened);
+    ensure!(opened, "nothing was recorded: {taken:?}");
+    let alert = taken.alerts.first().context("no alert")?;
     ensure!(alert.rule == "plugin-breaker" && alert.message.contains("poison-rows-max"));
     let letters = settled(&judge(&mut chain, ROWS as i64, 10)?, 10)?;
+    ensure!(letters.len() == 10, "{letters:?}");
     ensure!(letters.values().all(|(_, why)| why.contains("not asked")), "{letters:?}");
-    // A probe that fails like this leaves it open, and nobody is told again.
+    // A probe that fails like this leaves it open, and raises no second alert. The time is input.
     thread::sleep(Duration::from_millis(350));
     let letters = settled(&judge(&mut chain, ROWS as i64 + 10, 100)?, 100)?;
     ensure!(letters.len() == 100, "{letters:?}");
     ensure!(letters.values().all(|(_, why)| why.contains("trapped")), "{letters:?}");
-    ensure!(told(&mut chain, "plugin-breaker").is_none());
+    ensure!(reported(&mut chain, "plugin-breaker").is_none());
     Ok(())
 }
 
@@ -84,7 +86,7 @@ fn a_plugin_that_recovers_closes_its_breaker() -> Result<()> {
     Ok(())
 }
 
-/// Whoever can send a few bad records now and then must not hold the breaker open.
+/// A producer of a few bad records now and then must not hold the breaker open.
 #[test]
 fn a_breaker_closes_though_single_rows_still_fail() -> Result<()> {
     let engine = Engine::new()?;
@@ -99,9 +101,9 @@ fn a_breaker_closes_though_single_rows_still_fail() -> Result<()> {
     Ok(())
 }
 
-/// A detector has counted what it judged well: its alerts stand, however many rows of the batch fail.
+/// A detector has counted the rows that it judged: their alerts hold, however many rows of the batch fail.
 #[test]
-fn alerts_of_good_parts_are_told_whatever_became_of_the_others() -> Result<()> {
+fn alerts_of_good_parts_are_reported_although_other_parts_fail() -> Result<()> {
     let engine = Engine::new()?;
     let config = json!({ "do": "count", "alert_every": 1, "trap_at": [4095] });
     let mut chain = chain(&engine, source("detector", &config)?)?;
@@ -134,7 +136,7 @@ fn pass_is_for_plugins_that_replace_nothing() -> Result<()> {
     let error = refusal(&engine, passing("transform")?)?;
     ensure!(error.contains("on-error = \"pass\"") && error.contains("user_agent"), "{error}");
     let mut chain = chain(&engine, passing("detector")?)?;
-    ensure!(settled(&judge(&mut chain, 0, 50)?, 50)?.is_empty(), "a row was kept aside");
-    ensure!(told(&mut chain, "plugin-fault").is_some(), "nobody was told");
+    ensure!(settled(&judge(&mut chain, 0, 50)?, 50)?.is_empty(), "a row is a dead letter");
+    ensure!(reported(&mut chain, "plugin-fault").is_some(), "no alert");
     Ok(())
 }

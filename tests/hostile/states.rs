@@ -4,14 +4,15 @@ use anyhow::{Context, Result, ensure};
 use audit_chain::{Engine, Place, Plugin, PluginChain, PluginSource, Scope};
 use audit_core::stage::Chain;
 use audit_core::{ChangeKind, Judged, PluginChange, PluginState, TopicPartition};
+use audit_tests::chain::asked;
 use serde_json::json;
 
-use super::{chain, halting, judge, settled, source, told};
+use super::{chain, halting, judge, reported, settled, source};
 use crate::abi::batches;
 
 const ROWS: usize = 100;
 
-/// What the counting detector says of its state at the last row of a batch.
+/// What the counting detector reports of its state at the last row of a batch.
 fn seen(judged: &Judged) -> Result<(u64, String)> {
     let alert = judged.alerts.last().context("no alert")?;
     ensure!(alert.labels["again"] == "0", "a row came twice: {:?}", alert.labels);
@@ -29,7 +30,7 @@ fn a_snapshot_that_fails_costs_the_state_and_not_the_stream() -> Result<()> {
         let mut chain = chain(&engine, source("detector", &json!({ "do": how }))?)?;
         ensure!(settled(&judge(&mut chain, 0, ROWS)?, ROWS)?.is_empty());
         ensure!(chain.snapshot()?.is_empty(), "{how}: a state came out");
-        let message = told(&mut chain, "detector-state-lost").context("nobody was told")?;
+        let message = reported(&mut chain, "detector-state-lost").context("no alert")?;
         ensure!(message.contains("snapshot"), "{message}");
         ensure!(settled(&judge(&mut chain, 100, ROWS)?, ROWS)?.is_empty(), "{how}");
     }
@@ -39,6 +40,31 @@ fn a_snapshot_that_fails_costs_the_state_and_not_the_stream() -> Result<()> {
     let error = anyhow::Error::from(chain.snapshot().err().context("it went on")?);
     let error = format!("{error:#}");
     ensure!(error.contains("snapshot"), "{error}");
+    Ok(())
+}
+
+/// Nothing is known of it before it is needed: after a failed call, or at the next start.
+#[test]
+fn a_snapshot_that_its_own_guest_refuses_costs_the_state_and_not_the_stream() -> Result<()> {
+    let engine = Engine::new()?;
+    for how in ["snapshot-empty", "snapshot-different"] {
+        let config = json!({ "do": how, "trap_at": 150, "alert_at": 199 });
+        let mut chain = chain(&engine, source("detector", &config)?)?;
+        ensure!(settled(&judge(&mut chain, 0, ROWS)?, ROWS)?.is_empty(), "{how}");
+        let states = chain.snapshot()?;
+        ensure!(states.len() == 1, "{how}: {} states", states.len());
+
+        let judged = judge(&mut chain, 100, ROWS)?;
+        let letters = settled(&judged, ROWS)?;
+        ensure!(letters.keys().copied().eq([150]), "{how}: {letters:?}");
+        reported(&mut chain, "detector-state-lost").with_context(|| format!("{how}: no alert"))?;
+        // It begins anew, and from there on it has seen every row but the poison row, once.
+        let sum: u64 = (100..200).sum::<u64>() - 150;
+        ensure!(seen(&judged)? == (99, sum.to_string()), "{how}: {:?}", judged.alerts);
+
+        let restarted = super::chain(&engine, source("detector", &config)?)?.restore(&states);
+        ensure!(restarted.is_err(), "{how}: a start took the state");
+    }
     Ok(())
 }
 
@@ -76,19 +102,19 @@ fn a_state_that_is_refused_stops_the_start_by_name() -> Result<()> {
 
 /// A state of version 1 goes on in a plugin that knows it, and is refused by one that does not.
 #[test]
-fn an_exchange_moves_the_state_or_does_not_happen() -> Result<()> {
+fn a_swap_moves_the_state_or_does_not_happen() -> Result<()> {
     let engine = Engine::new()?;
     let mut chain = chain(&engine, counting("detector")?)?;
     judge(&mut chain, 0, ROWS)?;
     let before = chain.plugins();
 
-    let refused = exchange(&mut chain, Plugin::load(&engine, counting("state-version-9")?)?);
+    let refused = swap(&mut chain, Plugin::load(&engine, counting("state-version-9")?)?);
     let error = format!("{:#}", refused.err().context("version 9 took a state of version 1")?);
     ensure!(error.contains("does not know version 1"), "{error}");
     ensure!(chain.plugins() == before, "the old plugin is gone");
     ensure!(seen(&judge(&mut chain, 100, ROWS)?)?.0 == 200, "the old plugin forgot");
 
-    let changes = exchange(&mut chain, Plugin::load(&engine, counting("state-version-2")?)?)?;
+    let changes = swap(&mut chain, Plugin::load(&engine, counting("state-version-2")?)?)?;
     let judged = judge(&mut chain, 200, ROWS)?;
     let sum: u64 = (0..300).sum();
     ensure!(seen(&judged)? == (300, sum.to_string()), "{:?}", judged.alerts.last());
@@ -99,30 +125,25 @@ fn an_exchange_moves_the_state_or_does_not_happen() -> Result<()> {
     Ok(())
 }
 
-/// A detector whose snapshot fails is exchanged all the same: its rows are judged again.
+/// A detector whose snapshot fails can still be swapped: its rows are judged again.
 #[test]
-fn a_detector_that_cannot_be_saved_can_be_exchanged() -> Result<()> {
+fn a_detector_that_cannot_be_saved_can_be_swapped() -> Result<()> {
     let engine = Engine::new()?;
     let mut chain = chain(&engine, source("detector", &json!({ "do": "snapshot-trap" }))?)?;
     judge(&mut chain, 0, ROWS)?;
-    exchange(&mut chain, Plugin::load(&engine, counting("detector")?)?)?;
+    swap(&mut chain, Plugin::load(&engine, counting("detector")?)?)?;
     let sum: u64 = (0..200).sum();
     ensure!(seen(&judge(&mut chain, 100, ROWS)?)? == (200, sum.to_string()));
     Ok(())
 }
 
-/// Asks for an exchange as another thread does, and lets the chain carry it out.
-fn exchange(chain: &mut PluginChain, plugin: Plugin) -> Result<Vec<PluginChange>> {
+/// Asks for a swap as the reload thread does, and lets the chain carry it out.
+fn swap(chain: &mut PluginChain, plugin: Plugin) -> Result<Vec<PluginChange>> {
     let control = chain.control();
-    let asked = std::thread::spawn(move || {
+    let (arranged, recorded) = asked(chain, move || {
         control.arrange(vec![Place::New(Box::new(plugin))], "a test".to_owned())
-    });
-    let mut recorded = Vec::new();
-    while !asked.is_finished() {
-        recorded.extend(chain.take_changes().changes);
-        std::thread::yield_now();
-    }
-    asked.join().ok().flatten().context("the chain has ended")??;
+    })?;
+    arranged?;
     Ok(recorded)
 }
 

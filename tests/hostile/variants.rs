@@ -1,4 +1,4 @@
-//! The variants of a component are what they say: made of bytes that stand for one.
+//! The functions that make variants of a component, tried on bytes in place of one.
 
 use anyhow::Result;
 use audit_tests::hostile;

@@ -13,7 +13,7 @@ use serde_json::json;
 use super::settled;
 use crate::abi::batches;
 
-/// What it got, or why the row was kept aside.
+/// What it got, or why the row became a dead letter.
 fn got(engine: &Engine, what: &str, first: i64) -> Result<Result<String, String>> {
     let source = PluginSource {
         config: json!({ "try": what }).to_string(),
@@ -81,7 +81,7 @@ fn a_later_patch_release_of_wasi_is_the_same() -> Result<()> {
 }
 
 #[test]
-fn what_an_import_gets_is_told_before_it_runs() -> Result<()> {
+fn what_an_import_gets_is_known_before_it_runs() -> Result<()> {
     let engine = Engine::new()?;
     let source = PluginSource::new("wasi.wasm", fs::read(env::guest("files_and_sockets")?)?);
     let plugin = Plugin::load(&engine, source)?;

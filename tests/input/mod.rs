@@ -4,19 +4,19 @@ mod records;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use audit_tests::broker;
-use audit_tests::case::{Case, DEAD_LETTERS, TABLE, text};
+use audit_tests::case::{Case, DEAD_LETTERS, TABLE};
+use audit_tests::json::text;
+use audit_tests::{broker, files};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use records::{Expect, Record};
 
 /// A run over thousands of partitions must stay below this.
 const RSS_BYTES_MAX: u64 = 600 << 20;
-/// What each large record needs: it is held once by the client, once in its batch, once as dead letter.
+/// For large records: each is held once by the client, once in its batch, once as a dead letter.
 const RSS_BYTES_MAX_LARGE: u64 = 1 << 30;
 const N_ACTIONS: usize = 10_000;
 
@@ -41,7 +41,7 @@ fn every_kind_of_bad_record_ends_as_documented() -> Result<()> {
     let ended = case.host_with(&["redact_pii"])?.args(&["--until-end"]).succeed()?;
     check_outcomes(&case, &records)?;
     check_files(&case)?;
-    let peak = ended.peak_rss_bytes;
+    let peak = ended.peak_rss_bytes()?;
     ensure!(peak < RSS_BYTES_MAX_LARGE, "{} MiB of memory for large records", peak >> 20);
     Ok(())
 }
@@ -83,7 +83,7 @@ fn check_letter(record: &Record, letter: &Value) -> Result<()> {
     let payload = record.payload.as_deref().unwrap_or_default();
     let name = record.name;
     assert_eq!(letter["payload_bytes"], payload.len(), "{name}");
-    assert_eq!(letter["payload_sha256"], hex::encode(Sha256::digest(payload)), "{name}");
+    assert_eq!(letter["payload_sha256"], files::sha256(payload), "{name}");
     assert_eq!(letter["payload_form"], "digest-only", "{name}");
     assert_eq!(letter["payload"], Value::Null, "{name}");
     let reason = text(&letter["reason"]);
@@ -92,7 +92,7 @@ fn check_letter(record: &Record, letter: &Value) -> Result<()> {
     Ok(())
 }
 
-/// Whatever an action is called, files lie below the folders of the two tables and the outbox.
+/// No name of an action puts a file outside the folders of the two tables and the outbox.
 fn check_files(case: &Case) -> Result<()> {
     let warehouse = case.dir.join("warehouse");
     let allowed = [
@@ -102,35 +102,19 @@ fn check_files(case: &Case) -> Result<()> {
         "demo/audit_trail_dead_letters/metadata",
         ".audit-host",
     ];
-    for path in files(&case.dir)? {
-        let beside = path.parent() == Some(&case.dir);
-        let inside = allowed.iter().any(|folder| path.starts_with(warehouse.join(folder)));
-        ensure!(beside || inside, "{} is no place for a file", path.display());
-    }
-    let own = |path: &PathBuf| {
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-        let name = name.unwrap_or_default();
-        let known = ["run-", "catalog.db", "alerts.jsonl", "demo.audit_trail"];
-        known.iter().any(|known| name.starts_with(known))
+    // What the test and the program write beside the warehouse.
+    let known = ["run-", "catalog.db", "alerts.jsonl", "demo.audit_trail"];
+    let is_known = |path: &Path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        path.parent() == Some(&case.dir) && known.iter().any(|known| name.starts_with(known))
     };
-    let mut beside = files(&case.dir)?;
-    beside.retain(|path| path.parent() == Some(&case.dir));
-    let stray: Vec<_> = beside.iter().filter(|path| !own(path)).collect();
-    ensure!(stray.is_empty(), "strange files {stray:?}");
+    let is_inside =
+        |path: &Path| allowed.iter().any(|folder| path.starts_with(warehouse.join(folder)));
+    let found = files::below(&case.dir)?;
+    ensure!(found.iter().any(|path| is_inside(path)), "no file below {}", warehouse.display());
+    let stray: Vec<_> = found.iter().filter(|path| !is_known(path) && !is_inside(path)).collect();
+    ensure!(stray.is_empty(), "files in the wrong place: {stray:?}");
     Ok(())
-}
-
-fn files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
-        let path = entry?.path();
-        if path.is_dir() {
-            found.extend(files(&path)?);
-        } else {
-            found.push(path);
-        }
-    }
-    Ok(found)
 }
 
 #[test]
@@ -140,9 +124,9 @@ fn ten_thousand_actions_neither_fill_the_memory_nor_lose_a_row() -> Result<()> {
     let record = |n: usize| (0, Some(event(n)));
     broker::send(&case.topic, (0..N_ACTIONS).map(record))?;
     let ended = case.host()?.args(&["--until-end"]).succeed()?;
-    let peak = ended.peak_rss_bytes;
+    let peak = ended.peak_rss_bytes()?;
     ensure!(peak < RSS_BYTES_MAX, "{} MiB of memory at its peak", peak >> 20);
-    // Opening as many files takes the readers a minute; their manifests say it as well.
+    // Opening so many files takes the readers a minute; the manifests have the same numbers.
     let files = &case.reader().manifests(TABLE)?.0["files"];
     assert_eq!(files["rows"], N_ACTIONS);
     assert_eq!(files["count"], N_ACTIONS);
@@ -177,7 +161,7 @@ fn a_dead_letter_keeps_its_payload_only_sealed_or_on_request() -> Result<()> {
     for letter in payloads_under(&case, "payloads-no-key", "")? {
         assert_eq!(letter["payload_form"], "digest-only");
         assert_eq!(letter["payload"], Value::Null);
-        assert_eq!(letter["payload_sha256"], hex::encode(Sha256::digest(&secret)));
+        assert_eq!(letter["payload_sha256"], files::sha256(&secret));
     }
     let only_digest = "[dead-letters]\nkey-file = \"KEY\"\npayload = \"digest-only\"";
     for letter in payloads_under(&case, "payloads-digest", only_digest)? {
@@ -196,6 +180,6 @@ fn a_dead_letter_keeps_its_payload_only_sealed_or_on_request() -> Result<()> {
         ensure!(!kept.contains(&part), "the payload can be read");
         ensure!(kept.len() > readable.len(), "a seal is longer than what it seals");
     }
-    assert_ne!(sealed[0]["payload"], sealed[1]["payload"], "equal records can be told");
+    assert_ne!(sealed[0]["payload"], sealed[1]["payload"], "equal records can be recognized");
     Ok(())
 }

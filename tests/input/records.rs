@@ -1,15 +1,15 @@
-//! Records that no producer should send, and what `docs/events.md` says becomes of each.
+//! Records that no producer should send, and how `docs/events.md` says each is handled.
 
 use audit_tests::broker::Payload;
 use serde_json::{Value, json};
 
-/// Stands in bad records, and must not be seen in a reason or a log line.
+/// Is part of bad records, and must not be seen in a reason or a log line.
 pub(crate) const MARK: &str = "SENSITIVE-VALUE";
 
 const TIME: &str = "2026-01-05T10:00:00Z";
 const NESTED: usize = 100_000;
 
-/// What becomes of a record.
+/// How a record ends.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Expect {
     /// A row with this action.
@@ -56,7 +56,7 @@ fn row(name: &'static str, payload: impl Into<Payload>) -> Record {
 }
 
 pub(crate) fn all() -> Vec<Record> {
-    // Good records first, last and between: a bad one must not touch its neighbours.
+    // Good records first, last and between: a bad one must not affect its neighbors.
     let good = || row("a good record", event("data_read", TIME));
     let mut records = vec![good()];
     records.extend(no_events());

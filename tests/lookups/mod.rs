@@ -13,13 +13,14 @@ use audit_chain::{Engine, Granted, Key, Keys, Plugin, PluginChain, PluginSource}
 use audit_core::stage::Chain;
 use audit_core::{ChangeKind, Judged, PluginChange};
 use audit_lookup::{CalendarDefinition, Definitions, KeyKind, Lookups, Set, TableDefinition};
-use audit_tests::env;
+use audit_tests::chain::asked;
+use audit_tests::{env, files};
 use serde_json::{Value, json};
 
 use crate::abi::batches;
 
 const ROWS: usize = 50;
-/// Who did it.
+/// The column with the user.
 const USER: &str = "user_id";
 
 /// Files of a test, as a person writes them.
@@ -34,14 +35,12 @@ impl Place {
         Ok(place)
     }
 
-    /// The role of every user of [`batches::ordinary_from`], since ever and for ever.
+    /// The role of every user of [`batches::ordinary_from`], at all times.
     fn write_roles(&self, role: &str) -> Result<()> {
         let user = |row| format!("{},{role},,\n", batches::ordinary(row, USER));
         let rows: String = (0..ROWS).map(user).collect();
         let text = format!("user,role,from,to\n{rows}");
-        let partial = self.folder.join("partial");
-        fs::write(&partial, text)?;
-        Ok(fs::rename(partial, self.folder.join("roles.csv"))?)
+        files::put(&self.folder.join("roles.csv"), text)
     }
 
     fn definitions(&self) -> Definitions {
@@ -103,7 +102,7 @@ fn column<'a>(judged: &'a Judged, name: &str) -> Result<&'a StringArray> {
     Ok(judged.rows.column_by_name(name).context("no column")?.as_string::<i32>())
 }
 
-/// Every row says this role.
+/// Every row has this role.
 fn has_role(judged: &Judged, role: &str) -> Result<()> {
     let roles = column(judged, "role")?;
     ensure!(roles.iter().all(|found| found == Some(role)), "{roles:?} is not {role}");
@@ -135,7 +134,7 @@ fn a_plugin_gets_what_it_is_granted_and_nothing_else() -> Result<()> {
     let tokens = column(&judged, "token")?;
     ensure!(tokens.value(0).starts_with("tok_3e3774c4_") && tokens.value(0).len() == 39);
     let distinct: BTreeSet<_> = tokens.iter().collect();
-    ensure!(distinct.len() == ROWS, "each user has a token of his own: {distinct:?}");
+    ensure!(distinct.len() == ROWS, "not every user has a token of its own: {distinct:?}");
     let again = judge(&mut chain(&lookups)?, 0)?;
     ensure!(
         column(&again, "token")? == tokens
@@ -145,7 +144,7 @@ fn a_plugin_gets_what_it_is_granted_and_nothing_else() -> Result<()> {
     let engine = Engine::new()?;
     let refused = |granted: &[&str], config: Value, says: &str| -> Result<()> {
         let refused = Plugin::load(&engine, source(&lookups, granted, &config)?).err();
-        let said = format!("{:#}", refused.context("it was taken")?);
+        let said = format!("{:#}", refused.context("it was loaded")?);
         ensure!(said.contains(says), "{said}");
         Ok(())
     };
@@ -156,7 +155,7 @@ fn a_plugin_gets_what_it_is_granted_and_nothing_else() -> Result<()> {
     Ok(())
 }
 
-/// Has the files looked at, as a running host does, and the chain take what came of it.
+/// Reads the files again, as a running host does, and gives what changed to the chain.
 fn reload(
     chain: &mut PluginChain,
     lookups: &Lookups,
@@ -176,14 +175,8 @@ fn reload(
         from: BTreeMap::new(),
         reason: "a test".to_owned(),
     };
-    let asked = std::thread::spawn(move || control.take_lookups(set, vec![change]));
-    let mut recorded = Vec::new();
-    while !asked.is_finished() {
-        recorded.extend(chain.take_changes().changes);
-        std::thread::yield_now();
-    }
-    asked.join().ok().flatten().context("the chain has ended")??;
-    recorded.extend(chain.take_changes().changes);
+    let (taken, recorded) = asked(chain, move || control.take_lookups(set, vec![change]))?;
+    taken?;
     Ok(recorded)
 }
 

@@ -1,11 +1,12 @@
-//! Tables exchanged in a running host: told in the log, in the table and as alerts.
+//! Tables reloaded by a running host: reported in the log, in the table and as alerts.
 
 use std::fs;
 
 use anyhow::{Result, ensure};
-use audit_tests::case::{Case, TABLE, json_lines};
-use audit_tests::env;
-use audit_tests::program::{LIMIT, Running, wait_until};
+use audit_tests::case::{Case, TABLE};
+use audit_tests::json::json_lines;
+use audit_tests::program::{LIMIT, wait_for, wait_until};
+use audit_tests::{env, files};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -13,14 +14,7 @@ const TAKEN: &str = "took a lookup";
 const REFUSED: &str = "a lookup was not taken";
 
 fn put(case: &Case, text: &str) -> Result<()> {
-    let partial = case.dir.join("partial");
-    fs::write(&partial, text)?;
-    Ok(fs::rename(partial, case.dir.join("roles.csv"))?)
-}
-
-fn wait_for(host: &Running, phrase: &str, n: usize) -> Result<()> {
-    let what = format!("{phrase:?} for the {n}th time in the log");
-    wait_until(&what, LIMIT, || Ok(host.said()?.matches(phrase).count() >= n))
+    files::put(&case.dir.join("roles.csv"), text)
 }
 
 /// The configuration of a host with the guest and everything that it asks for.
@@ -41,10 +35,10 @@ fn config(case: &Case) -> Result<String> {
     Ok(path.display().to_string())
 }
 
-/// The version of roles, as `docs/operations.md` has it computed.
+/// The version of the table, computed as the documentation for operators says.
 fn version(text: &str) -> String {
     let mut digest = Sha256::new();
-    for part in [&*hex::encode(Sha256::digest(text)), "exact", "user_id", "", ""] {
+    for part in [&*files::sha256(text), "exact", "user_id", "", ""] {
         digest.update((part.len() as u64).to_be_bytes());
         digest.update(part);
     }
@@ -72,8 +66,8 @@ fn a_table_changes_under_a_running_host_and_a_bad_one_does_not() -> Result<()> {
     for (n, (text, word)) in bad.iter().enumerate() {
         put(&case, text)?;
         wait_for(&running, REFUSED, n + 1)?;
-        let said = running.said()?;
-        let line = said.lines().rfind(|line| line.contains(REFUSED));
+        let log = running.log()?;
+        let line = log.lines().rfind(|line| line.contains(REFUSED));
         ensure!(line.is_some_and(|line| line.contains(word)), "{word}: {line:?}");
     }
     fs::remove_file(case.dir.join("roles.csv"))?;

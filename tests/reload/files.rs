@@ -1,38 +1,27 @@
-//! Every way in which a file is exchanged, and every file that is not taken.
+//! Every way in which a file is replaced and reloaded, and every file that is rejected.
 
 use std::fs;
 use std::os::unix::fs::symlink;
 
 use anyhow::{Context, Result, ensure};
-use audit_tests::case::{Case, TABLE, json_lines};
-use audit_tests::program::{LIMIT, Program, wait_until};
+use audit_tests::case::{Case, TABLE};
+use audit_tests::files::{put, sha256};
+use audit_tests::json::json_lines;
+use audit_tests::program::{LIMIT, wait_for, wait_until};
 use audit_tests::{env, hostile};
 use serde_json::Value;
 
-use super::{hang_up, host, plugin_folder, put, sha256, versions, wait_for};
+use super::{MARK, hang_up, host, marks_of, plugin_folder, versions};
 
 const TAKEN: &str = "took a plugin into the chain";
 const REFUSED: &str = "a plugin was not taken";
 
-/// `audit-host plugin VERB …` on the table of the case.
-fn plugin_command(case: &Case, args: &[&str]) -> Program {
-    let catalog = format!("sqlite:{}", case.path("catalog.db"));
-    Program::new(&case.dir, &["plugin"]).args(args).args(&[
-        "--catalog",
-        &catalog,
-        "--warehouse",
-        &case.path("warehouse"),
-        "--table",
-        TABLE,
-    ])
-}
-
 #[test]
-fn a_file_is_exchanged_however_it_is_written() -> Result<()> {
+fn a_file_is_reloaded_however_it_is_written() -> Result<()> {
     let case = Case::new("reload-files", 1)?;
     case.generate(500, 1)?.succeed()?;
     let versions = versions()?;
-    // As Kubernetes mounts a ConfigMap: the file is a link through a link that is exchanged.
+    // As Kubernetes mounts a ConfigMap: the file is a link through a link that is replaced.
     let folder = plugin_folder(&case)?;
     for (name, bytes) in [("..1", &versions[0]), ("..2", &versions[1])] {
         fs::create_dir(folder.join(name))?;
@@ -53,7 +42,7 @@ fn a_file_is_exchanged_however_it_is_written() -> Result<()> {
     // Truncated and written in place.
     fs::write(&plugin, &versions[1])?;
     wait_for(&running, TAKEN, 3)?;
-    // Gone, and back as another.
+    // Deleted, and back as the other version.
     fs::remove_file(&plugin)?;
     wait_for(&running, REFUSED, 1)?;
     put(&plugin, &versions[0])?;
@@ -66,13 +55,13 @@ fn a_file_is_exchanged_however_it_is_written() -> Result<()> {
     running.terminate()?;
     running.wait(LIMIT)?.success()?;
 
-    let history = plugin_command(&case, &["history", "--json"]).succeed()?;
+    let history = case.plugin_command(&["history", "--json"]).succeed()?;
     let history: Vec<Value> =
         history.stdout.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
     let kinds: Vec<&str> = history.iter().filter_map(|change| change["kind"].as_str()).collect();
     let expected = ["replaced", "replaced", "replaced", "refused", "replaced", "replaced"];
     ensure!(kinds == expected, "{kinds:?}");
-    let listed = plugin_command(&case, &["list", "--json"]).succeed()?;
+    let listed = case.plugin_command(&["list", "--json"]).succeed()?;
     ensure!(listed.stdout.contains(&sha256(&versions[0])), "{}", listed.stdout);
     Ok(())
 }
@@ -97,14 +86,19 @@ fn a_bad_file_never_replaces_a_good_one() -> Result<()> {
     for (n, (bytes, word)) in bad.iter().enumerate() {
         put(&plugin, bytes)?;
         wait_for(&running, REFUSED, n + 1)?;
-        let said = running.said()?;
-        let line = said.lines().rfind(|line| line.contains(REFUSED));
+        let log = running.log()?;
+        let line = log.lines().rfind(|line| line.contains(REFUSED));
         ensure!(line.is_some_and(|line| line.contains(word)), "{word}: {line:?}");
     }
-    // Asked for by hand it is tried again, and told again.
+    // On SIGHUP it is tried again, and reported again.
     hang_up(&running)?;
     wait_for(&running, REFUSED, bad.len() + 1)?;
-    // The good version was never gone, and its successor is taken.
+    // All of it was judged by the good version, before and after.
+    case.generate(500, 12)?.succeed()?;
+    wait_until("both halves", LIMIT, || Ok(case.reader().read(TABLE)?.n_rows()? >= 1000))?;
+    let marks = marks_of(&case)?;
+    ensure!(marks.len() == 1000 && marks.iter().all(|mark| mark == MARK), "{marks:?}");
+    // The good version was never gone, and its successor is loaded.
     put(&plugin, &versions[1])?;
     wait_for(&running, TAKEN, 1)?;
     let alerts = || -> Result<Vec<Value>> {
@@ -139,7 +133,7 @@ fn a_plugin_folder_grows_and_a_deleted_file_leaves_its_plugin() -> Result<()> {
     wait_for(&running, "the plugin goes on, and only a restart ends it", 1)?;
     running.terminate()?;
     running.wait(LIMIT)?.success()?;
-    let listed = plugin_command(&case, &["list", "--json"]).succeed()?.stdout;
+    let listed = case.plugin_command(&["list", "--json"]).succeed()?.stdout;
     ensure!(listed.contains("redact_pii") && listed.contains("detect_failed_logins"), "{listed}");
     Ok(())
 }
@@ -157,13 +151,13 @@ fn an_emptied_configuration_removes_nothing() -> Result<()> {
     wait_for(&running, "the plugin goes on, and only a restart ends it", 1)?;
     running.terminate()?;
     running.wait(LIMIT)?.success()?;
-    let listed = plugin_command(&case, &["list", "--json"]).succeed()?.stdout;
+    let listed = case.plugin_command(&["list", "--json"]).succeed()?.stdout;
     ensure!(listed.contains("files_and_sockets"), "{listed}");
     Ok(())
 }
 
 /// A plugin of the command line has its configuration from the file: with an empty one it would run with its
-/// defaults, and store what it was told to hide.
+/// defaults, and store what it was configured to hide.
 #[test]
 fn an_emptied_configuration_reconfigures_nothing() -> Result<()> {
     let case = Case::new("reload-defaults", 1)?;
@@ -193,7 +187,7 @@ fn an_emptied_configuration_reconfigures_nothing() -> Result<()> {
     Ok(())
 }
 
-/// A plugin that cannot be taken holds up no other one, and one that has left the folder keeps its place.
+/// A plugin that cannot be loaded holds up no other one, and one whose file has left the folder stays.
 #[test]
 fn one_bad_change_holds_up_no_good_one() -> Result<()> {
     let case = Case::new("reload-apart", 1)?;
@@ -212,7 +206,7 @@ fn one_bad_change_holds_up_no_good_one() -> Result<()> {
         .start()?;
     wait_for(&running, "running", 1)?;
 
-    // Its new column is not in the table: only a restart takes it.
+    // Its new column is not in the table: only a restart adds it.
     let adds = "lookups = [\"roles\"]\nconfig = { roles = \"roles\" }\n";
     fs::write(folder.join("10-enrich.toml"), adds)?;
     put(&folder.join("20-marks.wasm"), &versions[1])?;
@@ -227,7 +221,7 @@ fn one_bad_change_holds_up_no_good_one() -> Result<()> {
     wait_for(&running, TAKEN, 2)?;
     running.terminate()?;
     running.wait(LIMIT)?.success()?;
-    let listed = plugin_command(&case, &["list", "--json"]).succeed()?.stdout;
+    let listed = case.plugin_command(&["list", "--json"]).succeed()?.stdout;
     for name in ["detect_failed_logins", "enrich_context", "files_and_sockets"] {
         ensure!(listed.contains(name), "no {name}: {listed}");
     }
@@ -246,13 +240,13 @@ fn a_rollback_is_one_command_beside_a_running_host() -> Result<()> {
     put(&plugin, &versions[1])?;
     wait_for(&running, TAKEN, 1)?;
     let listed =
-        || -> Result<String> { Ok(plugin_command(&case, &["list", "--json"]).run()?.stdout) };
+        || -> Result<String> { Ok(case.plugin_command(&["list", "--json"]).run()?.stdout) };
     let runs = |version: usize| -> Result<()> {
         let digest = sha256(&versions[version]);
-        wait_until("the table to say what runs", LIMIT, || Ok(listed()?.contains(&digest)))
+        wait_until("the table to name what runs", LIMIT, || Ok(listed()?.contains(&digest)))
     };
     runs(1)?;
-    plugin_command(&case, &["rollback", "files_and_sockets"]).succeed()?;
+    case.plugin_command(&["rollback", "files_and_sockets"]).succeed()?;
     wait_for(&running, TAKEN, 2)?;
     ensure!(fs::read(&plugin)? == versions[0], "another file was put back");
     runs(0)?;

@@ -1,14 +1,15 @@
-//! Candidates beside the plugins: compared on every batch, and nothing of them is kept.
+//! Shadows: candidates that are compared on every batch, and of which nothing is kept.
 
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
-use audit_tests::case::{Case, TABLE};
-use audit_tests::program::{LIMIT, Program, wait_until};
+use audit_tests::case::Case;
+use audit_tests::files::put;
+use audit_tests::program::{LIMIT, wait_for, wait_until};
 use audit_tests::{env, hostile};
 use serde_json::Value;
 
-use super::{MARK, host, plugin_folder, put, versions, wait_for};
+use super::{MARK, host, marks_of, plugin_folder, versions};
 
 const N_EVENTS: u64 = 20_000;
 
@@ -36,21 +37,19 @@ fn a_candidate_is_compared_on_every_row_and_leaves_no_trace() -> Result<()> {
     case.generate(N_EVENTS, 22)?.succeed()?;
     let all = format!("{} rows committed", 2 * N_EVENTS + 1);
     wait_for(&running, &all, 1)?;
-    // It is written every ten seconds.
-    wait_until("the shadow report", LIMIT, || {
-        let differing = report(&case).map(|reports| reports[0]["columns"]["user_agent"].clone());
-        Ok(differing.is_ok_and(|differing| {
-            differing["rows"].as_u64() > Some(0) && differing["samples"][0]["offset"].is_i64()
-        }))
+    // It is written every ten seconds. The candidate runs since before the second half.
+    wait_until("a shadow report on every row", LIMIT, || {
+        let Ok(reports) = report(&case) else { return Ok(false) };
+        let (report, differing) = (&reports[0], &reports[0]["columns"]["user_agent"]);
+        ensure!(differing["rows"] == report["rows"], "a row that does not differ: {report}");
+        ensure!(report["batches_skipped"] == 0, "{report}");
+        Ok(report["rows"].as_u64() >= Some(N_EVENTS) && differing["samples"][0]["offset"].is_i64())
     })?;
     // Promoted while it runs: the same bytes take the plugin's place, and the shadow ends.
-    let catalog = format!("sqlite:{}", case.path("catalog.db"));
-    let promoted = Program::new(&case.dir, &["plugin", "promote", "files_and_sockets"])
-        .args(&["--catalog", &catalog, "--table", TABLE])
-        .args(&["--warehouse", &case.path("warehouse")]);
-    let before = super::marks_of(&case)?;
-    ensure!(before.iter().all(|mark| mark == MARK), "the candidate wrote into the table");
-    promoted.succeed()?;
+    let marks = marks_of(&case)?;
+    ensure!(marks.len() as u64 == 2 * N_EVENTS, "{} rows of records", marks.len());
+    ensure!(marks.iter().all(|mark| mark == MARK), "the candidate wrote into the table");
+    case.plugin_command(&["promote", "files_and_sockets"]).succeed()?;
     wait_for(&running, "took a plugin into the chain", 1)?;
     ensure!(fs::read(&plugin)? == versions[1], "another file was promoted");
     running.terminate()?;
@@ -59,7 +58,7 @@ fn a_candidate_is_compared_on_every_row_and_leaves_no_trace() -> Result<()> {
     Ok(())
 }
 
-/// A candidate that says the same of everything has an empty report, alerts included.
+/// A candidate that always agrees has an empty report, alerts included.
 #[test]
 fn a_candidate_that_agrees_has_nothing_to_report() -> Result<()> {
     let case = Case::new("shadow-same", 1)?;
@@ -67,7 +66,7 @@ fn a_candidate_that_agrees_has_nothing_to_report() -> Result<()> {
     let candidate = folder.join("new.wasm");
     let bytes = fs::read(env::plugin("detect_failed_logins")?)?;
     // Other bytes, the same rule.
-    put(&candidate, &hostile::with_padding(&bytes, 100))?;
+    put(&candidate, hostile::with_padding(&bytes, 100))?;
     let shadow = format!("detect_failed_logins={}", candidate.display());
     let running = case
         .host_with(&["detect_failed_logins"])?

@@ -13,7 +13,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::env;
-use crate::kafka::{Install, Kafka};
+use crate::kafka::Kafka;
 
 /// The largest record that a test sends has 100 MiB, and a request has a head of its own.
 const MESSAGE_BYTES_MAX: &str = "125829120";
@@ -34,8 +34,10 @@ fn start() -> Result<Kafka> {
         ("message.max.bytes", MESSAGE_BYTES_MAX),
         ("socket.request.max.bytes", MESSAGE_BYTES_MAX),
         ("replica.fetch.max.bytes", MESSAGE_BYTES_MAX),
+        // Generated events may have Kafka times of long ago, which the default retention deletes.
+        ("log.retention.ms", "-1"),
     ];
-    Kafka::start(&Install::from_env()?, &env::folder("kafka")?, 0, &props)
+    Kafka::start(&env::kafka()?, &env::folder("kafka")?, 0, &props)
 }
 
 fn client() -> Result<ClientConfig> {
@@ -44,7 +46,7 @@ fn client() -> Result<ClientConfig> {
     Ok(config)
 }
 
-/// What the node is asked to do to a topic, answered.
+/// Runs one request of the admin client and waits for its answer.
 fn administer<T>(
     ask: impl AsyncFnOnce(&AdminClient<DefaultClientContext>, &AdminOptions) -> Result<T, KafkaError>,
 ) -> Result<T> {

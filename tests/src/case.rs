@@ -1,12 +1,12 @@
-//! The ground that one test stands on: its own folder, topic, catalog and table.
+//! What one test has to itself: a folder, a topic, a catalog and a table.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::Value;
 
+use crate::json::{json_lines, text};
 use crate::program::Program;
 use crate::table::Reader;
 use crate::{broker, env};
@@ -16,10 +16,10 @@ pub const TABLE: &str = "demo.audit_trail";
 /// Where its dead letters go.
 pub const DEAD_LETTERS: &str = "demo.audit_trail_dead_letters";
 
-/// What the name of a rule ends with when a burst grew after its first alert.
+/// How the name of a rule ends when a burst grew after its first alert.
 const ESCALATED: &str = "-escalated";
 
-/// One test's ground.
+/// The folder, topic and table of one test.
 #[derive(Debug)]
 pub struct Case {
     pub topic: String,
@@ -51,6 +51,15 @@ impl Case {
         let args = ["--brokers", &broker::brokers()?, "--topic", &self.topic, "--table", TABLE];
         let host = Program::new(&self.dir, &args).args(&["--catalog", &catalog]);
         Ok(host.args(&["--warehouse", &self.path("warehouse"), "--alerts", &alerts]))
+    }
+
+    /// `audit-host plugin VERB …` on this table.
+    pub fn plugin_command(&self, args: &[&str]) -> Program {
+        let catalog = format!("sqlite:{}", self.path("catalog.db"));
+        Program::new(&self.dir, &["plugin"])
+            .args(args)
+            .args(&["--catalog", &catalog, "--table", TABLE])
+            .args(&["--warehouse", &self.path("warehouse")])
     }
 
     /// [`Case::host`] with built components as plugins, in this order.
@@ -98,9 +107,9 @@ impl Case {
         json_lines(&self.dir.join("alerts.jsonl"))
     }
 
-    /// The alerts are those of the labels: each burst has its alert, and none came of anything else.
-    /// A burst that grows on after its first alert may have a second one, which says so. Of rules that no
-    /// label is about nothing is said: one attack may trip several.
+    /// The alerts are those of the labels: each burst has its alert, and nothing else raised one. A burst
+    /// that grows after its first alert may raise a second one, under the name of an escalation. Rules
+    /// without a label are not checked: one attack may trip several.
     pub fn check_alerts(&self) -> Result<()> {
         let labels = self.labels()?;
         ensure!(!labels.is_empty(), "the generator made no attack");
@@ -119,19 +128,4 @@ impl Case {
         ensure!(wrong.is_empty(), "alerts without an attack: {wrong:?}");
         Ok(())
     }
-}
-
-/// Text of a JSON value; anything else is shown as JSON.
-pub fn text(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-/// A file of one JSON value a line.
-pub fn json_lines(path: &Path) -> Result<Vec<Value>> {
-    let lines =
-        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let value = |line: &str| {
-        serde_json::from_str(line).with_context(|| format!("{}: {line}", path.display()))
-    };
-    lines.lines().map(value).collect()
 }

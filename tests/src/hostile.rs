@@ -1,17 +1,17 @@
-//! Variants of a component, made from its bytes: what a damaged file, another ABI or another plugin
-//! looks like, without a build for each.
+//! Variants of a component, made from its bytes: a damaged file, another ABI, another plugin, without a
+//! build for each.
 //!
 //! Texts are patched in place by texts of the same length, so that no length in the file changes.
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// What stands before and after the mode of the guest `hostile`.
+/// The bytes before and after the mode of the guest `hostile`.
 const MODE_BEFORE: &[u8] = b"MODE:";
 const MODE_AFTER: &[u8] = b"#";
 /// Bytes between the two, filled up with `-`.
 const MODE_BYTES: usize = 26;
 
-/// The first bytes of a component, as far as they tell it from a core module.
+/// The first bytes of a component, which differ from those of a core module.
 const COMPONENT_HEADER: &[u8] = b"\0asm\x0d\0\x01\0";
 const CORE_MODULE_HEADER: &[u8] = b"\0asm\x01\0\0\0";
 
@@ -62,7 +62,7 @@ pub fn with_abi(bytes: &[u8], version: &str) -> Result<Vec<u8>> {
     patched(bytes, own.context("no version of the ABI in the component")?, &format!("@{version}"))
 }
 
-/// The component without the export `state`: it has one of a name that nobody asks for.
+/// The component without the export `state`: it has one of a name that no host asks for.
 pub fn without_state(bytes: &[u8]) -> Result<Vec<u8>> {
     patched(bytes, "audit-host:plugin/state@0.1.1", "audit-host:plugin/stale@0.1.1")
 }
@@ -95,14 +95,14 @@ pub fn truncated(bytes: &[u8], n_bytes: usize) -> Result<Vec<u8>> {
 pub fn core_module(bytes: &[u8]) -> Result<Vec<u8>> {
     ensure!(bytes.starts_with(COMPONENT_HEADER), "not a component");
     let start = *places(bytes, CORE_MODULE_HEADER).first().context("no module in the component")?;
-    // A module stands in a section of the component, whose length is in the bytes before it.
+    // A module is in a section of the component, whose length is in the bytes before it.
     let n_bytes = section_bytes(bytes, start).context("the module has no length")?;
     Ok(bytes.iter().skip(start).take(n_bytes).copied().collect())
 }
 
 /// Bytes of the section whose contents begin at `start`: the number that ends there.
 fn section_bytes(bytes: &[u8], start: usize) -> Option<usize> {
-    // Id 1 is a module. A number of up to 5 bytes stands between it and the contents.
+    // Id 1 is a module. A number of up to 5 bytes is between it and the contents.
     (1..=5).find_map(|n_digits| {
         let id = start.checked_sub(n_digits + 1)?;
         let digits = bytes.get(id + 1..start)?;
@@ -127,7 +127,7 @@ fn leb128(bytes: &mut Vec<u8>, mut value: usize) {
     bytes.push(value as u8);
 }
 
-/// Where a text stands in the bytes.
+/// Where a text occurs in the bytes.
 fn places(bytes: &[u8], text: &[u8]) -> Vec<usize> {
     let windows = bytes.windows(text.len()).enumerate();
     windows.filter(|(_, window)| *window == text).map(|(place, _)| place).collect()

@@ -42,7 +42,7 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("broker.heartbeat.interval.ms", "500"),
 ];
 
-/// Where Java and Kafka's jars are. `cargo xtask test` fetches them and names them in the environment.
+/// Where Java and Kafka's jars are.
 #[derive(Debug, Clone)]
 pub struct Install {
     /// The `java` program, 17 or later.
@@ -52,21 +52,11 @@ pub struct Install {
 }
 
 impl Install {
-    /// Reads `AUDIT_HOST_JAVA` and `AUDIT_HOST_KAFKA_HOME`.
-    pub fn from_env() -> Result<Self> {
-        let path = |name: &str| {
-            std::env::var_os(name).map(PathBuf::from).with_context(|| {
-                format!("{name} is not set; run these tests by `cargo xtask test`")
-            })
-        };
-        Ok(Self { java: path("AUDIT_HOST_JAVA")?, home: path("AUDIT_HOST_KAFKA_HOME")? })
-    }
-
     fn java(&self, main_class: &str, options: &[&str]) -> Result<Vec<String>> {
         let jars = self.home.join("lib");
         ensure!(
             jars.is_dir(),
-            "{} is no folder; `cargo xtask setup test` fetches Kafka",
+            "{} is not a folder; `cargo xtask real-parts` fetches Kafka",
             jars.display()
         );
         let mut line = vec![self.java.display().to_string()];
@@ -219,7 +209,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Nothing is left to be told: a process that cannot be killed has ended.
+        // A process that cannot be killed has ended already.
         drop(self.kill());
     }
 }
@@ -296,7 +286,7 @@ fn free(port: u16) -> Result<u16> {
     Ok(port)
 }
 
-/// A port that was free a moment ago. Another process may take it in between; Kafka's log then says so.
+/// A port that was free just now. Another process may take it first; Kafka's log then says so.
 pub fn free_port() -> Result<u16> {
     let listener =
         TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port on 127.0.0.1")?;

@@ -3,7 +3,6 @@
 #![forbid(unsafe_code)]
 
 pub mod case;
-pub mod env;
 
 pub mod broker;
 pub mod kafka;
@@ -11,4 +10,9 @@ pub mod kafka;
 pub mod program;
 pub mod table;
 
+pub mod chain;
 pub mod hostile;
+
+pub mod env;
+pub mod files;
+pub mod json;

@@ -14,8 +14,9 @@ use crate::env;
 
 /// Longer than any run of a test; a run that takes this long hangs.
 pub const LIMIT: Duration = Duration::from_mins(2);
-/// How often a condition is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
+const SIGKILL: i32 = 9;
+/// How often a condition is checked.
+const CHECK_EVERY: Duration = Duration::from_millis(5);
 
 /// A command line to run.
 #[derive(Debug, Clone)]
@@ -32,7 +33,7 @@ pub struct Ended {
     pub stdout: String,
     pub stderr: String,
     pub elapsed: Duration,
-    pub peak_rss_bytes: u64,
+    peak_rss_bytes: u64,
 }
 
 /// A run that goes on. Dropping it kills the process.
@@ -71,11 +72,7 @@ impl Program {
         let out = ["stdout", "stderr"].map(|kind| self.dir.join(format!("run-{run}.{kind}")));
         let mut command = Command::new(env::program()?);
         command.args(&self.args).current_dir(&self.dir).stdin(Stdio::null());
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("AUDIT_HOST_") {
-                command.env_remove(name);
-            }
-        }
+        env::without_settings(&mut command);
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command.stdout(create(&out[0])?).stderr(create(&out[1])?);
         let child = command.spawn().context("cannot start the program under test")?;
@@ -83,7 +80,7 @@ impl Program {
         Ok(Running { child, args, out, began, peak_rss_bytes: 0 })
     }
 
-    /// Runs it to its end, whatever that is.
+    /// Runs it to its end, with any exit code.
     pub fn run(&self) -> Result<Ended> {
         self.start()?.wait(LIMIT)
     }
@@ -116,9 +113,9 @@ impl Running {
             if Instant::now() > deadline {
                 let args = self.args.join(" ");
                 let ended = self.kill()?;
-                bail!("`{args}` did not end within {limit:?}; it said:\n{}", ended.stderr);
+                bail!("`{args}` did not end within {limit:?}; its log:\n{}", ended.stderr);
             }
-            thread::sleep(LOOK_EVERY);
+            thread::sleep(CHECK_EVERY);
         }
         self.collect()
     }
@@ -136,8 +133,8 @@ impl Running {
         self.collect()
     }
 
-    /// Everything it said on standard error so far.
-    pub fn said(&self) -> Result<String> {
+    /// Its standard error so far, which is its log.
+    pub fn log(&self) -> Result<String> {
         read(&self.out[1])
     }
 
@@ -173,12 +170,19 @@ impl Ended {
         self.status.code()
     }
 
+    /// Whether [`Running::kill`] ended it: no other signal does, as a crash of the program's own.
     pub fn was_killed(&self) -> bool {
-        self.status.signal().is_some()
+        self.status.signal() == Some(SIGKILL)
     }
 
-    /// The lines on standard error by which the program says why it failed.
-    pub fn complaints(&self) -> Vec<&str> {
+    /// The most memory that it had; an error if it ended too soon to be measured.
+    pub fn peak_rss_bytes(&self) -> Result<u64> {
+        ensure!(self.peak_rss_bytes > 0, "the program ended before its memory was measured");
+        Ok(self.peak_rss_bytes)
+    }
+
+    /// The lines on standard error that report why the program failed.
+    pub fn error_lines(&self) -> Vec<&str> {
         self.stderr.lines().filter(|line| line.starts_with("audit-host: ")).collect()
     }
 }
@@ -196,7 +200,7 @@ fn peak_rss_bytes(pid: u32) -> u64 {
     kib.and_then(|kib| kib.parse::<u64>().ok()).map_or(0, |kib| kib * 1024)
 }
 
-/// Looks until `happened` says yes. An error when it does not within `limit`.
+/// Checks until `happened` returns true. An error if it does not within `limit`.
 pub fn wait_until(
     what: &str,
     limit: Duration,
@@ -204,8 +208,14 @@ pub fn wait_until(
 ) -> Result<()> {
     let deadline = Instant::now() + limit;
     while !happened()? {
-        ensure!(Instant::now() < deadline, "waited {limit:?} in vain: {what}");
-        thread::sleep(LOOK_EVERY);
+        ensure!(Instant::now() < deadline, "timed out after {limit:?}: {what}");
+        thread::sleep(CHECK_EVERY);
     }
     Ok(())
+}
+
+/// Waits until the log of a run has a phrase for the `n`th time.
+pub fn wait_for(run: &Running, phrase: &str, n: usize) -> Result<()> {
+    let what = format!("{phrase:?} for the {n}th time in the log");
+    wait_until(&what, LIMIT, || Ok(run.log()?.matches(phrase).count() >= n))
 }

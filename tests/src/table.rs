@@ -6,8 +6,8 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::case::json_lines;
 use crate::env;
+use crate::json::json_lines;
 
 /// The name under which the program registers its tables.
 const CATALOG_NAME: &str = "audit_host";
@@ -20,7 +20,7 @@ pub struct Reader {
     dir: PathBuf,
 }
 
-/// What both readers say of one table: the JSON of `readers/read_table.py`.
+/// What both readers report of one table: the JSON of `readers/read_table.py`.
 #[derive(Debug)]
 pub struct Reading(pub Value);
 
@@ -35,12 +35,12 @@ impl Reader {
         self.call(table, &[])
     }
 
-    /// What the manifests say, without a look into the data files: for tables of many files.
+    /// What the manifests say, without reading the data files: for tables of many files.
     pub fn manifests(&self, table: &str) -> Result<Reading> {
         self.call(table, &["--no-scan"])
     }
 
-    /// As [`Reader::read`], and how often each line of a file stands in a column of text.
+    /// As [`Reader::read`], and how often each line of a file occurs in a column of text.
     pub fn grep(&self, table: &str, needles: &Path) -> Result<Reading> {
         self.call(table, &["--grep-file", &needles.display().to_string()])
     }
@@ -81,11 +81,25 @@ impl Reader {
 }
 
 impl Reading {
-    /// A number that PyIceberg and DuckDB must agree on.
+    /// What the readers say of the table as a whole; an error if they do not.
+    pub fn field(&self, name: &str) -> Result<&Value> {
+        let value = &self.0[name];
+        ensure!(!value.is_null(), "the readers do not report {name:?}");
+        Ok(value)
+    }
+
+    /// What PyIceberg and DuckDB must agree on, and both report.
+    pub fn both(&self, what: &str) -> Result<&Value> {
+        let (pyiceberg, duckdb) = (&self.0["pyiceberg"][what], &self.0["duckdb"][what]);
+        ensure!(pyiceberg == duckdb, "{what}: PyIceberg reads {pyiceberg}, DuckDB {duckdb}");
+        ensure!(!pyiceberg.is_null(), "the readers do not report {what:?}");
+        Ok(pyiceberg)
+    }
+
+    /// A number of [`Reading::both`].
     pub fn agreed(&self, what: &str) -> Result<u64> {
-        let (ours, theirs) = (&self.0["pyiceberg"][what], &self.0["duckdb"][what]);
-        ensure!(ours == theirs, "{what}: PyIceberg says {ours}, DuckDB {theirs}");
-        ours.as_u64().with_context(|| format!("{what} is {ours}"))
+        let value = self.both(what)?;
+        value.as_u64().with_context(|| format!("{what} is {value}"))
     }
 
     pub fn n_rows(&self) -> Result<u64> {
@@ -97,10 +111,13 @@ impl Reading {
         self.0["properties"][name].as_str()
     }
 
-    /// Table properties whose names begin so.
-    pub fn properties_like(&self, prefix: &str) -> Vec<&str> {
-        let all = self.0["properties"].as_object().into_iter().flatten();
-        all.map(|(name, _)| name.as_str()).filter(|name| name.starts_with(prefix)).collect()
+    /// The properties `audit-host.<group>..pending.<epoch>` of every group: epochs that are committed, and
+    /// whose alerts and dead letters may still be on their way.
+    pub fn pending(&self) -> Result<Vec<&str>> {
+        let all = self.field("properties")?.as_object().context("properties are no object")?;
+        let is_pending =
+            |name: &&str| name.starts_with("audit-host.") && name.contains("..pending.");
+        Ok(all.keys().map(String::as_str).filter(is_pending).collect())
     }
 
     /// The summary of every snapshot, oldest first.

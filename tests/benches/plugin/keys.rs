@@ -1,5 +1,5 @@
-//! Detectors that meet a million different keys: what a state takes that holds them all, and what one does
-//! that is bounded by default and lets most of them go.
+//! Detectors with a million different keys: the cost of a state that holds them all, and of one that is
+//! bounded by default and evicts most of them.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -42,7 +42,7 @@ pub(crate) fn tables(bench: &Bench) -> Result<Vec<Table>> {
         "state, MiB",
         "snapshot, ms",
         "restore, ms",
-        "evictions told",
+        "evictions reported",
     ];
     let mut table = Table::new(title, &columns);
     let lookups = rates::roles()?;

@@ -52,7 +52,7 @@ pub(crate) fn tables(bench: &Bench) -> Result<Vec<Table>> {
     Ok(vec![table])
 }
 
-/// From the moment at which all may begin until the last one is done.
+/// From the time at which all may begin until the last one is done.
 fn at_once(lanes: Vec<Lane>) -> Result<Duration> {
     let barrier = Barrier::new(lanes.len());
     let run = |(mut chain, batches): Lane| -> Result<(Instant, Instant)> {

@@ -1,4 +1,4 @@
-//! What plugins cost: their rates, the boundary, deadlines, starts, failures and exchanges.
+//! What plugins cost: their rates, the boundary, deadlines, starts, failures and swaps.
 //!
 //! Everything is measured beside something else in the same round, so that a machine that is slow or
 //! busy changes the figures and hardly the ratios.
@@ -75,7 +75,7 @@ fn main() -> Result<()> {
     }
     ensure!(
         !tables.is_empty(),
-        "no such part; there are {}",
+        "no such part; available: {}",
         PARTS.map(|(name, _)| name).join(", ")
     );
     args.report(&tables)

@@ -40,7 +40,7 @@ fn timed(
         let judged = black_box(judge(&context, black_box(given)));
         total += started.elapsed();
         let judged = judged.map_err(|fault| anyhow!("{fault:?}"))?;
-        ensure!(judged.quarantined.is_empty(), "a generated event was put aside");
+        ensure!(judged.quarantined.is_empty(), "a generated event was quarantined");
     }
     Ok(total)
 }

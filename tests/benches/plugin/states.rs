@@ -1,4 +1,4 @@
-//! A detector that remembers much: what an exchange, and keeping batches for a replay, cost then.
+//! A detector with a large state: what a swap, and keeping batches for a replay, cost then.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -36,10 +36,10 @@ struct Subject {
     state: Option<PluginState>,
 }
 
-/// Exchanges while another thread judges.
+/// Swaps while another thread judges.
 pub(crate) fn swaps(bench: &Bench) -> Result<Vec<Table>> {
     let title = format!(
-        "{N_SWAPS} exchanges of a plugin by itself, while 200,000 rows a second are judged in batches of {BATCH_ROWS}"
+        "{N_SWAPS} swaps of a plugin for itself, while 200,000 rows a second are judged in batches of {BATCH_ROWS}"
     );
     let columns = [
         "plugin",
@@ -58,7 +58,7 @@ pub(crate) fn swaps(bench: &Bench) -> Result<Vec<Table>> {
     subjects.extend(detectors(&bench.engine)?);
     let batches = quiet(&events::batches(16 * BATCH_ROWS, BATCH_ROWS)?)?;
     for subject in subjects {
-        let (pauses, judged) = exchanged(&bench.engine, &subject, &batches)?;
+        let (pauses, judged) = swapped(&bench.engine, &subject, &batches)?;
         let ms = |share| quantile(pauses.iter().map(|pause| pause.as_secs_f64() * 1e3), share);
         let n_over = pauses.iter().filter(|pause| pause.as_millis() >= 10).count();
         let batch = milliseconds(&judged);
@@ -204,7 +204,7 @@ fn all(value: &str, n_rows: usize) -> ArrayRef {
 }
 
 /// The pauses, and the times of the batches between them.
-fn exchanged(
+fn swapped(
     engine: &Engine,
     subject: &Subject,
     batches: &[Batch],
@@ -235,7 +235,7 @@ fn exchanged(
         let place = Place::New(Box::new(plugin));
         let done = control.arrange(vec![place], "a benchmark".to_owned());
         let done = done.context("the chain has ended")??;
-        ensure!(done.n_retired() == 1, "nothing was exchanged");
+        ensure!(done.n_retired() == 1, "nothing was swapped");
         Ok(done.pause)
     };
     thread::scope(|scope| {

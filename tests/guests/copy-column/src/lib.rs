@@ -12,7 +12,7 @@ use audit_plugin_sdk::{
 #[derive(Debug, serde::Deserialize)]
 #[serde(crate = "serde", deny_unknown_fields, default)]
 struct Settings {
-    /// Read and not used, as far as the boundary can tell.
+    /// Read and not returned.
     read: Vec<String>,
     /// Read and returned.
     copy: Vec<Copied>,

@@ -1,8 +1,8 @@
-//! A plugin that asks WASI 0.2 for what no plugin may have, and says in `user_agent` of every row what it
-//! got. `{"try": …}` names what it asks for: `tests/guests/README.md` has the list.
+//! A plugin that asks WASI 0.2 for what no plugin may have, and writes into `user_agent` of every row what
+//! it got. `{"try": …}` names what it asks for: `tests/guests/README.md` has the list.
 //!
-//! Tool chains of several languages link WASI into any component, so a host may link it too. Then it
-//! must answer with nothing: no folder, no variable, no connection, no time but the batch's.
+//! Tool chains of several languages link WASI into any component, so a host may provide it. It must then
+//! grant nothing: no folder, no variable, no connection, and no clock other than the batch's.
 
 mod tries;
 

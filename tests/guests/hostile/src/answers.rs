@@ -8,67 +8,67 @@ use crate::abi::audit_host::plugin::types::{
 };
 use crate::configure::NASTY;
 use crate::guest::{AGENT, agents};
-use crate::options::{Call, Deed, Table};
+use crate::options::{Behavior, Call, Table};
 
 pub(crate) const TABLE: Table = &[
-    ("short-column", Deed::Spoil(short_column)),
+    ("short-column", Behavior::Spoil(short_column)),
     (
         "long-column",
-        Deed::Spoil(|_, answer| {
+        Behavior::Spoil(|_, answer| {
             with_agents(answer, |text| text.offsets.push(text.values.len() as i32))
         }),
     ),
-    ("no-offsets", Deed::Spoil(|_, answer| with_agents(answer, |text| text.offsets.clear()))),
-    ("huge-column", Deed::Spoil(huge_column)),
-    ("huge-column-name", Deed::Spoil(huge_column_name)),
-    ("non-monotonic", Deed::Spoil(non_monotonic)),
+    ("no-offsets", Behavior::Spoil(|_, answer| with_agents(answer, |text| text.offsets.clear()))),
+    ("huge-column", Behavior::Spoil(huge_column)),
+    ("huge-column-name", Behavior::Spoil(huge_column_name)),
+    ("non-monotonic", Behavior::Spoil(non_monotonic)),
     (
         "negative-offset",
-        Deed::Spoil(|call, answer| with_agents(answer, |text| text.offsets[call.row] = -1)),
+        Behavior::Spoil(|call, answer| with_agents(answer, |text| text.offsets[call.row] = -1)),
     ),
     (
         "offset-past-end",
-        Deed::Spoil(|call, answer| with_agents(answer, |text| past_end(call.row, text))),
+        Behavior::Spoil(|call, answer| with_agents(answer, |text| past_end(call.row, text))),
     ),
-    ("first-offset-not-zero", Deed::Spoil(|_, answer| with_agents(answer, first_not_zero))),
+    ("first-offset-not-zero", Behavior::Spoil(|_, answer| with_agents(answer, first_not_zero))),
     (
         "bytes-after-last-offset",
-        Deed::Spoil(|_, answer| with_agents(answer, |text| text.values.extend(b"more"))),
+        Behavior::Spoil(|_, answer| with_agents(answer, |text| text.values.extend(b"more"))),
     ),
     (
         "bad-utf8",
-        Deed::Spoil(|call, answer| {
+        Behavior::Spoil(|call, answer| {
             with_agents(answer, |text| replace(text, call.row, b"\xff\xfe"))
         }),
     ),
-    ("split-character", Deed::Spoil(split_character)),
-    ("validity-short", Deed::Spoil(|_, answer| set_validity(answer, Some(Vec::new())))),
+    ("split-character", Behavior::Spoil(split_character)),
+    ("validity-short", Behavior::Spoil(|_, answer| set_validity(answer, Some(Vec::new())))),
     (
         "validity-long",
-        Deed::Spoil(|call, answer| {
+        Behavior::Spoil(|call, answer| {
             set_validity(answer, Some(vec![0xff; call.n_rows.div_ceil(8) + 1]))
         }),
     ),
-    ("null-with-value", Deed::Spoil(null_with_value)),
-    ("duplicate-columns", Deed::Spoil(duplicate_columns)),
-    ("undeclared-column", Deed::Spoil(undeclared_column)),
-    ("columns-from-detector", Deed::Spoil(undeclared_column)),
-    ("missing-column", Deed::Spoil(|_, answer| answer.columns.clear())),
-    ("wrong-name", Deed::Spoil(|_, answer| rename(answer, "user_agemt"))),
-    ("nasty-name", Deed::Spoil(|_, answer| rename(answer, NASTY))),
-    ("wrong-type", Deed::Spoil(wrong_type)),
-    ("quarantine", Deed::Spoil(|call, answer| quarantine(answer, call.row, "as asked"))),
-    ("quarantine-all", Deed::Spoil(quarantine_all)),
-    ("quarantine-nasty", Deed::Spoil(quarantine_nasty)),
+    ("null-with-value", Behavior::Spoil(null_with_value)),
+    ("duplicate-columns", Behavior::Spoil(duplicate_columns)),
+    ("undeclared-column", Behavior::Spoil(undeclared_column)),
+    ("columns-from-detector", Behavior::Spoil(undeclared_column)),
+    ("missing-column", Behavior::Spoil(|_, answer| answer.columns.clear())),
+    ("wrong-name", Behavior::Spoil(|_, answer| rename(answer, "user_agemt"))),
+    ("nasty-name", Behavior::Spoil(|_, answer| rename(answer, NASTY))),
+    ("wrong-type", Behavior::Spoil(wrong_type)),
+    ("quarantine", Behavior::Spoil(|call, answer| quarantine(answer, call.row, "as asked"))),
+    ("quarantine-all", Behavior::Spoil(quarantine_all)),
+    ("quarantine-nasty", Behavior::Spoil(quarantine_nasty)),
     (
         "row-out-of-range",
-        Deed::Spoil(|call, answer| quarantine(answer, call.n_rows, "no such row")),
+        Behavior::Spoil(|call, answer| quarantine(answer, call.n_rows, "no such row")),
     ),
     (
         "row-far-out-of-range",
-        Deed::Spoil(|_, answer| quarantine(answer, u32::MAX as usize, "no such row")),
+        Behavior::Spoil(|_, answer| quarantine(answer, u32::MAX as usize, "no such row")),
     ),
-    ("row-twice", Deed::Spoil(row_twice)),
+    ("row-twice", Behavior::Spoil(row_twice)),
 ];
 
 fn with_agents(answer: &mut Judgement, change: impl FnOnce(&mut Utf8Values)) {

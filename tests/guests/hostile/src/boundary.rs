@@ -19,7 +19,7 @@ thread_local! {
     static GUEST: RefCell<Option<Guest>> = const { RefCell::new(None) };
     /// The forged answer of the call under way.
     static FORGED: Cell<Option<*mut u8>> = const { Cell::new(None) };
-    /// What to do when the host lets the answer be freed.
+    /// What to do when the host has the answer freed.
     static AFTER: Cell<Option<fn()>> = const { Cell::new(None) };
     static REALLOC: Cell<Option<Realloc>> = const { Cell::new(None) };
 }
@@ -28,12 +28,12 @@ pub(crate) fn set_forged(answer: *mut u8) {
     FORGED.set(Some(answer));
 }
 
-pub(crate) fn set_after(deed: fn()) {
-    AFTER.set(Some(deed));
+pub(crate) fn set_after(behavior: fn()) {
+    AFTER.set(Some(behavior));
 }
 
-pub(crate) fn set_realloc(deed: Realloc) {
-    REALLOC.set(Some(deed));
+pub(crate) fn set_realloc(behavior: Realloc) {
+    REALLOC.set(Some(behavior));
 }
 
 impl lifecycle::Guest for Component {
@@ -83,7 +83,7 @@ extern "C" fn initialize() {
     mode::start();
 }
 
-/// As the bindings export it, but for the forged answers.
+/// As the bindings export it, except for forged answers.
 #[unsafe(export_name = "audit-host:plugin/judge@0.1.1#process")]
 unsafe extern "C" fn process(
     topic: *mut u8,
@@ -107,12 +107,12 @@ unsafe extern "C" fn process(
     FORGED.get().unwrap_or(answer)
 }
 
-/// As the bindings export it, but for what may happen here, and but for forged answers: they point at
-/// the same bytes many times, and the instance is used no further, so they are never freed.
+/// As the bindings export it, except for behaviors at this point, and for forged answers: they point at the
+/// same bytes many times, and the instance is not used again, so they are never freed.
 #[unsafe(export_name = "cabi_post_audit-host:plugin/judge@0.1.1#process")]
 unsafe extern "C" fn after_process(answer: *mut u8) {
-    if let Some(deed) = AFTER.take() {
-        deed();
+    if let Some(behavior) = AFTER.take() {
+        behavior();
     }
     if FORGED.take().is_none() {
         // SAFETY: the answer is the one that `process` returned, and this is called once for it.
@@ -120,7 +120,7 @@ unsafe extern "C" fn after_process(answer: *mut u8) {
     }
 }
 
-/// Takes the place of the one that comes with the bindings.
+/// Replaces the one of the bindings.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cabi_realloc(
     old: *mut u8,
@@ -129,7 +129,7 @@ unsafe extern "C" fn cabi_realloc(
     new_bytes: usize,
 ) -> *mut u8 {
     match REALLOC.get() {
-        Some(deed) => deed(align, new_bytes),
+        Some(behavior) => behavior(align, new_bytes),
         // SAFETY: the arguments are those that the host gave.
         None => unsafe { wit_bindgen::rt::cabi_realloc(old, old_bytes, align, new_bytes) },
     }

@@ -3,33 +3,39 @@
 use crate::abi::audit_host::plugin::types::ColumnType;
 use crate::abi::exports::audit_host::plugin::lifecycle::{Binding, ConfigError, OutputColumn};
 use crate::guest::{AGENT, OFFSET, PARTITION};
-use crate::options::{Deed, Options, Table};
+use crate::options::{Behavior, Options, Table};
 use crate::{extra, mode, resources};
 
 pub(crate) const TABLE: Table = &[
-    ("configure-trap", Deed::Configure(|_, _| core::arch::wasm32::unreachable())),
-    ("configure-spin", Deed::Configure(|_, _| resources::spin())),
-    ("configure-error", Deed::Configure(|_, _| Err(error("do", "refused as asked")))),
-    ("configure-error-nasty", Deed::Configure(|_, _| Err(error(NASTY, NASTY)))),
-    ("configure-error-empty", Deed::Configure(|_, _| Err(error("", "")))),
-    ("configure-error-huge", Deed::Configure(error_huge)),
-    ("configure-reads-unknown-column", Deed::Configure(|_, binding| reading(binding, "no_such"))),
-    ("configure-reads-nasty-column", Deed::Configure(|_, binding| reading(binding, NASTY))),
-    ("configure-reads-twice", Deed::Configure(|_, binding| reading(binding, OFFSET))),
-    ("configure-reads-nothing", Deed::Configure(|_, _| Ok(empty()))),
-    ("configure-writes-host-column", Deed::Configure(|_, binding| writing(binding, HOST_COLUMN))),
+    ("configure-trap", Behavior::Configure(|_, _| core::arch::wasm32::unreachable())),
+    ("configure-spin", Behavior::Configure(|_, _| resources::spin())),
+    ("configure-error", Behavior::Configure(|_, _| Err(error("do", "refused as asked")))),
+    ("configure-error-nasty", Behavior::Configure(|_, _| Err(error(NASTY, NASTY)))),
+    ("configure-error-empty", Behavior::Configure(|_, _| Err(error("", "")))),
+    ("configure-error-huge", Behavior::Configure(error_huge)),
+    (
+        "configure-reads-unknown-column",
+        Behavior::Configure(|_, binding| reading(binding, "no_such")),
+    ),
+    ("configure-reads-nasty-column", Behavior::Configure(|_, binding| reading(binding, NASTY))),
+    ("configure-reads-twice", Behavior::Configure(|_, binding| reading(binding, OFFSET))),
+    ("configure-reads-nothing", Behavior::Configure(|_, _| Ok(empty()))),
+    (
+        "configure-writes-host-column",
+        Behavior::Configure(|_, binding| writing(binding, HOST_COLUMN)),
+    ),
     (
         "configure-writes-required-column",
-        Deed::Configure(|_, binding| writing(binding, REQUIRED_COLUMN)),
+        Behavior::Configure(|_, binding| writing(binding, REQUIRED_COLUMN)),
     ),
-    ("configure-writes-twice", Deed::Configure(|_, binding| writing(binding, AGENT_TEXT))),
-    ("configure-bad-column-name", Deed::Configure(|_, binding| writing(binding, BAD_NAME))),
-    ("configure-nasty-column-name", Deed::Configure(|_, binding| writing(binding, NASTY_NAME))),
-    ("configure-empty-column-name", Deed::Configure(|_, binding| writing(binding, NO_NAME))),
-    ("configure-huge-column-name", Deed::Configure(huge_column_name)),
-    ("configure-wrong-type", Deed::Configure(wrong_type)),
-    ("configure-huge", Deed::Configure(huge)),
-    ("configure-huge-writes", Deed::Configure(huge_writes)),
+    ("configure-writes-twice", Behavior::Configure(|_, binding| writing(binding, AGENT_TEXT))),
+    ("configure-bad-column-name", Behavior::Configure(|_, binding| writing(binding, BAD_NAME))),
+    ("configure-nasty-column-name", Behavior::Configure(|_, binding| writing(binding, NASTY_NAME))),
+    ("configure-empty-column-name", Behavior::Configure(|_, binding| writing(binding, NO_NAME))),
+    ("configure-huge-column-name", Behavior::Configure(huge_column_name)),
+    ("configure-wrong-type", Behavior::Configure(wrong_type)),
+    ("configure-huge", Behavior::Configure(huge)),
+    ("configure-huge-writes", Behavior::Configure(huge_writes)),
 ];
 
 /// Control characters, an escape sequence of terminals, a line that looks like the host's own, and a
@@ -50,7 +56,7 @@ pub(crate) fn binding(options: &Options) -> Binding {
         return Binding { reads: vec![PARTITION.to_owned(), OFFSET.to_owned()], ..empty() };
     }
     let mut writes = vec![output(AGENT_TEXT)];
-    if let Deed::SpoilExtra(of, _) = options.deed {
+    if let Behavior::SpoilExtra(of, _) = options.behavior {
         writes.push(output((extra::NAME, of)));
     }
     Binding { reads: vec![OFFSET.to_owned(), AGENT.to_owned()], writes }

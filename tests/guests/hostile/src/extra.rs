@@ -1,14 +1,14 @@
 //! Wrong values in a column that the plugin adds, of types that no column of an event has.
 
 use crate::abi::audit_host::plugin::types::{Column, ColumnType, ColumnValues, Judgement};
-use crate::options::{Call, Deed, Table};
+use crate::options::{Behavior, Call, Table};
 
 pub(crate) const TABLE: Table = &[
-    ("bad-boolean", Deed::SpoilExtra(ColumnType::Boolean, bad_boolean)),
-    ("extreme-time", Deed::SpoilExtra(ColumnType::TimestampUs, extreme_time)),
-    ("extreme-float", Deed::SpoilExtra(ColumnType::Float64, extreme_float)),
-    ("short-int64", Deed::SpoilExtra(ColumnType::Int64, short_int64)),
-    ("long-int32", Deed::SpoilExtra(ColumnType::Int32, long_int32)),
+    ("bad-boolean", Behavior::SpoilExtra(ColumnType::Boolean, bad_boolean)),
+    ("extreme-time", Behavior::SpoilExtra(ColumnType::TimestampUs, extreme_time)),
+    ("extreme-float", Behavior::SpoilExtra(ColumnType::Float64, extreme_float)),
+    ("short-int64", Behavior::SpoilExtra(ColumnType::Int64, short_int64)),
+    ("long-int32", Behavior::SpoilExtra(ColumnType::Int32, long_int32)),
 ];
 
 /// The name of the column.

@@ -1,13 +1,13 @@
-//! Faults: the answers by which a plugin says that it has none.
+//! Faults: what a plugin returns instead of an answer.
 
 use crate::abi::audit_host::plugin::types::Fault;
 use crate::configure::NASTY;
-use crate::options::{Call, Deed, Table};
+use crate::options::{Behavior, Call, Table};
 
 pub(crate) const TABLE: Table = &[
-    ("fault-transient", Deed::Refuse(|_| Fault::Transient("as asked".to_owned()))),
-    ("fault-bad-input", Deed::Refuse(|_| Fault::BadInput("as asked".to_owned()))),
-    ("fault-other", Deed::Refuse(|call| Fault::Other(text(call)))),
+    ("fault-transient", Behavior::Refuse(|_| Fault::Transient("as asked".to_owned()))),
+    ("fault-bad-input", Behavior::Refuse(|_| Fault::BadInput("as asked".to_owned()))),
+    ("fault-other", Behavior::Refuse(|call| Fault::Other(text(call)))),
 ];
 
 /// Text that is long and meant for terminals.

@@ -1,42 +1,51 @@
-//! Wrong alerts. A transform answers with them too, where one alert alone is wrong.
+//! Wrong alerts. For a transform any alert is wrong.
 
 use crate::abi::audit_host::plugin::types::{Alert, Judgement, Position};
 use crate::configure::NASTY;
 use crate::counter::{field, finding};
-use crate::options::{Call, Deed, Table};
+use crate::options::{Behavior, Call, Table};
 
 pub(crate) const TABLE: Table = &[
-    ("alert", Deed::Spoil(|_, answer| push(answer, |_| ()))),
-    ("alert-from-transform", Deed::Spoil(|_, answer| push(answer, |_| ()))),
-    ("alert-twice", Deed::Spoil(alert_twice)),
-    ("too-many-alerts", Deed::Spoil(too_many)),
-    ("alert-time-max", Deed::Spoil(|_, answer| push(answer, |alert| set_times(alert, i64::MAX)))),
-    ("alert-time-min", Deed::Spoil(|_, answer| push(answer, |alert| set_times(alert, i64::MIN)))),
-    ("alert-times-reversed", Deed::Spoil(|_, answer| push(answer, |alert| alert.last_event -= 10))),
-    ("alert-count-max", Deed::Spoil(|_, answer| push(answer, |alert| alert.count = u64::MAX))),
+    ("alert", Behavior::Spoil(|_, answer| push(answer, |_| ()))),
+    ("alert-from-transform", Behavior::Spoil(|_, answer| push(answer, |_| ()))),
+    ("alert-twice", Behavior::Spoil(alert_twice)),
+    ("too-many-alerts", Behavior::Spoil(too_many)),
+    (
+        "alert-time-max",
+        Behavior::Spoil(|_, answer| push(answer, |alert| set_times(alert, i64::MAX))),
+    ),
+    (
+        "alert-time-min",
+        Behavior::Spoil(|_, answer| push(answer, |alert| set_times(alert, i64::MIN))),
+    ),
+    (
+        "alert-times-reversed",
+        Behavior::Spoil(|_, answer| push(answer, |alert| alert.last_event -= 10)),
+    ),
+    ("alert-count-max", Behavior::Spoil(|_, answer| push(answer, |alert| alert.count = u64::MAX))),
     (
         "alert-nasty-message",
-        Deed::Spoil(|_, answer| push(answer, |alert| NASTY.clone_into(&mut alert.message))),
+        Behavior::Spoil(|_, answer| push(answer, |alert| NASTY.clone_into(&mut alert.message))),
     ),
-    ("alert-huge-message", Deed::Spoil(huge_message)),
-    ("alert-empty-rule", Deed::Spoil(|_, answer| push(answer, |alert| alert.rule.clear()))),
+    ("alert-huge-message", Behavior::Spoil(huge_message)),
+    ("alert-empty-rule", Behavior::Spoil(|_, answer| push(answer, |alert| alert.rule.clear()))),
     (
         "alert-nasty-rule",
-        Deed::Spoil(|_, answer| push(answer, |alert| NASTY.clone_into(&mut alert.rule))),
+        Behavior::Spoil(|_, answer| push(answer, |alert| NASTY.clone_into(&mut alert.rule))),
     ),
-    ("alert-huge-rule", Deed::Spoil(huge_rule)),
-    ("alert-undeclared-key", Deed::Spoil(|_, answer| push(answer, undeclared_key))),
+    ("alert-huge-rule", Behavior::Spoil(huge_rule)),
+    ("alert-undeclared-key", Behavior::Spoil(|_, answer| push(answer, undeclared_key))),
     (
         "alert-key-twice",
-        Deed::Spoil(|_, answer| push(answer, |alert| alert.key.extend_from_within(..))),
+        Behavior::Spoil(|_, answer| push(answer, |alert| alert.key.extend_from_within(..))),
     ),
-    ("alert-nasty-labels", Deed::Spoil(|_, answer| push(answer, nasty_labels))),
-    ("alert-many-labels", Deed::Spoil(many_labels)),
-    ("alert-many-events", Deed::Spoil(many_events)),
-    ("alert-foreign-events", Deed::Spoil(|_, answer| push(answer, foreign_events))),
+    ("alert-nasty-labels", Behavior::Spoil(|_, answer| push(answer, nasty_labels))),
+    ("alert-many-labels", Behavior::Spoil(many_labels)),
+    ("alert-many-events", Behavior::Spoil(many_events)),
+    ("alert-foreign-events", Behavior::Spoil(|_, answer| push(answer, foreign_events))),
 ];
 
-/// Adds an alert that is right but for the change.
+/// Adds an alert that is correct except for the change.
 fn push(answer: &mut Judgement, change: impl FnOnce(&mut Alert)) {
     let mut alert = finding(0, 0);
     change(&mut alert);

@@ -5,34 +5,37 @@
 
 use std::mem;
 
-use crate::options::{Call, Deed, Table};
+use crate::options::{Behavior, Call, Table};
 
 pub(crate) const TABLE: Table = &[
-    ("huge-quarantined", Deed::Forge(huge_quarantined)),
-    ("huge-alerts", Deed::Forge(huge_alerts)),
-    ("huge-labels", Deed::Forge(huge_labels)),
-    ("huge-events", Deed::Forge(huge_events)),
-    ("huge-columns", Deed::Forge(huge_columns)),
+    ("huge-quarantined", Behavior::Forge(huge_quarantined)),
+    ("huge-alerts", Behavior::Forge(huge_alerts)),
+    ("huge-labels", Behavior::Forge(huge_labels)),
+    ("huge-events", Behavior::Forge(huge_events)),
+    ("huge-columns", Behavior::Forge(huge_columns)),
     (
         "abi-list-out-of-bounds",
-        Deed::Forge(|_| quarantined(List { start: 0xfff0_0000, len: 1_000 })),
+        Behavior::Forge(|_| quarantined(List { start: 0xfff0_0000, len: 1_000 })),
     ),
     (
         "abi-length-overflows",
-        Deed::Forge(|_| quarantined(List { start: 8, len: u32::MAX as usize })),
+        Behavior::Forge(|_| quarantined(List { start: 8, len: u32::MAX as usize })),
     ),
-    ("abi-list-unaligned", Deed::Forge(|_| quarantined(List { start: 9, len: 1 }))),
-    ("abi-bad-text", Deed::Forge(bad_text)),
-    ("abi-bad-severity", Deed::Forge(bad_severity)),
-    ("abi-bad-case", Deed::Forge(|_| leak(Answer { case: 7, ..Answer::EMPTY }))),
+    ("abi-list-unaligned", Behavior::Forge(|_| quarantined(List { start: 9, len: 1 }))),
+    ("abi-bad-text", Behavior::Forge(bad_text)),
+    ("abi-bad-severity", Behavior::Forge(bad_severity)),
+    ("abi-bad-case", Behavior::Forge(|_| leak(Answer { case: 7, ..Answer::EMPTY }))),
     (
         "abi-bad-fault-case",
-        Deed::Forge(|_| {
+        Behavior::Forge(|_| {
             leak(Answer { case: 1, columns: List { start: 7, len: 0 }, ..Answer::EMPTY })
         }),
     ),
-    ("abi-answer-out-of-bounds", Deed::Forge(|_| std::ptr::without_provenance_mut(0xffff_fff0))),
-    ("abi-answer-unaligned", Deed::Forge(|_| leak(Answer::EMPTY).wrapping_add(1))),
+    (
+        "abi-answer-out-of-bounds",
+        Behavior::Forge(|_| std::ptr::without_provenance_mut(0xffff_fff0)),
+    ),
+    ("abi-answer-unaligned", Behavior::Forge(|_| leak(Answer::EMPTY).wrapping_add(1))),
 ];
 
 /// A list or a text: where it begins and how many elements it has.

@@ -8,7 +8,7 @@ use crate::abi::audit_host::plugin::types::{
 use crate::abi::exports::audit_host::plugin::lifecycle::{Binding, ConfigError};
 use crate::abi::exports::audit_host::plugin::state::RestoreError;
 use crate::counter::Counter;
-use crate::options::{Call, Deed, Options};
+use crate::options::{Behavior, Call, Options};
 use crate::{boundary, configure, extra, mode};
 
 /// The column that a transform replaces.
@@ -27,11 +27,11 @@ impl Guest {
     pub(crate) fn configure(text: &str) -> Result<(Self, Binding), ConfigError> {
         let options = Options::parse(text)?;
         let mut binding = configure::binding(&options);
-        if let Deed::Configure(deed) = options.deed {
-            binding = deed(&options, binding)?;
+        if let Behavior::Configure(behavior) = options.behavior {
+            binding = behavior(&options, binding)?;
         }
-        if let Deed::Realloc(deed) = options.deed {
-            boundary::set_realloc(deed);
+        if let Behavior::Realloc(behavior) = options.behavior {
+            boundary::set_realloc(behavior);
         }
         let guest = Self { options, counter: Counter::default(), n_done: Cell::new(0) };
         Ok((guest, binding))
@@ -45,9 +45,9 @@ impl Guest {
             Call { options: &self.options, n_rows: given.offsets.len(), row }
         });
         if let Some(call) = &call {
-            match self.options.deed {
-                Deed::Act(deed) => deed(call),
-                Deed::Refuse(deed) => return Err(deed(call)),
+            match self.options.behavior {
+                Behavior::Act(behavior) => behavior(call),
+                Behavior::Refuse(behavior) => return Err(behavior(call)),
                 _ => {}
             }
         }
@@ -57,10 +57,12 @@ impl Guest {
             transformed(&mut given, &self.options)
         };
         if let Some(call) = &call {
-            match self.options.deed {
-                Deed::Spoil(deed) | Deed::SpoilExtra(_, deed) => deed(call, &mut answer),
-                Deed::Forge(deed) => boundary::set_forged(deed(call)),
-                Deed::AfterAnswer(deed) => boundary::set_after(deed),
+            match self.options.behavior {
+                Behavior::Spoil(behavior) | Behavior::SpoilExtra(_, behavior) => {
+                    behavior(call, &mut answer)
+                }
+                Behavior::Forge(behavior) => boundary::set_forged(behavior(call)),
+                Behavior::AfterAnswer(behavior) => boundary::set_after(behavior),
                 _ => {}
             }
         }
@@ -69,21 +71,21 @@ impl Guest {
 
     pub(crate) fn snapshot(&self) -> Vec<u8> {
         let bytes = self.counter.to_bytes(mode::state_version());
-        match self.options.deed {
-            Deed::Snapshot(deed) if self.is_due() => deed(&self.options, bytes),
+        match self.options.behavior {
+            Behavior::Snapshot(behavior) if self.is_due() => behavior(&self.options, bytes),
             _ => bytes,
         }
     }
 
     pub(crate) fn restore(&mut self, version: u32, bytes: &[u8]) -> Result<(), RestoreError> {
-        if let Deed::Restore(deed) = self.options.deed {
-            deed()?;
+        if let Behavior::Restore(behavior) = self.options.behavior {
+            behavior()?;
         }
         self.counter = Counter::from_bytes(version, bytes)?;
         Ok(())
     }
 
-    /// Whether a deed outside of `process` is due: at once, or after a row that sets it off.
+    /// Whether a behavior outside of `process` is due: at once, or after a row that sets it off.
     fn is_due(&self) -> bool {
         !self.options.waits_for_rows() || self.n_done.get() > 0
     }
@@ -118,7 +120,7 @@ impl Given {
 fn transformed(given: &mut Given, options: &Options) -> Judgement {
     let n_rows = given.offsets.len();
     let mut columns: Vec<_> = given.agents.take().into_iter().collect();
-    if let Deed::SpoilExtra(of, _) = options.deed {
+    if let Behavior::SpoilExtra(of, _) = options.behavior {
         columns.push(extra::column(of, n_rows));
     }
     Judgement { columns, quarantined: Vec::new(), alerts: Vec::new() }

@@ -1,8 +1,8 @@
 //! A plugin that misbehaves as its configuration says, so that one component serves a whole suite of
 //! tests: `tests/guests/README.md` lists what it can do.
 //!
-//! It stands on the raw bindings of `wit/`, and below them on the canonical ABI itself, as the SDK
-//! would not let it answer wrongly. Two things decide what it does: the marker that a test patches in
+//! It uses the raw bindings of `wit/`, and below them the canonical ABI itself, as the SDK would not let it
+//! answer wrongly. Two things decide what it does: the marker that a test patches in
 //! the file ([`mode`]), for what is said before there is a configuration, and the configuration
 //! ([`options`]). It never misbehaves in a way that neither asked for.
 
@@ -21,6 +21,7 @@ mod extra;
 mod faults;
 mod findings;
 mod forged;
+mod marks;
 mod resources;
 mod traps;
 

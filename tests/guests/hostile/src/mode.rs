@@ -1,5 +1,5 @@
 //! What is decided before there is a configuration: what `describe` says, and what happens while the
-//! component is instantiated. It stands in the file, where a test patches it.
+//! component is instantiated. It is part of the file, where a test patches it.
 
 use crate::abi::exports::audit_host::plugin::lifecycle::{Description, Kind};
 use crate::resources::spin;
@@ -7,7 +7,7 @@ use crate::resources::spin;
 /// The mode between `MODE:` and `#`, filled up with `-`. Any mode may end with `+` and a suffix of the
 /// plugin's name, as a host refuses two plugins of one name: `detector+b` is `hostile_b`.
 ///
-/// The whole text must stand once in the file, so no other text of this crate may begin like it.
+/// The whole text must occur once in the file, so no other text of this crate may begin like it.
 #[used]
 static MODE: [u8; 32] = *b"MODE:transform-----------------#";
 

@@ -1,6 +1,6 @@
 //! The configuration: what to do, when, and how much of it.
 //!
-//! Unknown names are refused, or a slip in a test would look like a host that withstands everything.
+//! Unknown names are refused, or a typo in a test would look like a host that withstands everything.
 
 use serde_json::{Map, Value};
 
@@ -8,7 +8,7 @@ use crate::abi::audit_host::plugin::types::ColumnType;
 use crate::abi::audit_host::plugin::types::{Fault, Judgement};
 use crate::abi::exports::audit_host::plugin::lifecycle::{Binding, ConfigError};
 use crate::abi::exports::audit_host::plugin::state::RestoreError;
-use crate::{answers, configure, extra, faults, findings, forged, resources, state, traps};
+use crate::{answers, configure, extra, faults, findings, forged, marks, resources, state, traps};
 
 /// A call of `process` that misbehaves.
 pub(crate) struct Call<'a> {
@@ -21,7 +21,7 @@ pub(crate) struct Call<'a> {
 
 /// What to do, by the place at which it is done.
 #[derive(Clone, Copy)]
-pub(crate) enum Deed {
+pub(crate) enum Behavior {
     /// Nothing: a well-behaved plugin.
     Nothing,
     /// In `process`, before there is an answer. A detector has counted nothing yet.
@@ -46,11 +46,12 @@ pub(crate) enum Deed {
     Restore(fn() -> Result<(), RestoreError>),
 }
 
-/// Names of behaviours and what they do.
-pub(crate) type Table = &'static [(&'static str, Deed)];
+/// Names of behaviors and what they do.
+pub(crate) type Table = &'static [(&'static str, Behavior)];
 
 const TABLES: &[Table] = &[
-    &[("nothing", Deed::Nothing), ("count", Deed::Nothing)],
+    &[("nothing", Behavior::Nothing), ("count", Behavior::Nothing)],
+    marks::TABLE,
     answers::TABLE,
     extra::TABLE,
     findings::TABLE,
@@ -85,16 +86,16 @@ impl Rows {
 }
 
 pub(crate) struct Options {
-    pub(crate) deed: Deed,
-    /// The rows that set off the deed; unset for every row.
+    pub(crate) behavior: Behavior,
+    /// The rows that set off the behavior; unset for every row.
     rows: Rows,
     /// How many batches of one instance may misbehave; unset for all of them.
     times: Option<u64>,
-    /// Bytes of something large; each behaviour has a default.
+    /// Bytes of something large; each behavior has a default.
     bytes: Option<usize>,
-    /// The number of something; each behaviour has a default.
+    /// The number of something; each behavior has a default.
     n: Option<usize>,
-    /// The name of a key, for the behaviours that hash.
+    /// The name of a key, for the behaviors that hash.
     pub(crate) key: String,
     /// What the counting detector does, and at which rows.
     pub(crate) count: CountOptions,
@@ -134,7 +135,7 @@ impl Options {
             bad_answer: Rows::listed(take_list(map, "bad_answer_at")?),
         };
         let options = Self {
-            deed: take_deed(map)?,
+            behavior: take_behavior(map)?,
             rows,
             times: take_size(map, "times")?.map(|times| times as u64),
             bytes: take_size(map, "bytes")?,
@@ -148,7 +149,7 @@ impl Options {
         }
     }
 
-    /// The first row of a batch that sets off the deed, when this instance did it `n_done` times.
+    /// The first row of a batch that sets off the behavior, when this instance did it `n_done` times.
     pub(crate) fn triggered(&self, offsets: &[i64], n_done: u64) -> Option<usize> {
         if self.times.is_some_and(|times| n_done >= times) {
             return None;
@@ -156,7 +157,7 @@ impl Options {
         offsets.iter().position(|&offset| self.rows.is_unset() || self.rows.contains(offset))
     }
 
-    /// Whether the deed waits for certain rows.
+    /// Whether the behavior waits for certain rows.
     pub(crate) fn waits_for_rows(&self) -> bool {
         !self.rows.is_unset()
     }
@@ -170,13 +171,13 @@ impl Options {
     }
 }
 
-fn take_deed(map: &mut Map<String, Value>) -> Result<Deed, ConfigError> {
+fn take_behavior(map: &mut Map<String, Value>) -> Result<Behavior, ConfigError> {
     let name = take_text(map, "do")?.unwrap_or_else(|| "nothing".to_owned());
-    let mut behaviours = TABLES.iter().flat_map(|table| table.iter());
-    match behaviours.find(|(known, _)| *known == name) {
-        Some((_, deed)) => Ok(*deed),
+    let mut behaviors = TABLES.iter().flat_map(|table| table.iter());
+    match behaviors.find(|(known, _)| *known == name) {
+        Some((_, behavior)) => Ok(*behavior),
         None => {
-            Err(refuse("do", format!("no behaviour {name:?}; tests/guests/README.md has a list")))
+            Err(refuse("do", format!("no behavior {name:?}; tests/guests/README.md has a list")))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Time and memory, taken without end.
+//! Time and memory, used without limit.
 
 use std::arch::wasm32;
 use std::hint;
@@ -7,36 +7,36 @@ use crate::abi::audit_host::plugin::crypto;
 use crate::abi::audit_host::plugin::log::{self, Level};
 use crate::abi::audit_host::plugin::types::Utf8Values;
 use crate::configure::NASTY;
-use crate::options::{Call, Deed, Table};
+use crate::options::{Behavior, Call, Table};
 
 pub(crate) const TABLE: Table = &[
-    ("spin", Deed::Act(|_| spin())),
-    ("busy", Deed::Act(busy)),
-    ("recurse", Deed::Act(|_| recurse())),
-    ("recurse-memory", Deed::Act(|_| recurse_memory())),
-    ("grow-memory", Deed::Act(|_| grow_memory())),
-    ("grow-memory-at-once", Deed::Act(|_| grow_memory_at_once())),
-    ("fill-memory", Deed::Act(|_| fill_memory())),
-    ("allocate", Deed::Act(|_| allocate())),
-    ("log-endless", Deed::Act(|_| log_endless())),
-    ("log-many", Deed::Act(log_many)),
-    ("log-huge", Deed::Act(log_huge)),
-    ("log-nasty", Deed::Act(|_| log::write(Level::Error, NASTY))),
-    ("has-key-endless", Deed::Act(has_key_endless)),
-    ("hash-endless", Deed::Act(hash_endless)),
-    ("hash-many", Deed::Act(hash_many)),
-    ("hash-bad-input", Deed::Act(hash_bad_input)),
-    ("hash-unknown-key", Deed::Act(hash_unknown_key)),
+    ("spin", Behavior::Act(|_| spin())),
+    ("busy", Behavior::Act(busy)),
+    ("recurse", Behavior::Act(|_| recurse())),
+    ("recurse-memory", Behavior::Act(|_| recurse_memory())),
+    ("grow-memory", Behavior::Act(|_| grow_memory())),
+    ("grow-memory-at-once", Behavior::Act(|_| grow_memory_at_once())),
+    ("fill-memory", Behavior::Act(|_| fill_memory())),
+    ("allocate", Behavior::Act(|_| allocate())),
+    ("log-endless", Behavior::Act(|_| log_endless())),
+    ("log-many", Behavior::Act(log_many)),
+    ("log-huge", Behavior::Act(log_huge)),
+    ("log-nasty", Behavior::Act(|_| log::write(Level::Error, NASTY))),
+    ("has-key-endless", Behavior::Act(has_key_endless)),
+    ("hash-endless", Behavior::Act(hash_endless)),
+    ("hash-many", Behavior::Act(hash_many)),
+    ("hash-bad-input", Behavior::Act(hash_bad_input)),
+    ("hash-unknown-key", Behavior::Act(hash_unknown_key)),
 ];
 
 const PAGE_BYTES: usize = 64 << 10;
-/// What `fill-memory` leaves to the allocator, so that it can go on with batches of ordinary size.
+/// What `fill-memory` leaves to the allocator, for batches of ordinary size.
 const LEFT_BYTES: usize = 8 << 20;
 
-/// Zero, as nobody but the compiler knows.
+/// Zero, which the compiler must not know.
 static ZERO: u32 = 0;
 
-fn zero() -> u32 {
+pub(crate) fn zero() -> u32 {
     // SAFETY: an initialized static. Volatile, so that the compiler cannot count on its value.
     unsafe { (&raw const ZERO).read_volatile() }
 }
@@ -47,8 +47,8 @@ pub(crate) fn spin() -> ! {
     }
 }
 
-/// Slow, but not endless: what a host with a long deadline must let pass. Each step needs the one
-/// before and no formula gives the last, so that none can be left out.
+/// Slow, but not endless: a host with a long deadline must let it pass. Each step needs the one before, and
+/// no formula gives the last, so that the compiler can leave none out.
 fn busy(call: &Call) {
     let steps = 0..call.options.n_or(100_000_000) as u64;
     let last = steps
@@ -77,19 +77,19 @@ fn recurse_memory() {
     hint::black_box(deeper(0));
 }
 
-/// Asks for a page more for ever, also when it gets none.
+/// Asks for another page for ever, also when it is refused.
 fn grow_memory() {
     loop {
         hint::black_box(wasm32::memory_grow::<0>(1));
     }
 }
 
-/// Asks for 4 GiB at once, and takes a no for an answer.
+/// Asks for 4 GiB at once, and goes on when it is refused.
 fn grow_memory_at_once() {
     hint::black_box(wasm32::memory_grow::<0>(65_535));
 }
 
-/// Takes all that there is and goes on: the limit is there to be used.
+/// Takes all memory up to the limit and goes on.
 fn fill_memory() {
     drop(hint::black_box(vec![1_u8; LEFT_BYTES]));
     loop {

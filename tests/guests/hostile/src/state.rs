@@ -4,20 +4,23 @@ use std::cell::Cell;
 
 use crate::abi::exports::audit_host::plugin::state::RestoreError;
 use crate::configure::NASTY;
-use crate::options::{Deed, Table};
+use crate::options::{Behavior, Table};
 use crate::resources;
 
 pub(crate) const TABLE: Table = &[
-    ("snapshot-trap", Deed::Snapshot(|_, _| core::arch::wasm32::unreachable())),
-    ("snapshot-spin", Deed::Snapshot(|_, _| resources::spin())),
-    ("snapshot-huge", Deed::Snapshot(|options, _| vec![b'x'; options.bytes_or(60 << 20)])),
-    ("snapshot-empty", Deed::Snapshot(|_, _| Vec::new())),
-    ("snapshot-different", Deed::Snapshot(|_, bytes| different(bytes))),
-    ("restore-trap", Deed::Restore(|| core::arch::wasm32::unreachable())),
-    ("restore-spin", Deed::Restore(|| resources::spin())),
-    ("restore-refuse-version", Deed::Restore(|| Err(RestoreError::UnsupportedVersion))),
-    ("restore-corrupt", Deed::Restore(|| Err(RestoreError::Corrupt("as asked".to_owned())))),
-    ("restore-corrupt-nasty", Deed::Restore(|| Err(RestoreError::Corrupt(NASTY.repeat(10_000))))),
+    ("snapshot-trap", Behavior::Snapshot(|_, _| core::arch::wasm32::unreachable())),
+    ("snapshot-spin", Behavior::Snapshot(|_, _| resources::spin())),
+    ("snapshot-huge", Behavior::Snapshot(|options, _| vec![b'x'; options.bytes_or(60 << 20)])),
+    ("snapshot-empty", Behavior::Snapshot(|_, _| Vec::new())),
+    ("snapshot-different", Behavior::Snapshot(|_, bytes| different(bytes))),
+    ("restore-trap", Behavior::Restore(|| core::arch::wasm32::unreachable())),
+    ("restore-spin", Behavior::Restore(|| resources::spin())),
+    ("restore-refuse-version", Behavior::Restore(|| Err(RestoreError::UnsupportedVersion))),
+    ("restore-corrupt", Behavior::Restore(|| Err(RestoreError::Corrupt("as asked".to_owned())))),
+    (
+        "restore-corrupt-nasty",
+        Behavior::Restore(|| Err(RestoreError::Corrupt(NASTY.repeat(10_000)))),
+    ),
 ];
 
 /// Other bytes each time, which `restore` does not take.

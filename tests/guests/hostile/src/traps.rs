@@ -1,42 +1,34 @@
-//! Calls that end in a trap, in `process`, after it, and on the way into it.
+//! Calls that end in a trap: in `process`, after it, and while its arguments are passed.
 
 use std::hint;
 
 use crate::abi::audit_host::plugin::log::{self, Level};
-use crate::options::{Call, Deed, Table};
+use crate::options::{Behavior, Call, Table};
 use crate::resources;
 
 pub(crate) const TABLE: Table = &[
-    ("trap", Deed::Act(|_| core::arch::wasm32::unreachable())),
-    ("panic", Deed::Act(panic)),
-    ("panic-logged", Deed::Act(panic_logged)),
-    ("divide-by-zero", Deed::Act(divide_by_zero)),
-    ("out-of-bounds", Deed::Act(out_of_bounds)),
-    ("bad-function", Deed::Act(bad_function)),
-    ("trap-after-answer", Deed::AfterAnswer(|| core::arch::wasm32::unreachable())),
-    ("spin-after-answer", Deed::AfterAnswer(|| resources::spin())),
-    ("log-after-answer", Deed::AfterAnswer(|| log::write(Level::Error, "after the answer"))),
-    ("realloc-trap", Deed::Realloc(|_, _| core::arch::wasm32::unreachable())),
-    ("realloc-spin", Deed::Realloc(|_, _| resources::spin())),
-    ("realloc-log", Deed::Realloc(realloc_log)),
-    ("realloc-null", Deed::Realloc(|_, _| std::ptr::null_mut())),
+    ("trap", Behavior::Act(|_| core::arch::wasm32::unreachable())),
+    ("panic", Behavior::Act(panic)),
+    ("panic-logged", Behavior::Act(panic_logged)),
+    ("divide-by-zero", Behavior::Act(divide_by_zero)),
+    ("out-of-bounds", Behavior::Act(out_of_bounds)),
+    ("bad-function", Behavior::Act(bad_function)),
+    ("trap-after-answer", Behavior::AfterAnswer(|| core::arch::wasm32::unreachable())),
+    ("spin-after-answer", Behavior::AfterAnswer(|| resources::spin())),
+    ("log-after-answer", Behavior::AfterAnswer(|| log::write(Level::Error, "after the answer"))),
+    ("realloc-trap", Behavior::Realloc(|_, _| core::arch::wasm32::unreachable())),
+    ("realloc-spin", Behavior::Realloc(|_, _| resources::spin())),
+    ("realloc-log", Behavior::Realloc(realloc_log)),
+    ("realloc-null", Behavior::Realloc(|_, _| std::ptr::null_mut())),
     (
         "realloc-out-of-bounds",
-        Deed::Realloc(|align, _| std::ptr::without_provenance_mut(NOWHERE * align)),
+        Behavior::Realloc(|align, _| std::ptr::without_provenance_mut(NOWHERE * align)),
     ),
-    ("realloc-unaligned", Deed::Realloc(unaligned)),
+    ("realloc-unaligned", Behavior::Realloc(unaligned)),
 ];
 
 /// Times an alignment of up to 8 this is an address near the end of 4 GiB, and aligned.
 const NOWHERE: usize = 0x1fff_0000;
-
-/// Zero, as nobody but the compiler knows.
-static ZERO: i32 = 0;
-
-fn zero() -> i32 {
-    // SAFETY: an initialized static. Volatile, so that the compiler does not know it either.
-    unsafe { (&raw const ZERO).read_volatile() }
-}
 
 fn panic(call: &Call) {
     let long = "x".repeat(call.options.bytes_or(1 << 20));
@@ -49,9 +41,9 @@ fn panic_logged(call: &Call) {
     panic(call);
 }
 
-/// Rust would panic instead of trapping, so it is told that the divisor is none that it must look at.
+/// Rust would panic instead of trapping, so it must believe that the divisor is not zero.
 fn divide_by_zero(_: &Call) {
-    let (dividend, divisor) = (zero(), zero());
+    let (dividend, divisor) = (resources::zero(), resources::zero());
     // SAFETY: none: the promise is broken on purpose. What is left of the division is an instruction
     // of WebAssembly, for which a trap is the defined outcome.
     unsafe { hint::assert_unchecked(divisor != 0) };
@@ -65,19 +57,19 @@ fn out_of_bounds(_: &Call) {
 }
 
 fn bad_function(_: &Call) {
-    let nowhere = zero() as usize + 0x00ff_ffff;
-    // SAFETY: none: WebAssembly defines that a call through a place that its table lacks traps.
+    let nowhere = resources::zero() as usize + 0x00ff_ffff;
+    // SAFETY: none: WebAssembly defines that a call through an index outside its table traps.
     let function: fn() = unsafe { std::mem::transmute(nowhere) };
     function();
 }
 
-/// The host must not let a guest call it here: its own call is half done.
+/// The host must not let a guest call it here: it is in the middle of a call itself.
 fn realloc_log(_: usize, _: usize) -> *mut u8 {
     log::write(Level::Error, "from within realloc");
     std::ptr::null_mut()
 }
 
-/// Memory that is there, but begins at an odd place. Nothing can be wrong with the place of bytes.
+/// Memory that exists, at an odd address. Bytes have no alignment, so for them the address is right.
 fn unaligned(align: usize, bytes: usize) -> *mut u8 {
     let place = vec![0_u8; bytes + 2 * align].leak().as_mut_ptr();
     place.wrapping_add(place.align_offset(align) + usize::from(align > 1))

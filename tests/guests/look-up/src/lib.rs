@@ -1,4 +1,4 @@
-//! Asks the host for all that it gives besides log lines, and writes the answers into columns.
+//! Asks the host for everything that it offers besides log lines, and writes the answers into columns.
 
 use audit_plugin_sdk::lookup::{self, Calendar, Table};
 use audit_plugin_sdk::{
