@@ -102,11 +102,11 @@ mod tests {
         check(&[started(&b), started(&c)], None, Ok('c'));
         check(&[started(&b), started(&c)], Some("bbbb"), Err("begins with bbbb"));
         check(&[started(&b), ended(Some(&b)), started(&c)], None, Ok('c'));
-        check(&[started(&b), started(&c), ended(Some(&c))], None, Err("no candidate"));
+        check(&[started(&b), started(&c), ended(Some(&c))], None, Err("no shadow"));
         check(&[started(&b), ended(Some(&b))], None, Err("ended at 1970-01-01T00:00:00Z"));
-        check(&[started(&b), ended(None)], None, Err("no candidate"));
-        check(&[started(&b), past(Replaced, Some(&live), Some(&b))], None, Err("no candidate"));
+        check(&[started(&b), ended(None)], None, Err("no shadow"));
+        check(&[started(&b), past(Replaced, Some(&live), Some(&b))], None, Err("no shadow"));
         check(&[started(&b)], Some("cccc"), Err("begins with cccc"));
-        check(&[], None, Err("p: no candidate runs beside it; start one first"));
+        check(&[], None, Err("p: no shadow runs beside it; start one first"));
     }
 }
