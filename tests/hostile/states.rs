@@ -3,11 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use audit_chain::{Engine, Place, Plugin, PluginChain, PluginSource, Scope};
 use audit_core::stage::Chain;
-<<<<<<< HEAD
 use audit_core::{Change, ChangeKind, Judged, PluginChange, PluginState, TopicPartition};
-=======
-use audit_core::{ChangeKind, Judged, PluginChange, PluginState, TopicPartition};
->>>>>>> h-proof
 use audit_tests::chain::asked;
 use serde_json::json;
 
@@ -148,11 +144,7 @@ fn swap(chain: &mut PluginChain, plugin: Plugin) -> Result<Vec<PluginChange>> {
         control.arrange(vec![Place::New(Box::new(plugin))], "a test".to_owned())
     })?;
     arranged?;
-<<<<<<< HEAD
     Ok(recorded.iter().filter_map(Change::as_plugin).cloned().collect())
-=======
-    Ok(recorded)
->>>>>>> h-proof
 }
 
 #[test]

@@ -13,13 +13,8 @@ use serde_json::Value;
 
 use super::{MARK, hang_up, host, marks_of, plugin_folder, versions};
 
-<<<<<<< HEAD
 const TAKEN: &str = "plugin loaded";
 const REFUSED: &str = "plugin reload rejected";
-=======
-const TAKEN: &str = "took a plugin into the chain";
-const REFUSED: &str = "a plugin was not taken";
->>>>>>> h-proof
 
 #[test]
 fn a_file_is_reloaded_however_it_is_written() -> Result<()> {

@@ -50,11 +50,7 @@ fn a_candidate_is_compared_on_every_row_and_leaves_no_trace() -> Result<()> {
     ensure!(marks.len() as u64 == 2 * N_EVENTS, "{} rows of records", marks.len());
     ensure!(marks.iter().all(|mark| mark == MARK), "the candidate wrote into the table");
     case.plugin_command(&["promote", "files_and_sockets"]).succeed()?;
-<<<<<<< HEAD
     wait_for(&running, "plugin loaded", 1)?;
-=======
-    wait_for(&running, "took a plugin into the chain", 1)?;
->>>>>>> h-proof
     ensure!(fs::read(&plugin)? == versions[1], "another file was promoted");
     running.terminate()?;
     let ended = running.wait(LIMIT)?.success()?;

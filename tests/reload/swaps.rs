@@ -56,19 +56,12 @@ fn host(case: &Case, transform: &Swapped, detector: &Swapped) -> Result<Program>
     let (key, config) = (case.dir.join("key"), case.dir.join("audit-host.toml"));
     fs::write(&key, SEALING_KEY)?;
     let text = format!(
-<<<<<<< HEAD
-        "[dead-letters]\nkey-file = {key:?}\n\
-         [[plugin]]\npath = {:?}\nconfig = {{ do = \"count\", alert_every = {REPORT_EVERY} }}\n\
-         [[plugin]]\npath = {:?}\nconfig = {{ do = \"append-mark\" }}\n",
-        detector.path, transform.path,
-=======
         "[dead-letters]\nkey-file = \"{}\"\n\
          [[plugin]]\npath = \"{}\"\nconfig = {{ do = \"count\", alert_every = {REPORT_EVERY} }}\n\
          [[plugin]]\npath = \"{}\"\nconfig = {{ do = \"append-mark\" }}\n",
         key.display(),
         detector.path.display(),
         transform.path.display(),
->>>>>>> h-proof
     );
     fs::write(&config, text)?;
     let host = case.host()?.args(&["--config", &config.display().to_string()]);
@@ -92,11 +85,7 @@ fn two_hundred_swaps_under_load_lose_and_repeat_nothing() -> Result<()> {
         let Swapped { path, versions } = &plugins[swap % 2];
         put(path, &versions[swap.div_ceil(2) % 2])?;
         hang_up(&running)?;
-<<<<<<< HEAD
         wait_for(&running, "plugin loaded", swap)?;
-=======
-        wait_for(&running, "took a plugin into the chain", swap)?;
->>>>>>> h-proof
         n_under_load += usize::from(!producer.has_ended()?);
     }
     ensure!(n_under_load * 2 > SWAPS, "only {n_under_load} swaps under load");

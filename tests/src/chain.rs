@@ -4,11 +4,7 @@ use std::thread;
 
 use anyhow::{Context, Result};
 use audit_chain::PluginChain;
-<<<<<<< HEAD
 use audit_core::Change;
-=======
-use audit_core::PluginChange;
->>>>>>> h-proof
 use audit_core::stage::Chain as _;
 
 /// Asks something of the chain from another thread, as a running host does, while the chain takes its
@@ -16,11 +12,7 @@ use audit_core::stage::Chain as _;
 pub fn asked<T: Send + 'static>(
     chain: &mut PluginChain,
     ask: impl FnOnce() -> Option<T> + Send + 'static,
-<<<<<<< HEAD
 ) -> Result<(T, Vec<Change>)> {
-=======
-) -> Result<(T, Vec<PluginChange>)> {
->>>>>>> h-proof
     let asking = thread::spawn(ask);
     let mut recorded = Vec::new();
     while !asking.is_finished() {
