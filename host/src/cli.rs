@@ -2,16 +2,18 @@
 
 mod author;
 mod generate;
+mod log;
 mod plugin;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
 pub(crate) use self::author::{
     BenchArgs, CheckArgs, GivenArgs, InspectArgs, KeyArgs, TestArgs, TryArgs,
 };
 pub(crate) use self::generate::{GenerateArgs, KafkaTime, OneOrAll};
+pub(crate) use self::log::{LogArgs, LogFormat};
 pub(crate) use self::plugin::{
     BuildArgs, HistoryArgs, Kind, Lang, ListArgs, NewArgs, PickArgs, PluginCommand, SwapArgs,
 };
@@ -28,24 +30,6 @@ pub(crate) struct Cli {
     pub(crate) run: RunArgs,
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
-}
-
-#[derive(Debug, Default, Args)]
-pub(crate) struct LogArgs {
-    /// What to log on standard error: error, warn, info, debug, or directives such as
-    /// warn,audit_sink=debug
-    #[arg(long, env = "AUDIT_HOST_LOG", default_value = "info", value_name = "LEVEL")]
-    pub(crate) log: String,
-    /// Log format: text, or json with one object per line
-    #[arg(long, env = "AUDIT_HOST_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
-    pub(crate) log_format: LogFormat,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogFormat {
-    #[default]
-    Text,
-    Json,
 }
 
 #[derive(Debug, Subcommand)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::LogArgs;
+use super::log::LogArgs;
 
 /// One plugin and its configuration.
 #[derive(Debug, Args)]

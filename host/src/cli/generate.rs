@@ -7,7 +7,7 @@ use audit_generate::{Attack, Disorder, Intensity, Population};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 
-use super::LogArgs;
+use super::log::LogArgs;
 use crate::config::Kafka;
 
 #[derive(Debug, Args)]

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::LogArgs;
 use super::author::{BenchArgs, CheckArgs, InspectArgs, TestArgs, TryArgs};
+use super::log::LogArgs;
 use crate::config::TableArgs;
 
 #[derive(Debug, Subcommand)]

@@ -1,11 +1,11 @@
 //! Settings on the command line: their arguments, made with clap's builder, and what was given.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::builder::FalseyValueParser;
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 
+use super::layer::Layer;
 use super::setting::{DefaultValue, Flag, Setting, Takes};
 
 impl Setting {
@@ -58,53 +58,5 @@ impl Setting {
         let end = lines.iter().position(|line| line.is_empty()).unwrap_or(lines.len());
         let (first, rest) = lines.split_at(end);
         (first.join(" "), rest.join(" ").trim().to_owned())
-    }
-}
-
-/// The type of a setting that flags may give over the file.
-pub(crate) trait Layer: Default {
-    fn given(id: &str, matches: &mut ArgMatches) -> Self;
-    fn over(self, file: Self) -> Self;
-}
-
-impl<T: Clone + Send + Sync + 'static> Layer for Option<T> {
-    fn given(id: &str, matches: &mut ArgMatches) -> Self {
-        matches.remove_one(id)
-    }
-
-    fn over(self, file: Self) -> Self {
-        self.or(file)
-    }
-}
-
-impl Layer for Vec<String> {
-    fn given(id: &str, matches: &mut ArgMatches) -> Self {
-        matches.remove_many(id).map(Iterator::collect).unwrap_or_default()
-    }
-
-    fn over(self, file: Self) -> Self {
-        if self.is_empty() { file } else { self }
-    }
-}
-
-impl Layer for bool {
-    fn given(id: &str, matches: &mut ArgMatches) -> Self {
-        matches.remove_one(id).unwrap_or_default()
-    }
-
-    fn over(self, file: Self) -> Self {
-        self || file
-    }
-}
-
-/// Only the file has maps. A flag that adds to one is read by itself, as it can be malformed.
-impl Layer for BTreeMap<String, String> {
-    fn given(_: &str, _: &mut ArgMatches) -> Self {
-        Self::new()
-    }
-
-    fn over(self, mut file: Self) -> Self {
-        file.extend(self);
-        file
     }
 }

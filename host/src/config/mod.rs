@@ -6,6 +6,7 @@ pub(crate) mod read;
 mod units;
 
 mod argument;
+mod layer;
 mod plugin_settings;
 mod sections;
 mod setting;

@@ -104,7 +104,7 @@ macro_rules! settings {
         impl $table {
             /// These, and for those that are not given what the file says.
             pub(super) fn over(self, file: Self) -> Self {
-                Self { $($field: $crate::config::argument::Layer::over(self.$field, file.$field)),+ }
+                Self { $($field: $crate::config::layer::Layer::over(self.$field, file.$field)),+ }
             }
         }
     };

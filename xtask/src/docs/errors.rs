@@ -19,7 +19,8 @@ pub(crate) const AREAS: &[(&str, u32, &str)] = &[
     ("host/src/", 800, "Commands and reload"),
     ("host/crates/generate/", 900, "Generated events"),
     ("host/crates/toolchain/", 1000, "Building plugins"),
-    ("host/crates/golden/", 1100, "Golden cases"),
+    ("host/crates/golden/", 1100, "Golden cases in components"),
+    ("host/src/golden/", 1110, "Golden cases that are run"),
 ];
 
 const HEAD: &str = "\

@@ -13,6 +13,7 @@ use super::prepare::Prepared;
 use super::{CONFIGURATION, Reloader};
 use crate::config::PluginEntry;
 use crate::error::Error;
+use crate::exit;
 use crate::plugins::watch::Cause;
 
 /// The order of the chain, as an origin of what is rejected.
@@ -141,7 +142,7 @@ impl Reloader {
         if before.as_deref() == Some(fingerprint) {
             return;
         }
-        let reason = one_line(error.as_ref());
+        let reason = exit::line(error);
         tracing::error!(
             plugin,
             source,

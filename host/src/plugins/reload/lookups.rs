@@ -43,7 +43,7 @@ impl Reloader {
     fn reject_lookup(&mut self, refused: Refused) {
         let Refused { name, file, error } = refused;
         let tag = format!("{TAG}{name}");
-        let reason = one_line(&error);
+        let reason = format!("{} ({})", one_line(&error), error.code());
         let known = self.known.rejected.insert(tag, reason.clone());
         if known.as_deref() == Some(reason.as_str()) {
             return;

@@ -14,7 +14,7 @@ import { ConfigError } from './errors.js';
 export function settings(config, defaults) {
   for (const [key, value] of Object.entries(config)) {
     if (!Object.hasOwn(defaults, key)) {
-      throw new ConfigError(key, `unknown key; there are ${Object.keys(defaults).join(', ')}`);
+      throw new ConfigError(key, `unknown key; available: ${Object.keys(defaults).join(', ')}`);
     }
     if (typeOf(value) !== typeOf(defaults[key])) {
       throw new ConfigError(key, `a ${typeOf(value)} where a ${typeOf(defaults[key])} is expected`);

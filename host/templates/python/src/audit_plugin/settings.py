@@ -13,7 +13,7 @@ def settings(config: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]
     """
     for key, value in config.items():
         if key not in defaults:
-            raise ConfigError(key, f"unknown key; there are {', '.join(defaults)}")
+            raise ConfigError(key, f"unknown key; available: {', '.join(defaults)}")
         if type(value) is not type(defaults[key]):
             wanted = type(defaults[key]).__name__
             raise ConfigError(key, f"a {type(value).__name__} where a {wanted} is expected")
