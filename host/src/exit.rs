@@ -24,7 +24,7 @@ pub(crate) fn line(error: &anyhow::Error) -> String {
 /// The exit code. An error of the configuration is the user's, wherever it was found; else the outermost error
 /// that has a kind decides: it knows what was attempted.
 pub(crate) fn code(error: &anyhow::Error) -> u8 {
-    if error.chain().any(|cause| cause.is::<config::Error>()) {
+    if error.chain().any(<dyn StdError>::is::<config::Error>) {
         return USAGE;
     }
     match error.chain().find_map(coded) {

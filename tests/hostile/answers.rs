@@ -173,7 +173,7 @@ fn try_one(engine: &Engine, mode: &str, behavior: &str, word: &str) -> Result<()
     ensure!(reason.to_lowercase().contains(&word.to_lowercase()), "reason: {reason}");
     ensure!(reason.len() <= 1024 && !reason.contains(char::is_control), "reason: {reason:?}");
     let message = reported(&mut chain, "plugin-fault").context("no alert")?;
-    ensure!(message.contains("could not judge 1 rows"), "{message}");
+    ensure!(message.contains("failed on 1 rows"), "{message}");
     let next = judge(&mut chain, ROWS as i64, ROWS)?;
     ensure!(settled(&next, ROWS)?.is_empty(), "the next batch has dead letters");
     Ok(())

@@ -155,7 +155,7 @@ settings! {
     section Alerts at "alerts." {
         /// Where alerts go: `stdout` or `file:PATH`
         ///
-        /// The file's folder must exist.
+        /// An absent folder is created.
         to: Option<String> = Setting::text("alerts", "AUDIT_HOST_ALERTS", "TARGET")
             .default(DefaultValue::Text("stdout"));
     }

@@ -28,7 +28,7 @@ const HEAD: &str = "\
 
 # Errors
 
-On failure the last line of standard error begins with `audit-host: `, then says what was attempted, then why, and ends with a
+On failure, except of a flag or value that the command line itself refuses, the last line of standard error begins with `audit-host: `, then says what was attempted, then why, and ends with a
 code such as `(AH-0501)`. A code means the same in every release. In the messages below `…` stands for names and numbers.
 
 Exit code 2: you have to change the command line, the configuration or a file that it names. Exit code 1: something failed while

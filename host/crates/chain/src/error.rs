@@ -105,8 +105,8 @@ pub enum Error {
     ///
     /// Cause: the plugin failed on the rows that the message names. Nothing of the batch was committed.
     ///
-    /// Remedy: correct the plugin, or set `on-error = "quarantine"`; docs/operations.md describes how
-    /// failing plugins are handled.
+    /// Remedy: correct the plugin, or set `on-error = "quarantine"`; see
+    /// [failing plugins](operations/failing-plugins.md).
     #[error("{plugin} failed on {n_rows} rows{place}, and its on-error is \"halt\": {problem}")]
     Halted { plugin: String, n_rows: usize, place: String, problem: String },
 
