@@ -13,9 +13,9 @@ const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 
 /// The error and its causes on one line, with the code of the deepest cause that has one.
-pub(crate) fn line(error: &anyhow::Error) -> String {
-    let text = one_line(error.as_ref());
-    match error.chain().rev().find_map(coded) {
+pub(crate) fn line(error: &(dyn StdError + 'static)) -> String {
+    let text = one_line(error);
+    match anyhow::Chain::new(error).rev().find_map(coded) {
         Some((_, code)) => format!("{text} ({code})"),
         None => text,
     }
@@ -76,14 +76,14 @@ mod tests {
         let damaged = golden::Error::from(audit_golden::Error::Damaged { at: 3 });
         let start = error::Error::GoldenCases { plugin: "p.wasm".to_owned(), cause: damaged };
         let error = anyhow!(start).context("starting");
-        let text = line(&error);
+        let text = line(error.as_ref());
         assert!(text.starts_with("starting: running the golden cases of p.wasm: "), "{text}");
         assert!(text.ends_with("byte 3; build it again (AH-1100)"), "{text}");
         assert_eq!(code(&error), USAGE);
         let failed = Err::<(), _>(error::Error::Output(std::io::Error::other("no\nroom")));
         let error = failed.context("ending").unwrap_err();
-        assert_eq!(line(&error), "ending: writing to standard output: no room (AH-0801)");
+        assert_eq!(line(error.as_ref()), "ending: writing to standard output: no room (AH-0801)");
         assert_eq!(code(&error), FAILED);
-        assert_eq!((line(&anyhow!("so")), code(&anyhow!("so"))), ("so".to_owned(), FAILED));
+        assert_eq!((line(anyhow!("so").as_ref()), code(&anyhow!("so"))), ("so".to_owned(), FAILED));
     }
 }

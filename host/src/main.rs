@@ -58,5 +58,5 @@ fn run(command: Command) -> anyhow::Result<()> {
 
 #[expect(clippy::print_stderr, reason = "the only place that prints errors")]
 fn print_error(error: &anyhow::Error) {
-    eprintln!("audit-host: {}", exit::line(error));
+    eprintln!("audit-host: {}", exit::line(error.as_ref()));
 }

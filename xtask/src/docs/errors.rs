@@ -35,7 +35,7 @@ Exit code 2: you have to change the command line, the configuration or a file th
 it ran. With `on-error = \"quarantine\"`, which is the default, and `\"pass\"`, a plugin that fails on rows ends nothing.
 
 A host that is running and rejects a plugin or a lookup goes on with the version that it has. It says the same words with the
-same code in its log, in the alert `plugin-refused` or `lookup-refused`, and in the plugin's history.
+same code in its log, in the alert `plugin-refused` or `lookup-refused`, and, of a plugin, in its history.
 
 Lines such as `ERROR librdkafka: … Connect to … failed` before the last one come from librdkafka, and repeat it.
 ";

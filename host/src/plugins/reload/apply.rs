@@ -142,7 +142,7 @@ impl Reloader {
         if before.as_deref() == Some(fingerprint) {
             return;
         }
-        let reason = exit::line(error);
+        let reason = exit::line(error.as_ref());
         tracing::error!(
             plugin,
             source,

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use audit_core::text::one_line;
 use audit_core::{LookupChange, LookupChangeKind};
 use audit_lookup::{Changed, Refused};
 use jiff::Timestamp;
 
 use super::Reloader;
+use crate::exit;
 use crate::plugins::watch::Cause;
 
 impl Reloader {
@@ -43,7 +43,7 @@ impl Reloader {
     fn reject_lookup(&mut self, refused: Refused) {
         let Refused { name, file, error } = refused;
         let tag = format!("{TAG}{name}");
-        let reason = format!("{} ({})", one_line(&error), error.code());
+        let reason = exit::line(&error);
         let known = self.known.rejected.insert(tag, reason.clone());
         if known.as_deref() == Some(reason.as_str()) {
             return;
