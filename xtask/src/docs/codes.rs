@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use syn::visit::{self, Visit};
 use syn::{
     Attribute, Expr, ExprLit, ExprMatch, ImplItem, ImplItemFn, Item, ItemEnum, ItemImpl, Lit,
-    LitStr, Meta, Pat, Type,
+    LitStr, Meta, Pat, Stmt, Type,
 };
 
 use crate::context::Context;
@@ -192,7 +192,15 @@ fn arms(function: &ImplItemFn) -> Vec<Arm> {
 
 /// The exit code of `Kind::Config` and the others.
 fn exit(body: &Expr) -> Option<u8> {
-    let Expr::Path(path) = body else { return None };
+    let path = match body {
+        Expr::Path(path) => path,
+        // A long pattern makes rustfmt put the value into a block.
+        Expr::Block(block) => match &block.block.stmts[..] {
+            [Stmt::Expr(body, None)] => return exit(body),
+            _ => return None,
+        },
+        _ => return None,
+    };
     match path.path.segments.last()?.ident.to_string().as_str() {
         "Config" => Some(2),
         "Failed" | "Fenced" => Some(1),
@@ -339,7 +347,9 @@ mod tests {
 
             pub fn kind(&self) -> Kind {
                 match self {
-                    Self::BadName { .. } | Self::Lookup(_) => Kind::Config,
+                    Self::BadName { .. } | Self::Lookup(_) => {
+                        Kind::Config
+                    }
                     _ => Kind::Failed,
                 }
             }
