@@ -27,6 +27,8 @@ pub struct Staged {
     pub dead_letter_files: Vec<String>,
     pub n_rows: u64,
     pub n_dead_letters: u64,
+    /// Where one of the rows is found, if there are any; opaque as well.
+    pub witness: Option<String>,
 }
 
 /// A whole epoch, ready to be committed.

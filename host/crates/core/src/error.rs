@@ -73,6 +73,25 @@ pub(crate) enum PipelineError {
     /// Remedy: report it with the log, then start again.
     #[error("adding a batch to its epoch")]
     Gap(#[source] NotContiguous),
+    /// The variable of the fail points is not valid.
+    ///
+    /// Cause: `AUDIT_HOST_FAIL_POINT` is set, to something else than the name of a step, a colon and a number. The
+    /// variable is for tests: it ends the process at that step.
+    ///
+    /// Remedy: unset it; in a test, correct it.
+    #[error("the variable {variable} is {value:?}: {problem}; unset it, or set it to NAME:N")]
+    FailPoint { variable: &'static str, value: String, problem: String },
+    /// Rows and dead letters of an epoch are not as many as its records.
+    ///
+    /// Cause: a fault of audit-host: a record was lost or counted twice between reading and writing. Nothing of the
+    /// epoch was committed.
+    ///
+    /// Remedy: report it with the log, then start again: the next start reads the epoch's records again.
+    #[error(
+        "checking epoch {epoch} before its commit: {n_records} records were read, but {n_rows} rows and \
+         {n_dead_letters} dead letters were made of them; nothing of it is committed, please report it"
+    )]
+    Unbalanced { epoch: String, n_records: u64, n_rows: u64, n_dead_letters: u64 },
 }
 
 impl PipelineError {
@@ -81,13 +100,16 @@ impl PipelineError {
         match self {
             Self::Panicked(_) => "AH-0050",
             Self::Gap(_) => "AH-0051",
+            Self::FailPoint { .. } => "AH-0052",
+            Self::Unbalanced { .. } => "AH-0053",
         }
     }
 
     /// What the program must do about it.
     fn kind(&self) -> Kind {
         match self {
-            Self::Panicked(_) | Self::Gap(_) => Kind::Failed,
+            Self::FailPoint { .. } => Kind::Config,
+            Self::Panicked(_) | Self::Gap(_) | Self::Unbalanced { .. } => Kind::Failed,
         }
     }
 }
@@ -98,6 +120,9 @@ impl From<PipelineError> for Error {
         match error {
             PipelineError::Panicked(cause) => Self::caused_by(kind, code, attempted, cause),
             PipelineError::Gap(cause) => Self::caused_by(kind, code, attempted, cause),
+            PipelineError::FailPoint { .. } | PipelineError::Unbalanced { .. } => {
+                Self::new(kind, code, attempted)
+            }
         }
     }
 }

@@ -21,6 +21,7 @@ pub mod plugin;
 
 pub mod counters;
 pub mod error;
+pub mod fail_point;
 pub mod pipeline;
 pub mod stage;
 
@@ -32,6 +33,6 @@ pub use dead_letter::{DeadLetter, ReasonClass};
 pub use epoch::{Budget, Epoch, Outbox, Staged};
 pub use error::{Error, Kind};
 pub use key_mark::KeyMark;
-pub use offset::{Offsets, Span, TopicPartition};
+pub use offset::{LeaderEpoch, Offsets, Span, TopicPartition};
 pub use plugin::{PluginId, PluginState};
 pub use raw::{RawBatch, RawRecord};

@@ -29,6 +29,17 @@ impl fmt::Display for TopicPartition {
     }
 }
 
+/// The leader of a partition that wrote a record, and where the record ends. Only together do they say whether a
+/// log still holds what was read: after an unclean election, or after a log was deleted and filled again, other
+/// records stand at the same offsets, and the log of that leader ends before `end`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaderEpoch {
+    /// Kafka's number of the leader; each election raises it.
+    pub epoch: i32,
+    /// The offset after the record.
+    pub end: i64,
+}
+
 /// The offsets `start..next` of one partition, and how many records they hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
@@ -38,6 +49,9 @@ pub struct Span {
     pub next: i64,
     /// Records seen in `start..next`.
     pub records: u64,
+    /// Of the last record; `None` without a record, or if the broker gives no epochs.
+    #[serde(default)]
+    pub leader_epoch: Option<LeaderEpoch>,
 }
 
 impl Span {
@@ -81,6 +95,7 @@ impl Offsets {
                 let covered = slot.get_mut();
                 covered.next = span.next;
                 covered.records += span.records;
+                covered.leader_epoch = span.leader_epoch.or(covered.leader_epoch);
             }
         }
         Ok(())
@@ -120,16 +135,27 @@ mod tests {
         TopicPartition::new(&Arc::from("t"), 0)
     }
 
+    fn epoch(epoch: i32) -> LeaderEpoch {
+        LeaderEpoch { epoch, end: 10 }
+    }
+
     #[test]
     fn spans_grow_only_at_their_end() {
         let mut offsets = Offsets::default();
-        offsets.cover(p0(), Span { start: 5, next: 9, records: 3 }).unwrap();
-        offsets.cover(p0(), Span { start: 9, next: 10, records: 1 }).unwrap();
+        offsets
+            .cover(p0(), Span { start: 5, next: 9, records: 3, leader_epoch: Some(epoch(7)) })
+            .unwrap();
+        offsets
+            .cover(p0(), Span { start: 9, next: 10, records: 1, leader_epoch: Some(epoch(8)) })
+            .unwrap();
+        offsets.cover(p0(), Span { start: 10, next: 10, records: 0, leader_epoch: None }).unwrap();
         let span = *offsets.get(&p0()).unwrap();
         assert_eq!((span.start, span.next, span.records, span.holes()), (5, 10, 4, 1));
+        assert_eq!(span.leader_epoch, Some(epoch(8)), "of the last span with a record");
 
         for start in [8, 11] {
-            let refused = offsets.cover(p0(), Span { start, next: 20, records: 1 }).unwrap_err();
+            let late = Span { start, next: 20, records: 1, leader_epoch: None };
+            let refused = offsets.cover(p0(), late).unwrap_err();
             assert_eq!((refused.expected, refused.found), (10, start));
         }
     }

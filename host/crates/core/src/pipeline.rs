@@ -23,11 +23,13 @@ use tokio::time::timeout;
 use crate::batch::{Batch, Judged};
 use crate::change::Changes;
 use crate::counters::Counters;
-use crate::epoch::{Budget, Epoch};
+use crate::epoch::{Budget, Epoch, Outbox};
 use crate::error::{Error, PipelineError};
+use crate::fail_point::reach;
 use crate::offset::Offsets;
 use crate::plugin::{PluginId, PluginState};
 use crate::stage::{Acknowledge, AlertSink, Chain, Decoder, Polled, Source, Table, Writer};
+use crate::text::one_line;
 
 /// Batches between two stages: enough that neither waits for the other's jitter, few enough that a
 /// slow table does not fill the memory (a batch is at most some MiB).
@@ -45,8 +47,13 @@ const POLL_WAIT: Duration = Duration::from_millis(100);
 /// How soon a change of the chain is applied while no record arrives.
 const CHANGES_WAIT: Duration = Duration::from_millis(100);
 
-/// After this long without an epoch the markers of finished epochs are removed from the table.
+/// After this long without an epoch the markers of finished epochs are removed from the table. Also how often the
+/// table is maintained while there is nothing else to do.
 const QUIET: Duration = Duration::from_secs(10);
+
+/// An epoch that waits goes before maintenance, but only so many times in a row: commits that never pause are what
+/// makes a table large.
+const MAINTENANCE_PUT_OFF_MAX: u32 = 8;
 
 /// Every part of the flow.
 pub struct Stages {
@@ -70,7 +77,7 @@ pub async fn run(
     counters: Arc<Counters>,
 ) -> Result<(), Error> {
     let Stages { source, decoder, chain, writer, table, alerts, acks } = stages;
-    let mut settler = Settler { table, alerts, acks, counters: Arc::clone(&counters) };
+    let mut settler = Settler::new(table, alerts, acks, Arc::clone(&counters));
     settler.recover_pending().await?;
 
     let (batches_in, batches) = sync_channel(BATCHES_IN_FLIGHT_MAX);
@@ -86,13 +93,36 @@ pub async fn run(
         spawn(&stop, move || write(writer, &writer_full, &steps, &epochs_in)),
     ];
     let settled = settler.settle(epochs).await;
+    let mut failures: Vec<_> = settled.err().map(Failure::now).into_iter().collect();
     stop.store(true, Ordering::Relaxed);
-    // A stage that fails drops its channels, which ends its neighbors without an error of their own: so the
-    // one error found here is the cause.
     for thread in threads {
-        joined(thread).await?;
+        failures.extend(joined(thread).await.err());
     }
-    settled
+    first_of(failures)
+}
+
+/// An error that ended a stage.
+struct Failure {
+    since: Instant,
+    error: Error,
+}
+
+impl Failure {
+    fn now(error: Error) -> Self {
+        Self { since: Instant::now(), error }
+    }
+}
+
+/// A stage that fails drops its channels, which ends its neighbors without an error of their own: so the first
+/// error is the cause. Another one is of a stage that failed by itself before it noticed.
+fn first_of(mut failures: Vec<Failure>) -> Result<(), Error> {
+    failures.sort_by_key(|failure| failure.since);
+    let mut failures = failures.into_iter().map(|failure| failure.error);
+    let Some(first) = failures.next() else { return Ok(()) };
+    for other in failures {
+        tracing::error!(code = other.code(), error = one_line(&other), "another stage failed, too");
+    }
+    Err(first)
 }
 
 /// Runs a stage on a thread of its own. Whichever ends first stops the source: otherwise a run whose table
@@ -100,17 +130,20 @@ pub async fn run(
 fn spawn(
     stop: &Stop,
     stage: impl FnOnce() -> Result<(), Error> + Send + 'static,
-) -> JoinHandle<Result<(), Error>> {
+) -> JoinHandle<Result<(), Failure>> {
     let stop = Arc::clone(stop);
     tokio::task::spawn_blocking(move || {
-        let ended = stage();
+        let ended = stage().map_err(Failure::now);
         stop.store(true, Ordering::Relaxed);
         ended
     })
 }
 
-async fn joined(thread: JoinHandle<Result<(), Error>>) -> Result<(), Error> {
-    thread.await.map_err(PipelineError::Panicked)?
+async fn joined(thread: JoinHandle<Result<(), Failure>>) -> Result<(), Failure> {
+    match thread.await {
+        Ok(ended) => ended,
+        Err(panicked) => Err(Failure::now(PipelineError::Panicked(panicked).into())),
+    }
 }
 
 /// Polls and decodes until the source ends, `stop` is set, or the next stage has ended.
@@ -278,6 +311,7 @@ fn write(
                     changes: std::mem::take(&mut changes),
                     states,
                 };
+                reach("files-sealed");
                 if epochs.blocking_send(epoch).is_err() {
                     return Ok(());
                 }
@@ -293,46 +327,117 @@ struct Settler {
     alerts: Box<dyn AlertSink>,
     acks: Box<dyn Acknowledge>,
     counters: Arc<Counters>,
+    /// [`QUIET`], but in tests.
+    quiet: Duration,
+    /// Whether the table still names outboxes that are done.
+    has_finished: bool,
+    /// Epochs in a row that went before maintenance.
+    n_put_off: u32,
 }
 
 impl Settler {
+    fn new(
+        table: Box<dyn Table>,
+        alerts: Box<dyn AlertSink>,
+        acks: Box<dyn Acknowledge>,
+        counters: Arc<Counters>,
+    ) -> Self {
+        let (quiet, has_finished, n_put_off) = (QUIET, false, 0);
+        Self { table, alerts, acks, counters, quiet, has_finished, n_put_off }
+    }
+
     async fn recover_pending(&mut self) -> Result<(), Error> {
         for outbox in self.table.unfinished().await? {
             tracing::info!(
                 epoch = outbox.epoch_id,
                 "recovering an epoch that a crash left unfinished"
             );
-            self.table.append_dead_letters(&outbox).await?;
-            self.alerts.deliver(&outbox.alerts).await?;
-            Counters::add(&self.counters.alerts, outbox.alerts.len() as u64);
-            self.table.finish(outbox);
+            self.deliver(&outbox).await?;
+            self.finish(outbox);
         }
         Ok(())
     }
 
     async fn settle(&mut self, mut epochs: mpsc::Receiver<Epoch>) -> Result<(), Error> {
         loop {
-            match timeout(QUIET, epochs.recv()).await {
-                Ok(Some(epoch)) => self.settle_one(epoch).await?,
-                Ok(None) => return self.table.forget_finished().await,
-                Err(_) => self.table.forget_finished().await?,
+            match timeout(self.quiet, epochs.recv()).await {
+                Ok(Some(epoch)) => {
+                    self.settle_one(epoch).await?;
+                    self.maintain(!epochs.is_empty()).await?;
+                }
+                Ok(None) => return self.table.close().await,
+                Err(_) => {
+                    self.forget_finished().await?;
+                    self.maintain(!epochs.is_empty()).await?;
+                }
             }
         }
     }
 
     async fn settle_one(&mut self, epoch: Epoch) -> Result<(), Error> {
+        check_balance(&epoch)?;
         let outbox = self.table.stage(&epoch).await?;
+        reach("stage");
         // The point of no return: before it the epoch never happened, after it the epoch is final.
         self.table.commit(&epoch, &outbox).await?;
+        reach("committed");
+        // The commit also removed the outboxes that were done.
+        self.has_finished = false;
         Counters::add(&self.counters.rows_committed, epoch.staged.n_rows);
         Counters::add(&self.counters.dead_letters, epoch.staged.n_dead_letters);
         Counters::add(&self.counters.epochs, 1);
 
-        self.table.append_dead_letters(&outbox).await?;
-        self.alerts.deliver(&outbox.alerts).await?;
-        Counters::add(&self.counters.alerts, outbox.alerts.len() as u64);
+        self.deliver(&outbox).await?;
         self.acks.acknowledge(&epoch.covered).await?;
-        self.table.finish(outbox);
+        reach("acknowledged");
+        self.finish(outbox);
         Ok(())
     }
+
+    /// What a commit leaves to do. May be repeated after a crash.
+    async fn deliver(&mut self, outbox: &Outbox) -> Result<(), Error> {
+        self.table.append_dead_letters(outbox).await?;
+        reach("dead-letters-appended");
+        self.alerts.deliver(&outbox.alerts).await?;
+        Counters::add(&self.counters.alerts, outbox.alerts.len() as u64);
+        reach("alerts-delivered");
+        Ok(())
+    }
+
+    fn finish(&mut self, outbox: Outbox) {
+        self.has_finished |= outbox.location.is_some();
+        self.table.finish(outbox);
+        reach("finished");
+    }
+
+    /// Costs a commit, so only if there is something to forget.
+    async fn forget_finished(&mut self) -> Result<(), Error> {
+        if std::mem::take(&mut self.has_finished) {
+            self.table.forget_finished().await?;
+        }
+        Ok(())
+    }
+
+    async fn maintain(&mut self, an_epoch_waits: bool) -> Result<(), Error> {
+        if an_epoch_waits && self.n_put_off < MAINTENANCE_PUT_OFF_MAX {
+            self.n_put_off += 1;
+            return Ok(());
+        }
+        self.n_put_off = 0;
+        self.table.maintain().await
+    }
 }
+
+/// Every record became a row or a dead letter. The host's own rows come from no record.
+fn check_balance(epoch: &Epoch) -> Result<(), PipelineError> {
+    let (n_records, n_own_rows) = (epoch.covered.n_records(), epoch.changes.len() as u64);
+    let (n_rows, n_dead_letters) = (epoch.staged.n_rows, epoch.staged.n_dead_letters);
+    if n_rows + n_dead_letters == n_records + n_own_rows {
+        return Ok(());
+    }
+    let (epoch, n_rows) = (epoch.staged.epoch_id.clone(), n_rows.saturating_sub(n_own_rows));
+    Err(PipelineError::Unbalanced { epoch, n_records, n_rows, n_dead_letters })
+}
+
+#[cfg(test)]
+mod tests;

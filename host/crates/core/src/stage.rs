@@ -106,8 +106,19 @@ pub trait Table: Send {
     /// Everything in the outbox is done: the next commit may remove it.
     fn finish(&mut self, outbox: Outbox);
 
-    /// Removes finished outboxes now; for quiet times and the end of the run.
+    /// Removes finished outboxes now, by a commit of its own: once in a quiet time.
     async fn forget_finished(&mut self) -> Result<(), Error>;
+
+    /// A bounded step of what keeps the table small. Called after each settled epoch and in quiet times, and not
+    /// while an epoch waits, unless that happens many times in a row. An error ends the run; the next start goes on.
+    async fn maintain(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// The run ends in order: removes finished outboxes, and lets the next instance begin without waiting.
+    async fn close(&mut self) -> Result<(), Error> {
+        self.forget_finished().await
+    }
 }
 
 /// Where alerts are delivered.
