@@ -1,75 +1,93 @@
 //! The source: assigned partitions, read in batches.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use audit_core::stage::{Acknowledge, Polled, Source};
 use audit_core::{Offsets, RawBatch, Span, TopicPartition};
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::assignment::{self, Assignment};
-use crate::error::Error;
-use crate::ffi::{BatchQueue, Message, MessageError};
-use crate::settings::{Settings, check_properties};
-
-/// Payload bytes of one batch: bounds the memory of a batch of large records, and keeps every column of it far
-/// below the 2 GiB that Arrow's text columns can hold.
-const BATCH_BYTES_MAX: usize = 8 << 20;
-
-/// How often to check for partitions that were added to a topic.
-const NEW_PARTITIONS_EVERY: Duration = Duration::from_mins(1);
+use crate::assignment::{self, StartAt, check_topic_id, check_topic_ids};
+use crate::error::{Error, LogEnd};
+use crate::ffi::{BatchQueue, Client, listen};
+use crate::progress::{Assignment, Progress, Trust, to_list};
+use crate::settings::{ASK_TIMEOUT, Settings, check_properties};
+use crate::sorter::Sorter;
+use crate::watch::{Known, Report, Watch};
 
 /// How long an epoch waits for the broker to commit its offsets.
 const ACKNOWLEDGE_WAIT: Duration = Duration::from_secs(1);
 
+/// How long librdkafka may take to accept a seek: it is done by its own thread, without a broker.
+const SEEK_WAIT: Duration = Duration::from_secs(1);
+/// How often a seek may be refused: a partition that was just assigned again is stopped first, within milliseconds.
+const SEEK_WITHIN: Duration = Duration::from_mins(1);
+
+/// How long the last question before an error may take.
+const NAME_WAIT: Duration = Duration::from_secs(5);
+
 /// Records from Kafka.
 pub struct KafkaSource {
     settings: Settings,
-    consumer: Arc<BaseConsumer>,
+    consumer: Arc<Client>,
     queue: BatchQueue,
     topics: Vec<Arc<str>>,
     topic_ids: HashMap<String, String>,
+    starts: HashMap<TopicPartition, i64>,
     assignment: Assignment,
+    /// Partitions that wait for a leader since the start.
+    waiting: HashSet<TopicPartition>,
     ready: VecDeque<RawBatch>,
-    looked_for_partitions: Instant,
+    watch: Watch,
 }
 
 impl KafkaSource {
     /// Connects, finds the partitions and starts to prefetch. Blocks for at most some seconds.
     pub fn connect(settings: Settings) -> Result<Self, Error> {
         check_properties(&settings.properties)?;
-        let consumer: BaseConsumer = settings.client_config().create().map_err(Error::client)?;
-        let consumer = Arc::new(consumer);
+        let consumer = Arc::new(settings.client()?);
+        listen(&consumer);
         // Never closed. Closing waits for every broker thread, up to 45 s if a broker is down, and reports each
         // lost connection again. Nothing depends on it: the offsets that count are in the table, and this
         // consumer is not a member of its group.
         std::mem::forget(Arc::clone(&consumer));
         let topics: Vec<Arc<str>> = settings.topics.iter().map(|t| Arc::from(t.as_str())).collect();
-        let assignment = assignment::plan(&consumer, &settings, &topics)?;
-        let topic_ids = assignment::check_topic_ids(&consumer, &settings)?;
-        consumer
-            .assign(&assignment::to_list(&assignment)?)
-            .map_err(|cause| Error::Assign { n_partitions: assignment.len(), cause })?;
+        // First: of a topic that was created anew, no offset means anything.
+        let topic_ids = check_topic_ids(&consumer, &settings, &settings.topic_ids, ASK_TIMEOUT)?;
+        let plan = assignment::plan(&consumer, &settings, &topics)?;
         let queue = BatchQueue::of(Arc::clone(&consumer))
             .ok_or_else(|| Error::Consumer("librdkafka has no queue of the consumer".to_owned()))?;
-        let ready = VecDeque::new();
-        let looked_for_partitions = Instant::now();
-        Ok(Self {
+        let watch = Watch::start(Known {
+            client: Arc::clone(&consumer),
+            settings: settings.clone(),
+            topics: topics.clone(),
+            topic_ids: topic_ids.clone(),
+            read: plan.starts.keys().cloned().collect(),
+            waiting: plan.leaderless.clone(),
+        })?;
+        let mut source = Self {
             settings,
             consumer,
             queue,
             topics,
             topic_ids,
-            assignment,
-            ready,
-            looked_for_partitions,
-        })
+            starts: plan.starts.iter().map(|(at, start)| (at.clone(), start.next)).collect(),
+            assignment: Assignment::new(),
+            waiting: plan.leaderless,
+            ready: VecDeque::new(),
+            watch,
+        };
+        for (partition, start) in plan.starts {
+            source.add(partition, &start)?;
+        }
+        source.assign()?;
+        Ok(source)
     }
 
     /// The handle that commits settled offsets to the broker.
@@ -80,7 +98,7 @@ impl KafkaSource {
 
     /// The offset up to which each partition is covered.
     pub fn starts(&self) -> HashMap<TopicPartition, i64> {
-        self.assignment.iter().map(|(at, progress)| (at.clone(), progress.next)).collect()
+        self.starts.clone()
     }
 
     /// Kafka's ids of the topics, where the broker has any.
@@ -93,54 +111,124 @@ impl KafkaSource {
         self.assignment.len()
     }
 
+    /// Reads one more partition. Offsets that are left out are covered at once: perhaps no record follows.
+    fn add(&mut self, partition: TopicPartition, start: &StartAt) -> Result<(), Error> {
+        if start.next < start.fetch_from {
+            let (from, next) = (start.next, start.fetch_from);
+            let gap = Span { start: from, next, records: 0, leader_epoch: None };
+            let mut batch = RawBatch::empty(Arc::clone(&partition.topic));
+            batch.covered.cover(partition.clone(), gap).map_err(|problem| Error::Read {
+                partition: partition.clone(),
+                message: problem.to_string(),
+            })?;
+            self.ready.push_back(batch);
+        }
+        self.assignment.insert(partition, Progress::new(start));
+        Ok(())
+    }
+
+    /// Sends librdkafka to our position in every partition. All of them, because adding one pauses the others, and
+    /// from a pause librdkafka returns to a position of its own.
+    fn assign(&mut self) -> Result<(), Error> {
+        let list = to_list(&self.assignment)?;
+        self.consumer
+            .assign(&list)
+            .map_err(|cause| Error::Assign { n_partitions: self.assignment.len(), cause })?;
+        self.assignment.values_mut().for_each(Progress::assigned);
+        Ok(())
+    }
+
+    /// Seeks in the partitions that are in doubt. A seek with a leader epoch fetches nothing until the broker has
+    /// confirmed that its log holds what was read.
+    fn seek(&mut self) -> Result<(), Error> {
+        if !self.assignment.values().any(Progress::is_doubted) {
+            return Ok(());
+        }
+        let doubted = self.assignment.iter().filter(|(_, progress)| progress.is_doubted());
+        let list = to_list(doubted)?;
+        let answers = self.consumer.seek_partitions(list, SEEK_WAIT);
+        let elements = answers.iter().flat_map(TopicPartitionList::elements);
+        let done: HashSet<(String, i32)> = elements
+            .filter(|element| element.error().is_ok())
+            .map(|element| (element.topic().to_owned(), element.partition()))
+            .collect();
+        for (partition, progress) in &mut self.assignment {
+            let Trust::Doubted(since) = progress.trust else { continue };
+            if done.contains(&(partition.topic.to_string(), partition.partition)) {
+                progress.trust = Trust::Sought;
+            } else if since.elapsed() > SEEK_WITHIN {
+                return Err(Error::Seek { partition: partition.clone(), offset: progress.next });
+            }
+        }
+        Ok(())
+    }
+
+    fn take_reports(&mut self) -> Result<(), Error> {
+        let n_before = self.assignment.len();
+        while let Some(report) = self.watch.report() {
+            match report {
+                Report::Failed(error) => return Err(error),
+                Report::Partition(partition, start) => {
+                    self.waiting.remove(&partition);
+                    self.add(partition, &start)?;
+                }
+            }
+        }
+        if self.assignment.len() > n_before { self.assign() } else { Ok(()) }
+    }
+
     fn fetch(&mut self, max_wait: Duration) -> Result<(), Error> {
-        let mut sorter = Sorter {
-            topics: &self.topics,
-            assignment: &mut self.assignment,
-            ready: &mut self.ready,
-            failed: None,
-        };
-        self.queue.consume(max_wait, |message| sorter.take(message));
-        sorter.failed.map_or(Ok(()), Err)
+        self.queue.wait(max_wait);
+        // Of what just arrived, records of a topic that was created anew must not be passed on.
+        let is_known = self.check_notices();
+        let mut sorter = Sorter::new(&self.topics, &mut self.assignment, &mut self.ready);
+        self.queue.drain(|message| {
+            if is_known.is_ok() {
+                sorter.take(message);
+            }
+        });
+        let (must_assign, failed) = (sorter.must_assign, sorter.failed);
+        is_known?;
+        if let Some(error) = failed {
+            return Err(self.named(error));
+        }
+        if must_assign { self.assign() } else { Ok(()) }
+    }
+
+    /// Whether librdkafka has noticed that a topic has another id.
+    fn check_notices(&self) -> Result<(), Error> {
+        let changed = self.consumer.client().context().take_changed();
+        let check = |(topic, id): (&String, &String)| check_topic_id(topic, id, &self.topic_ids);
+        changed.iter().try_for_each(check)
+    }
+
+    /// What went wrong by its name: a topic that was created anew looks like many other things, and an offset that is
+    /// gone does not say at which end of the log.
+    fn named(&self, error: Error) -> Error {
+        let (consumer, settings) = (&self.consumer, &self.settings);
+        if let Err(recreated @ Error::TopicRecreated { .. }) =
+            check_topic_ids(consumer, settings, &self.topic_ids, NAME_WAIT)
+        {
+            return recreated;
+        }
+        let Error::OffsetGone { partition, offset } = &error else { return error };
+        let last = self.assignment.get(partition).and_then(|progress| progress.leader_epoch);
+        let ends = assignment::watermarks(consumer, partition, NAME_WAIT);
+        match (last, ends) {
+            (Some(last), Ok(Some((_, newest)))) if newest < *offset => Error::LogTruncated {
+                partition: partition.clone(),
+                offset: *offset,
+                epoch: last.epoch,
+                end: LogEnd(Some(newest)),
+            },
+            _ => error,
+        }
     }
 
     fn has_ended(&self) -> bool {
         self.settings.until_end
-            && self.assignment.values().all(|read| read.at_end || read.next >= read.end)
-    }
-
-    /// A partition that was added later is read from its beginning, regardless of `--start`: all of its records
-    /// were written after the start.
-    fn look_for_partitions(&mut self) -> Result<(), Error> {
-        if self.looked_for_partitions.elapsed() < NEW_PARTITIONS_EVERY {
-            return Ok(());
-        }
-        self.looked_for_partitions = Instant::now();
-        let mut added = Assignment::new();
-        for topic in &self.topics {
-            let found = match assignment::partitions(&self.consumer, &self.settings, topic) {
-                Ok(found) => found,
-                Err(error) => {
-                    tracing::warn!(%error, "could not check for new partitions");
-                    continue;
-                }
-            };
-            for partition in found {
-                let partition = TopicPartition::new(topic, partition);
-                if !self.assignment.contains_key(&partition) {
-                    tracing::info!(%partition, "reading a new partition");
-                    let progress = assignment::start_of_new(&self.consumer, &partition)?;
-                    added.insert(partition, progress);
-                }
-            }
-        }
-        if !added.is_empty() {
-            self.consumer
-                .incremental_assign(&assignment::to_list(&added)?)
-                .map_err(|cause| Error::Assign { n_partitions: added.len(), cause })?;
-            self.assignment.extend(added);
-        }
-        Ok(())
+            && self.waiting.is_empty()
+            && self.assignment.values().all(Progress::has_ended)
     }
 }
 
@@ -152,98 +240,16 @@ impl Source for KafkaSource {
         if self.has_ended() {
             return Ok(Polled::Ended);
         }
-        self.look_for_partitions()?;
+        self.take_reports()?;
+        self.seek()?;
         self.fetch(max_wait)?;
         Ok(self.ready.pop_front().map_or(Polled::Idle, Polled::Batch))
     }
 }
 
-/// Sorts the messages of librdkafka into batches of one topic each, and tracks the positions.
-struct Sorter<'a> {
-    topics: &'a [Arc<str>],
-    assignment: &'a mut Assignment,
-    ready: &'a mut VecDeque<RawBatch>,
-    failed: Option<Error>,
-}
-
-impl Sorter<'_> {
-    fn take(&mut self, message: &Message<'_>) {
-        if self.failed.is_some() {
-            return;
-        }
-        if let Err(error) = self.sort(message) {
-            self.failed = Some(error);
-        }
-    }
-
-    fn sort(&mut self, message: &Message<'_>) -> Result<(), Error> {
-        let Some(topic) = self.topics.iter().find(|topic| ***topic == *message.topic) else {
-            return match &message.error {
-                Some(MessageError::Other(text)) => Err(Error::Consumer((*text).to_owned())),
-                _ => Ok(()),
-            };
-        };
-        let partition = TopicPartition::new(topic, message.partition);
-        let Some(progress) = self.assignment.get_mut(&partition) else { return Ok(()) };
-        match &message.error {
-            None => {}
-            Some(MessageError::PartitionEnd) => {
-                progress.at_end = true;
-                if message.offset <= progress.next {
-                    return Ok(());
-                }
-            }
-            Some(MessageError::OffsetOutOfRange) => {
-                return Err(Error::OffsetGone { partition, offset: progress.next });
-            }
-            Some(MessageError::Other(text)) => {
-                return Err(Error::Read { partition, message: (*text).to_owned() });
-            }
-        }
-        self.append(topic, partition, message)
-    }
-
-    /// Adds a record (or the end of a partition, which covers offsets without a record).
-    fn append(
-        &mut self,
-        topic: &Arc<str>,
-        partition: TopicPartition,
-        message: &Message<'_>,
-    ) -> Result<(), Error> {
-        let Some(progress) = self.assignment.get_mut(&partition) else { return Ok(()) };
-        if message.offset < progress.next {
-            // Fetched before a seek; it is covered already.
-            return Ok(());
-        }
-        let is_record = message.error.is_none();
-        let next = message.offset + i64::from(is_record);
-        let span = Span { start: progress.next, next, records: u64::from(is_record) };
-        progress.next = next;
-        progress.at_end &= !is_record;
-
-        // Records of several topics come interleaved: each topic has an open batch of its own.
-        let open = self
-            .ready
-            .iter_mut()
-            .rfind(|batch| batch.topic == *topic)
-            .filter(|batch| batch.bytes.len() + message.payload.len() <= BATCH_BYTES_MAX);
-        let batch = match open {
-            Some(batch) => batch,
-            None => self.ready.push_back_mut(RawBatch::empty(Arc::clone(topic))),
-        };
-        if is_record {
-            batch.push(message.partition, message.offset, message.timestamp_ms, message.payload);
-        }
-        batch
-            .covered
-            .cover(partition.clone(), span)
-            .map_err(|gap| Error::Read { partition, message: gap.to_string() })
-    }
-}
-
 /// Commits settled offsets to the consumer group, for tools that show lag.
 pub struct Acknowledger {
-    consumer: Arc<BaseConsumer>,
+    consumer: Arc<Client>,
     /// Settled offsets that were not committed to the broker yet.
     unacked: HashMap<TopicPartition, i64>,
     ack_task: Option<JoinHandle<()>>,
@@ -273,10 +279,7 @@ impl Acknowledge for Acknowledger {
     }
 }
 
-fn commit(
-    consumer: &BaseConsumer,
-    offsets: &HashMap<TopicPartition, i64>,
-) -> Result<(), KafkaError> {
+fn commit(consumer: &Client, offsets: &HashMap<TopicPartition, i64>) -> Result<(), KafkaError> {
     let mut list = TopicPartitionList::new();
     for (at, next) in offsets {
         list.add_partition_offset(&at.topic, at.partition, Offset::Offset(*next))?;

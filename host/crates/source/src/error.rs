@@ -1,7 +1,22 @@
 //! What can go wrong between the host and Kafka.
 
+use std::fmt;
+
 use audit_core::{Kind, TopicPartition};
 use rdkafka::error::KafkaError;
+
+/// Where the log of a leader epoch ends, if the broker says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogEnd(pub Option<i64>);
+
+impl fmt::Display for LogEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(end) => write!(f, "Kafka's log of that epoch ends at {end}"),
+            None => f.write_str("Kafka's log no longer has that epoch"),
+        }
+    }
+}
 
 /// An error of this crate. Messages name brokers, topics and offsets; never a payload or a password.
 #[derive(Debug, thiserror::Error)]
@@ -140,6 +155,50 @@ pub enum Error {
     /// Remedy: by those words; then start again.
     #[error("reading from Kafka: {0}")]
     Consumer(String),
+    /// The log of a partition was truncated.
+    ///
+    /// Cause: Kafka lost records that the table has, and has other records at their offsets or will have: a replica
+    /// that was behind became the leader (`unclean.leader.election.enable`), or a broker came back without its disk.
+    ///
+    /// Remedy: find the cause in the broker's log. The rows in the table are right. For what Kafka has now, use another
+    /// `--group`, and another `--table` if the Kafka position of a row must stay unique.
+    #[error(
+        "{partition}: the table ends at offset {offset}, written by the leader of epoch {epoch}, but {end}: \
+         Kafka has lost records that the table has, and other records stand at their offsets (an unclean leader \
+         election, or a broker that lost its disk); see the broker's log, and use another --group for what \
+         Kafka has now"
+    )]
+    LogTruncated { partition: TopicPartition, offset: i64, epoch: i32, end: LogEnd },
+    /// A partition has no leader.
+    ///
+    /// Cause: every broker with a replica of the partition is down. A run without `--until-end` goes on with the other
+    /// partitions and waits.
+    ///
+    /// Remedy: bring the broker back, then start again.
+    #[error(
+        "{partition} has no leader for {waited_s} s, so that --until-end cannot be reached: bring the broker back \
+         that has the partition, then start again"
+    )]
+    NoLeader { partition: TopicPartition, waited_s: u64 },
+    /// A position is not accepted.
+    ///
+    /// Cause: librdkafka refuses to go to an offset for a minute.
+    ///
+    /// Remedy: start again; if it happens again, report it.
+    #[error(
+        "going to offset {offset} of {partition}: librdkafka refused for a minute; start again"
+    )]
+    Seek { partition: TopicPartition, offset: i64 },
+    /// A thread cannot be started.
+    ///
+    /// Cause: the process has as many threads as it may have.
+    ///
+    /// Remedy: raise the limit of threads (`ulimit -u`, or the container's limit of processes).
+    #[error("starting the thread that looks at the topics: raise the limit of threads (ulimit -u)")]
+    Thread {
+        #[source]
+        cause: std::io::Error,
+    },
     /// The demo's broker cannot be started.
     ///
     /// Cause: no local port or thread is available.
@@ -199,6 +258,10 @@ impl Error {
             Self::CreateTopic { .. } => "AH-0214",
             Self::Send { .. } => "AH-0215",
             Self::Undelivered { .. } => "AH-0216",
+            Self::LogTruncated { .. } => "AH-0217",
+            Self::NoLeader { .. } => "AH-0218",
+            Self::Seek { .. } => "AH-0219",
+            Self::Thread { .. } => "AH-0220",
         }
     }
 

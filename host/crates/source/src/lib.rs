@@ -6,15 +6,19 @@
 mod error;
 mod settings;
 
+mod ffi;
+
 mod assignment;
 mod consumer;
-mod ffi;
+mod progress;
+mod sorter;
+mod watch;
 
 mod embedded;
 mod producer;
 
 pub use consumer::{Acknowledger, KafkaSource};
 pub use embedded::EmbeddedBroker;
-pub use error::Error;
+pub use error::{Error, LogEnd};
 pub use producer::Producer;
 pub use settings::{Settings, Start};

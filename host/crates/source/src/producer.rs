@@ -12,6 +12,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _,
 
 use crate::assignment::partitions;
 use crate::error::Error;
+use crate::ffi::listen;
 use crate::settings::{ASK_TIMEOUT, Settings, Start, base_config, check_properties};
 
 /// How long the delivery of the last records may take.
@@ -136,13 +137,15 @@ fn require_topic(
         group: "audit-host-generate".to_owned(),
         start: Start::Latest,
         resume: HashMap::new(),
+        leader_epochs: HashMap::new(),
         topic_ids: HashMap::new(),
         until_end: false,
         continue_on_gap: false,
         properties: properties.clone(),
     };
-    let client = settings.client_config().create().map_err(Error::client)?;
-    partitions(&client, &settings, topic).map(|_| ())
+    let client = settings.client()?;
+    listen(&client);
+    partitions(&client, &settings, topic, ASK_TIMEOUT).map(|_| ())
 }
 
 #[derive(Default)]

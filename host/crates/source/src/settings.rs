@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use audit_core::TopicPartition;
+use audit_core::{LeaderEpoch, TopicPartition};
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
 use crate::error::Error;
+use crate::ffi::{Client, DEBUG_CONTEXT, Notices};
 
 /// How long a request to the brokers may take at the start. A broker that is starting up answers within
 /// seconds; a wrong address never does.
@@ -30,6 +31,8 @@ pub struct Settings {
     pub start: Start,
     /// The offset to read next of every partition for which the table has one.
     pub resume: HashMap<TopicPartition, i64>,
+    /// Which leader wrote the last record before these offsets.
+    pub leader_epochs: HashMap<TopicPartition, LeaderEpoch>,
     /// Kafka's id of every topic whose offsets the table holds.
     pub topic_ids: HashMap<String, String>,
     /// End when every partition is read up to where it ended at the start.
@@ -47,7 +50,14 @@ impl Settings {
         self.resume.keys().any(|known| known.topic == partition.topic)
     }
 
-    pub(crate) fn client_config(&self) -> ClientConfig {
+    /// A client that notices when a topic has another id.
+    pub(crate) fn client(&self) -> Result<Client, Error> {
+        let mut config = self.client_config();
+        config.set("debug", DEBUG_CONTEXT).set_log_level(RDKafkaLogLevel::Debug);
+        config.create_with_context(Notices::default()).map_err(Error::client)
+    }
+
+    fn client_config(&self) -> ClientConfig {
         let mut config = base_config(&self.brokers);
         config
             .set("group.id", &self.group)
@@ -89,7 +99,7 @@ pub(crate) fn base_config(brokers: &str) -> ClientConfig {
 
 /// Rejects properties by which the offsets of the table would no longer decide what is read.
 pub(crate) fn check_properties(properties: &BTreeMap<String, String>) -> Result<(), Error> {
-    const OURS: [&str; 10] = [
+    const OURS: [&str; 11] = [
         "bootstrap.servers",
         "metadata.broker.list",
         "group.id",
@@ -100,6 +110,7 @@ pub(crate) fn check_properties(properties: &BTreeMap<String, String>) -> Result<
         "auto.offset.reset",
         "isolation.level",
         "enable.partition.eof",
+        "debug",
     ];
     match properties.keys().find(|key| OURS.contains(&key.as_str())) {
         Some(key) => Err(Error::ReservedProperty(key.clone())),

@@ -1,7 +1,7 @@
 //! Reading in batches.
 //!
 //! `rd_kafka_consume_batch_queue` returns thousands of records in one call: 95-160 ns per record, compared with
-//! 350-500 ns through `BaseConsumer::poll` (measured, 505-byte records). It is safe only for partitions that
+//! 350-500 ns through `Client::poll` (measured, 505-byte records). It is safe only for partitions that
 //! are *assigned*: with `subscribe` it would swallow rebalances.
 
 use std::ffi::CStr;
@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::bindings as sys;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::Consumer as _;
+
+use crate::ffi::notices::Client;
 
 /// Records that a call may return: enough to make the cost of the call negligible.
 const RECORDS_MAX: usize = 4096;
@@ -19,6 +21,8 @@ pub(crate) struct Message<'a> {
     pub(crate) topic: &'a str,
     pub(crate) partition: i32,
     pub(crate) offset: i64,
+    /// Of a record, where the broker gives one.
+    pub(crate) leader_epoch: Option<i32>,
     pub(crate) timestamp_ms: Option<i64>,
     pub(crate) payload: &'a [u8],
     pub(crate) error: Option<MessageError<'a>>,
@@ -28,8 +32,12 @@ pub(crate) struct Message<'a> {
 pub(crate) enum MessageError<'a> {
     /// The end of the partition; the message's offset is the one to read next.
     PartitionEnd,
-    /// The requested offset no longer exists.
+    /// The requested offset does not exist.
     OffsetOutOfRange,
+    /// The broker's log is not the one that was read. With the text in which librdkafka says where it ends.
+    LogTruncated(&'a str),
+    /// Librdkafka tries again by itself.
+    Transient(&'a str),
     /// Anything else, in librdkafka's words.
     Other(&'a str),
 }
@@ -39,25 +47,29 @@ pub(crate) enum MessageError<'a> {
 pub(crate) struct BatchQueue {
     queue: *mut sys::rd_kafka_queue_t,
     messages: Vec<*mut sys::rd_kafka_message_t>,
-    _consumer: Arc<BaseConsumer>,
+    /// How many of `messages` were received and not passed on yet.
+    n_received: usize,
+    _consumer: Arc<Client>,
 }
 
 // SAFETY: librdkafka's queues may be used from any thread; `&mut self` keeps it to one at a time.
 unsafe impl Send for BatchQueue {}
 
 impl BatchQueue {
-    pub(crate) fn of(consumer: Arc<BaseConsumer>) -> Option<Self> {
+    pub(crate) fn of(consumer: Arc<Client>) -> Option<Self> {
         // SAFETY: the client is alive; the call returns a new reference to its queue, or null.
         let queue = unsafe { sys::rd_kafka_queue_get_consumer(consumer.client().native_ptr()) };
         (!queue.is_null()).then(|| Self {
             queue,
             messages: vec![std::ptr::null_mut(); RECORDS_MAX],
+            n_received: 0,
             _consumer: consumer,
         })
     }
 
-    /// Passes every record that arrives within `max_wait` to `take`.
-    pub(crate) fn consume(&mut self, max_wait: Duration, mut take: impl FnMut(&Message<'_>)) {
+    /// Receives what arrives within `max_wait`, and passes on whatever else the client has to say meanwhile.
+    pub(crate) fn wait(&mut self, max_wait: Duration) {
+        self.drain(|_| {});
         let timeout_ms = i32::try_from(max_wait.as_millis()).unwrap_or(i32::MAX);
         // SAFETY: `messages` has room for the number of pointers that is passed.
         let received = unsafe {
@@ -68,10 +80,15 @@ impl BatchQueue {
                 self.messages.len(),
             )
         };
-        let received = usize::try_from(received).unwrap_or(0);
+        self.n_received = usize::try_from(received).unwrap_or(0);
+    }
+
+    /// Passes every record that [`BatchQueue::wait`] received to `take`.
+    pub(crate) fn drain(&mut self, mut take: impl FnMut(&Message<'_>)) {
+        let received = std::mem::take(&mut self.n_received);
         for message in self.messages.iter().take(received) {
-            // SAFETY: the first `received` pointers are valid messages that we now own; each is read
-            // once, before it is destroyed.
+            // SAFETY: the first `received` pointers are valid messages that we own; each is read once, before it
+            // is destroyed.
             unsafe {
                 take(&view(&**message));
                 sys::rd_kafka_message_destroy(*message);
@@ -104,10 +121,12 @@ unsafe fn view(message: &sys::rd_kafka_message_t) -> Message<'_> {
         let error = error_of(message, payload);
         let mut kind = sys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
         let stamp = sys::rd_kafka_message_timestamp(message, &raw mut kind);
+        let leader_epoch = sys::rd_kafka_message_leader_epoch(message);
         Message {
             topic,
             partition: message.partition,
             offset: message.offset,
+            leader_epoch: (error.is_none() && leader_epoch >= 0).then_some(leader_epoch),
             timestamp_ms: (stamp >= 0).then_some(stamp),
             payload: if error.is_some() { &[] } else { payload },
             error,
@@ -121,20 +140,42 @@ unsafe fn error_of<'a>(
     text: &'a [u8],
 ) -> Option<MessageError<'a>> {
     use sys::rd_kafka_resp_err_t as code;
-    match message.err {
-        code::RD_KAFKA_RESP_ERR_NO_ERROR => None,
-        code::RD_KAFKA_RESP_ERR__PARTITION_EOF => Some(MessageError::PartitionEnd),
-        code::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET
-        | code::RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE => Some(MessageError::OffsetOutOfRange),
-        other => {
-            let text = std::str::from_utf8(text).unwrap_or_default().trim_end_matches('\0');
-            if text.is_empty() {
-                // SAFETY: returns a static string for every code.
-                let name = unsafe { CStr::from_ptr(sys::rd_kafka_err2str(other)) };
-                Some(MessageError::Other(name.to_str().unwrap_or("unknown error")))
-            } else {
-                Some(MessageError::Other(text))
-            }
-        }
+    if message.err == code::RD_KAFKA_RESP_ERR_NO_ERROR {
+        return None;
     }
+    let text = std::str::from_utf8(text).unwrap_or_default().trim_end_matches('\0');
+    let text = if text.is_empty() { name_of(message.err) } else { text };
+    Some(match message.err {
+        code::RD_KAFKA_RESP_ERR__PARTITION_EOF => MessageError::PartitionEnd,
+        // By `auto.offset.reset=error` every lost position has one code, and its cause is in the text.
+        code::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET
+            if text.contains(name_of(code::RD_KAFKA_RESP_ERR__LOG_TRUNCATION)) =>
+        {
+            MessageError::LogTruncated(text)
+        }
+        code::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET
+        | code::RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE => MessageError::OffsetOutOfRange,
+        code::RD_KAFKA_RESP_ERR__TRANSPORT
+        | code::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN
+        | code::RD_KAFKA_RESP_ERR__RESOLVE
+        | code::RD_KAFKA_RESP_ERR__TIMED_OUT
+        | code::RD_KAFKA_RESP_ERR__NODE_UPDATE
+        | code::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE
+        | code::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION
+        | code::RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT
+        | code::RD_KAFKA_RESP_ERR_BROKER_NOT_AVAILABLE
+        | code::RD_KAFKA_RESP_ERR_REPLICA_NOT_AVAILABLE
+        | code::RD_KAFKA_RESP_ERR_NETWORK_EXCEPTION
+        | code::RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR
+        | code::RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE
+        | code::RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH
+        | code::RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH => MessageError::Transient(text),
+        _ => MessageError::Other(text),
+    })
+}
+
+/// What librdkafka calls an error.
+fn name_of(code: sys::rd_kafka_resp_err_t) -> &'static str {
+    // SAFETY: returns a static string for every code.
+    unsafe { CStr::from_ptr(sys::rd_kafka_err2str(code)) }.to_str().unwrap_or("unknown error")
 }

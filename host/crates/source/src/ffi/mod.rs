@@ -1,10 +1,15 @@
-//! The only module that calls librdkafka directly, for what rdkafka does not wrap: reading in batches, and the
-//! ids of topics.
+//! The only module that calls librdkafka directly, for what rdkafka does not wrap: reading in batches, leader
+//! epochs, and the ids of topics.
 
 #![expect(unsafe_code, reason = "rdkafka has no safe wrapper for these calls")]
 
+mod notices;
+
 mod batch;
+mod epoch;
 mod topic_id;
 
 pub(crate) use batch::{BatchQueue, Message, MessageError};
+pub(crate) use epoch::set_leader_epoch;
+pub(crate) use notices::{Client, DEBUG_CONTEXT, Notices, listen};
 pub(crate) use topic_id::topic_id;

@@ -4,13 +4,15 @@ use std::ffi::{CStr, CString, c_char, c_int};
 use std::time::Duration;
 
 use rdkafka::bindings as sys;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::Consumer as _;
 use rdkafka::types::RDKafka;
+
+use crate::ffi::notices::Client;
 
 /// Asks the brokers for a topic's id, in base64 as Kafka's own tools show it. `None` where the broker
 /// has no ids.
 pub(crate) fn topic_id(
-    consumer: &BaseConsumer,
+    consumer: &Client,
     broker_id: i32,
     topic: &str,
     max_wait: Duration,
