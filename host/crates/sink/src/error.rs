@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use audit_core::{Kind, TopicPartition};
 
+use crate::catalog::pointer::{PointerError, is_passing};
+
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -108,31 +110,172 @@ pub enum Error {
     OtherSecret { name: String, id: String },
     /// Another instance of the group writes to the table.
     ///
-    /// Cause: two instances run with the same `--group`, topics and table. The other one has committed
-    /// offsets that this one was about to commit. Nothing of the epoch was committed.
+    /// Cause: another process has taken the group's lane over since this one committed last: it was started with the
+    /// same `--group` and table, or this one was paused for longer than `run.lane-lease`. Nothing of the open epoch
+    /// was committed.
     ///
-    /// Remedy: stop one of them, or give each its own `--group`.
+    /// Remedy: stop one of them, or give each its own `--group`. A restart waits until the other one is silent.
     #[error(
-        "{partition}: this epoch starts at offset {ours}, but the table expects {theirs}: another \
-         instance of group {group} writes to the table; stop one of them, or give each its own --group"
+        "group {group} of {table}: another instance has taken over: {theirs} committed last, and not {ours}; \
+         stop one of them, or give each its own --group"
     )]
-    Fenced { partition: TopicPartition, group: String, ours: i64, theirs: String },
+    Fenced { group: String, table: String, ours: String, theirs: String },
+    /// An offset in the table was changed by somebody else.
+    ///
+    /// Cause: a table property of the group was edited while the host was running.
+    ///
+    /// Remedy: start again: the host reads on at the offset that the table holds now.
+    #[error(
+        "{partition}: this epoch starts at offset {ours}, but the table expects {theirs}: the offset was changed \
+         by another program; start again to read on from there"
+    )]
+    OffsetChanged { partition: TopicPartition, ours: i64, theirs: String },
+    /// The group reads other topics.
+    ///
+    /// Cause: a host with other topics writes to this table under the same group. Both would share one state of
+    /// detectors and one chain.
+    ///
+    /// Remedy: give this host its own `--group`.
+    #[error(
+        "group {group} of {table} reads {theirs}, and not {ours}: give each set of topics its own --group"
+    )]
+    OtherTopics { group: String, table: String, ours: String, theirs: String },
+    /// The table was written by a newer version.
+    ///
+    /// Cause: a newer audit-host has taken the table over. This one would not understand what it wrote there.
+    ///
+    /// Remedy: run that version, or a newer one.
+    #[error(
+        "the table {table} has format {found}, but this version writes format {ours}: run the version that wrote \
+         it last, or a newer one"
+    )]
+    NewerTable { table: String, found: u32, ours: u32 },
+    /// The table was replaced.
+    ///
+    /// Cause: it was dropped, and another one was created or registered under its name, while the host was running.
+    /// Nothing of the open epoch was committed.
+    ///
+    /// Remedy: start again to write to the new one, from where it says.
+    #[error(
+        "the table {table} was replaced by another one of this name (it had the uuid {uuid}): start again to write \
+         to the new one"
+    )]
+    OtherTable { table: String, uuid: String },
+    /// The table's newest rows are gone.
+    ///
+    /// Cause: the table was rolled back to an older snapshot, while its properties say how far Kafka was read. Reading
+    /// on would lose the rows in between.
+    ///
+    /// Remedy: set the table back to its newest snapshot. To read the records again instead, use a new `--group`.
+    #[error(
+        "the table {table} lacks the row of {partition} offset {offset}, which group {group} has committed: the table \
+         was rolled back, and reading on would lose every row since; set it to its newest snapshot again \
+         (audit-host table snapshots), or read the records again with another --group"
+    )]
+    RowsGone { table: String, group: String, partition: TopicPartition, offset: i64 },
+    /// The catalog is older than the table's files.
+    ///
+    /// Cause: a backup of the catalog was restored. The rows that were committed since exist, but the catalog does not
+    /// know them.
+    ///
+    /// Remedy: `audit-host table register --latest` takes the newest metadata of the folder into the catalog.
+    #[error(
+        "the catalog names {known} for the table {table}, but the folder holds {newest}, which is newer: the catalog \
+         is an old copy; run `audit-host table register --latest` to take the newest metadata into it"
+    )]
+    OldCatalog { table: String, known: String, newest: String },
+    /// The table's files exist, but the catalog does not know the table.
+    ///
+    /// Cause: the catalog was deleted, is another one, or has another `table.catalog-name`.
+    ///
+    /// Remedy: correct `--catalog`; or `audit-host table register --latest` takes the table into this catalog.
+    #[error(
+        "the catalog does not know the table {table}, but its folder {folder} holds {newest}: correct --catalog, or \
+         run `audit-host table register --latest` to take it into this catalog"
+    )]
+    Unregistered { table: String, folder: String, newest: String },
+    /// The metadata of the table cannot be read.
+    ///
+    /// Cause: the catalog names a metadata file that does not exist or is damaged: it is an old copy of the catalog, or
+    /// somebody removed the file.
+    ///
+    /// Remedy: restore the file, or run `audit-host table register --latest`.
+    #[error(
+        "reading the metadata {location} of the table {table}: {problem}; restore it, or run \
+         `audit-host table register --latest`"
+    )]
+    MetadataFile { table: String, location: String, problem: String },
+    /// The catalog cannot be read.
+    ///
+    /// Cause: its database is locked by another program, or cannot be read.
+    ///
+    /// Remedy: end what locks it, or repair it, and start again.
+    #[error("asking the catalog for the table {table}")]
+    Pointer {
+        table: String,
+        #[source]
+        cause: PointerError,
+    },
+    /// The catalog's file is another one.
+    ///
+    /// Cause: the file was deleted or replaced while the host was running. Nothing more is committed: it would be lost.
+    ///
+    /// Remedy: put the file back, or correct `--catalog`, and start again; `audit-host table register --latest` takes
+    /// the table into a new catalog.
+    #[error(
+        "the catalog of the table {table}: put the file back, or take the table into a new catalog \
+         (audit-host table register --latest), and start again"
+    )]
+    OtherCatalogFile {
+        table: String,
+        #[source]
+        cause: PointerError,
+    },
+    /// The clock is behind the table.
+    ///
+    /// Cause: a host whose clock was ahead has committed, or this host's clock is behind. The table accepts no commit
+    /// that is more than a minute older than the newest one.
+    ///
+    /// Remedy: correct the clocks (NTP), or wait until that time has come.
+    #[error(
+        "the table {table} was changed at {committed_at}, but it is {clock} by this host's clock: correct the clock, \
+         or start again when that time has come"
+    )]
+    ClockBehind { table: String, committed_at: String, clock: String },
+    /// A commit was not accepted.
+    ///
+    /// Cause: the catalog failed, and has not changed.
+    ///
+    /// Remedy: repair the catalog and start again: the next start repeats the epoch.
+    #[error("committing to {table}: the catalog has not changed: {cause}")]
+    NotCommitted { table: String, cause: String },
+    /// Whether a commit was accepted is unknown.
+    ///
+    /// Cause: the catalog failed during the commit, and cannot be read since.
+    ///
+    /// Remedy: repair the catalog and start again: the start finds out, and repeats the epoch only if it is not there.
+    #[error(
+        "committing to {table}: {cause}; whether the commit is in the table is unknown, since the catalog cannot be \
+         read; the next start finds out"
+    )]
+    UnknownOutcome { table: String, cause: String },
+    /// Other programs committed too often.
+    ///
+    /// Cause: another program changes the table in a loop.
+    ///
+    /// Remedy: stop it, then start again.
+    #[error("committing to {table}: another program was quicker {conflicts} times in a row")]
+    Contended { table: String, conflicts: u32 },
     /// A commit failed too often.
     ///
     /// Cause: the catalog fails, or stays locked.
     ///
     /// Remedy: repair the catalog and start again: the next start repeats the epoch.
     #[error(
-        "committing epoch {epoch} to {table}: gave up after {attempts} attempts; nothing of it is in \
-         the table, and the next start repeats it"
+        "committing to {table}: gave up after {attempts} attempts; nothing of it is in the table, and the next start \
+         repeats it: {cause}"
     )]
-    GaveUp {
-        epoch: String,
-        table: String,
-        attempts: u32,
-        #[source]
-        cause: iceberg::Error,
-    },
+    GaveUp { table: String, attempts: u32, cause: String },
     /// Files of the warehouse cannot be written or read.
     ///
     /// Cause: the disk is full, or the warehouse's folder is gone.
@@ -229,6 +372,97 @@ pub enum Error {
     /// Remedy: restore the file or the property that the message names; do not remove the property.
     #[error("{what} at {location} is damaged: {problem}")]
     Damaged { what: &'static str, location: String, problem: String },
+    /// A host writes to the table.
+    ///
+    /// Cause: a process holds a lane of the table: it runs on this machine, or committed elsewhere within the lease.
+    ///
+    /// Remedy: stop that host, or wait until its lease has run out.
+    #[error("{table}: group {group} is written by {instance}, which {by}: stop that host first")]
+    LaneHeld { table: String, group: String, instance: String, by: String },
+    /// The catalog has the table already.
+    ///
+    /// Cause: the catalog names the newest metadata, or metadata that is newer than the folder's.
+    ///
+    /// Remedy: nothing is to be done. To go back to older metadata name it by `--metadata`.
+    #[error("{table}: the catalog is up to date: it names {location}")]
+    AlreadyRegistered { table: String, location: String },
+    /// There is nothing to register.
+    ///
+    /// Cause: the table's folder does not exist, or holds no metadata that can be read.
+    ///
+    /// Remedy: correct `--table` or `--warehouse`; for a table that lies elsewhere name a file by `--metadata`.
+    #[error("{table}: {folder} holds no metadata; check --table and --warehouse; {problem}")]
+    NothingToRegister { table: String, folder: String, problem: String },
+    /// The table's folder was moved.
+    ///
+    /// Cause: Iceberg names files by absolute paths, and this metadata was written for another folder.
+    ///
+    /// Remedy: move the folder back to where it was, or mount it there.
+    #[error("{table}: {folder} was moved: it was written for {written_for}; move it back")]
+    MovedTable { table: String, folder: String, written_for: String },
+    /// A table is not what the command may work on.
+    ///
+    /// Cause: its folder is not its own, or it is not this table of audit-host. Nothing was changed.
+    ///
+    /// Remedy: as the message says.
+    #[error("{table}: {problem}")]
+    NotThisTable { table: String, problem: String },
+    /// Files of a dropped table cannot be removed.
+    ///
+    /// Cause: the operating system refused; its reason follows.
+    ///
+    /// Remedy: correct owner and mode of the folder, and run the command again: it goes on where it stopped.
+    #[error("removing {path}", path = .path.display())]
+    Remove {
+        path: PathBuf,
+        #[source]
+        cause: std::io::Error,
+    },
+    /// The table says that nothing of it may be removed.
+    ///
+    /// Cause: the table property `gc.enabled` is `false`: something else looks after its snapshots and files, such
+    /// as the catalog's own collector, or a table that shares its files.
+    ///
+    /// Remedy: use what looks after them; or, if nothing does, remove the property.
+    #[error(
+        "{operation} of {table}: refused, since the table property gc.enabled is false: what else looks \
+         after its files must do it; if nothing does, remove the property"
+    )]
+    GcDisabled { table: String, operation: &'static str },
+    /// The manifests of the table cannot be merged.
+    ///
+    /// Cause: the table property `commit.manifest-merge.enabled` is `false`, or the table is not of format
+    /// version 2.
+    ///
+    /// Remedy: remove the property; a table of another version is merged by the engine that manages it.
+    #[error(
+        "merge-manifests of {table}: refused, since commit.manifest-merge.enabled is false or its format \
+         version is not 2"
+    )]
+    MergeDisabled { table: String },
+    /// Others commit faster than an operation of the upkeep.
+    ///
+    /// Cause: each time the operation was about to commit, somebody else had committed.
+    ///
+    /// Remedy: do it again later; nothing of the table was changed by the attempts. A running host does it by
+    /// itself.
+    #[error(
+        "{operation} of {table}: gave up after {attempts} attempts, since others commit all the time"
+    )]
+    Outpaced { table: String, operation: &'static str, attempts: u32 },
+    /// A file that keeps the table small cannot be written, read or removed.
+    ///
+    /// Cause: the disk is full, or a file or folder of the warehouse may not be written or read.
+    ///
+    /// Remedy: make room, or correct owner and mode of what the message names. No row depends on it, and a running
+    /// host tries it again by itself.
+    #[error("{attempted} {location}")]
+    UpkeepFile {
+        attempted: &'static str,
+        location: String,
+        #[source]
+        cause: iceberg::Error,
+    },
 }
 
 impl Error {
@@ -258,12 +492,49 @@ impl Error {
             Self::OtherKey { .. } => "AH-0520",
             Self::Seal => "AH-0521",
             Self::Damaged { .. } => "AH-0522",
+            Self::OffsetChanged { .. } => "AH-0523",
+            Self::OtherTopics { .. } => "AH-0524",
+            Self::NewerTable { .. } => "AH-0525",
+            Self::OtherTable { .. } => "AH-0526",
+            Self::RowsGone { .. } => "AH-0527",
+            Self::OldCatalog { .. } => "AH-0528",
+            Self::Unregistered { .. } => "AH-0529",
+            Self::MetadataFile { .. } => "AH-0530",
+            Self::Pointer { .. } => "AH-0531",
+            Self::OtherCatalogFile { .. } => "AH-0532",
+            Self::ClockBehind { .. } => "AH-0533",
+            Self::NotCommitted { .. } => "AH-0534",
+            Self::UnknownOutcome { .. } => "AH-0535",
+            Self::Contended { .. } => "AH-0536",
+            Self::LaneHeld { .. } => "AH-0550",
+            Self::AlreadyRegistered { .. } => "AH-0551",
+            Self::NothingToRegister { .. } => "AH-0552",
+            Self::MovedTable { .. } => "AH-0553",
+            Self::NotThisTable { .. } => "AH-0554",
+            Self::Remove { .. } => "AH-0555",
+            Self::GcDisabled { .. } => "AH-0540",
+            Self::MergeDisabled { .. } => "AH-0541",
+            Self::Outpaced { .. } => "AH-0542",
+            Self::UpkeepFile { .. } => "AH-0543",
         }
+    }
+
+    /// Whether another attempt may succeed.
+    pub(crate) fn is_transient(&self) -> bool {
+        matches!(
+            self,
+            Self::Table { .. }
+                | Self::MetadataFile { .. }
+                | Self::Pointer { .. }
+                | Self::NotCommitted { .. }
+                | Self::UnknownOutcome { .. }
+        )
     }
 
     /// What the program must do about it.
     pub fn kind(&self) -> Kind {
         match self {
+            Self::OpenCatalog { cause, .. } if is_passing(cause.as_ref()) => Kind::Failed,
             Self::BadName { .. }
             | Self::BadCatalog { .. }
             | Self::BadWarehouse { .. }
@@ -272,20 +543,44 @@ impl Error {
             | Self::NoWarehouse { .. }
             | Self::NoTable { .. }
             | Self::OtherSchema { .. }
+            | Self::OtherTopics { .. }
+            | Self::NewerTable { .. }
+            | Self::RowsGone { .. }
+            | Self::OldCatalog { .. }
+            | Self::Unregistered { .. }
             | Self::BatchColumn { .. }
             | Self::NoComponent { .. }
             | Self::ReadKeyFile { .. }
             | Self::BadKeyFile { .. }
             | Self::NoKey
             | Self::OtherKey { .. }
+            | Self::LaneHeld { .. }
+            | Self::AlreadyRegistered { .. }
+            | Self::NothingToRegister { .. }
+            | Self::MovedTable { .. }
+            | Self::NotThisTable { .. }
+            | Self::GcDisabled { .. }
+            | Self::MergeDisabled { .. }
             | Self::Seal => Kind::Config,
             Self::Fenced { .. } => Kind::Fenced,
             Self::Table { .. }
             | Self::OtherSecret { .. }
+            | Self::OffsetChanged { .. }
+            | Self::OtherTable { .. }
+            | Self::MetadataFile { .. }
+            | Self::Pointer { .. }
+            | Self::OtherCatalogFile { .. }
+            | Self::ClockBehind { .. }
+            | Self::NotCommitted { .. }
+            | Self::UnknownOutcome { .. }
+            | Self::Contended { .. }
             | Self::GaveUp { .. }
             | Self::Files(_)
             | Self::Arrow(_)
             | Self::Component { .. }
+            | Self::Remove { .. }
+            | Self::Outpaced { .. }
+            | Self::UpkeepFile { .. }
             | Self::Damaged { .. } => Kind::Failed,
         }
     }

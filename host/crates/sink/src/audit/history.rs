@@ -16,6 +16,7 @@ use crate::catalog::Store;
 use crate::epoch::system_rows;
 use crate::error::Error;
 use crate::table::names::TableName;
+use crate::upkeep::history::History;
 
 /// A change as recorded in the table. Times are in microseconds since 1970.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub struct PastChange {
     pub change: PluginChange,
     /// When the row was written.
     pub written_at: Option<i64>,
-    /// The commit that made it visible; `None` once that snapshot has expired.
+    /// The commit that made it visible; also after its snapshot has expired.
     pub commit: Option<CommittedIn>,
 }
 
@@ -41,7 +42,7 @@ pub async fn history(
     plugin: Option<&str>,
 ) -> Result<Vec<PastChange>, Error> {
     let failed = |cause| name.failed("reading", cause);
-    let table = load(store, name).await?;
+    let table = store.load(name).await?;
     let equals = |column: &str, value| Reference::new(column).equal_to(Datum::string(value));
     // Prunes by partition, then by row; what is read is checked again below.
     let mut filter = equals(schema::ACTION_TYPE, system_rows::ACTION_TYPE)
@@ -56,7 +57,7 @@ pub async fn history(
         rows.extend(rows_of(name, &batch)?);
     }
     rows.sort_by(|a, b| (a.change.at, &a.audit_id).cmp(&(b.change.at, &b.audit_id)));
-    let commits = commits(&table)?;
+    let commits = commits(store, &table).await?;
     let past = |row: Row| PastChange {
         commit: commits.get(&key_of(&row.change)).copied(),
         written_at: row.written_at,
@@ -71,16 +72,11 @@ pub async fn chain(
     name: &TableName,
     group: &str,
 ) -> Result<Option<Vec<PluginId>>, Error> {
-    lineage::chain_in(&load(store, name).await?, group)
-}
-
-async fn load(store: &Store, name: &TableName) -> Result<Table, Error> {
-    let failed = |cause| name.failed("reading", cause);
-    let ident = name.ident().map_err(failed)?;
-    if !store.catalog.table_exists(&ident).await.map_err(failed)? {
-        return Err(Error::NoTable { table: name.to_string() });
+    let table = store.load(name).await?;
+    match lineage::chain_in(&table, group)? {
+        Some(chain) => Ok(Some(chain)),
+        None => Ok(History::read(store, &table).await?.chain(group).map(<[_]>::to_vec)),
     }
-    store.catalog.load_table(&ident).await.map_err(failed)
 }
 
 const COLUMNS: [&str; 6] = [
@@ -145,9 +141,15 @@ fn rows_of(name: &TableName, batch: &RecordBatch) -> Result<Vec<Row>, Error> {
     Ok(rows)
 }
 
-/// The commits of all changes whose snapshots have not expired, by [`key_of`].
-fn commits(table: &Table) -> Result<HashMap<String, CommittedIn>, Error> {
+/// The commits of all changes, by [`key_of`]: of snapshots that have expired from the history, of the others from
+/// their summaries.
+async fn commits(store: &Store, table: &Table) -> Result<HashMap<String, CommittedIn>, Error> {
     let mut commits = HashMap::new();
+    for past in History::read(store, table).await?.entries(store).await?.changes {
+        let at = past.mark.at.saturating_mul(1_000);
+        let commit = CommittedIn { snapshot_id: past.mark.snapshot, at };
+        commits.extend(past.change.as_plugin().map(|change| (key_of(change), commit)));
+    }
     for snapshot in table.metadata().snapshots() {
         let at = snapshot.timestamp_ms().saturating_mul(1_000);
         let commit = CommittedIn { snapshot_id: snapshot.snapshot_id(), at };

@@ -1,6 +1,7 @@
 //! What the table proves: which records, plugins and secrets its rows come from, and how that is read back.
 
 pub(crate) mod provenance;
+pub(crate) mod witness;
 
 pub(crate) mod history;
 pub(crate) mod lineage;

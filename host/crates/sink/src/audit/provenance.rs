@@ -9,6 +9,7 @@ use iceberg::spec::SnapshotRef;
 use iceberg::table::Table;
 
 use crate::error::Error;
+use crate::table::lane::LaneMark;
 use crate::table::names;
 use crate::table::settings::TableSettings;
 
@@ -16,24 +17,38 @@ use crate::table::settings::TableSettings;
 /// one.
 type Spans<'a> = BTreeMap<&'a str, BTreeMap<i32, (i64, i64, u64, u64)>>;
 
+/// What the summary of each snapshot of a group says: who has committed, as which number.
+pub(crate) fn lane_summary(settings: &TableSettings, mark: &LaneMark) -> HashMap<String, String> {
+    [
+        (names::SUMMARY_VERSION, settings.host_version.clone()),
+        (names::SUMMARY_GROUP, settings.group.clone()),
+        (names::SUMMARY_LANE, names::LANE.to_owned()),
+        (names::SUMMARY_SEQUENCE, mark.sequence.to_string()),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+    .into()
+}
+
 /// The summary of an epoch's snapshot.
-pub(crate) fn summary(settings: &TableSettings, epoch: &Epoch) -> HashMap<String, String> {
+pub(crate) fn summary(
+    settings: &TableSettings,
+    epoch: &Epoch,
+    mark: &LaneMark,
+) -> HashMap<String, String> {
     let mut spans = Spans::new();
     for (at, span) in epoch.covered.iter() {
         let of_topic = spans.entry(&at.topic).or_default();
         of_topic.insert(at.partition, (span.start, span.next, span.records, span.holes()));
     }
-    let mut summary: HashMap<_, _> = [
-        (names::SUMMARY_VERSION, settings.host_version.clone()),
-        (names::SUMMARY_GROUP, settings.group.clone()),
+    let mut summary = lane_summary(settings, mark);
+    let of_epoch = [
         (names::SUMMARY_EPOCH, epoch.staged.epoch_id.clone()),
         (names::SUMMARY_OFFSETS, serde_json::json!(spans).to_string()),
         (names::SUMMARY_PLUGINS, serde_json::json!(epoch.plugins).to_string()),
         (names::SUMMARY_DEAD_LETTERS, epoch.staged.n_dead_letters.to_string()),
         (names::SUMMARY_ALERTS, epoch.alerts.len().to_string()),
-    ]
-    .map(|(key, value)| (key.to_owned(), value))
-    .into();
+    ];
+    summary.extend(of_epoch.map(|(key, value)| (key.to_owned(), value)));
     if !epoch.lookups.is_empty() {
         let lookups = serde_json::json!(epoch.lookups).to_string();
         summary.insert(names::SUMMARY_LOOKUPS.to_owned(), lookups);

@@ -9,3 +9,4 @@ pub(crate) mod system_rows;
 pub(crate) mod columns;
 pub(crate) mod files;
 pub(crate) mod location;
+pub(crate) mod open_files;

@@ -1,6 +1,5 @@
 //! Writes the rows of an epoch into files.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -8,16 +7,17 @@ use arrow::compute::interleave_record_batch;
 use arrow::record_batch::RecordBatch;
 use audit_core::stage::Writer;
 use audit_core::{Change, DeadLetter, Staged};
-use futures::future::try_join_all;
 use iceberg::spec::{DataFile, FormatVersion, serialize_data_file_to_json};
 use iceberg::table::Table;
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
+use crate::audit::witness::Witness;
 use crate::epoch::columns::{Origin, Projection};
 use crate::epoch::dead_letter::{self, Payloads};
-use crate::epoch::files::{self, Files, OpenFile};
-use crate::epoch::partition::{self, Partition};
+use crate::epoch::files::{FILE_BYTES_TARGET, Files};
+use crate::epoch::open_files::{FileLimits, OpenFiles, Part};
+use crate::epoch::partition;
 use crate::epoch::system_rows;
 use crate::error::Error;
 
@@ -25,10 +25,9 @@ use crate::error::Error;
 /// encoders to work well. About 15 MiB of events.
 const CHUNK_ROWS: usize = 32_768;
 /// The same bound for rows that are large.
-const CHUNK_BYTES: usize = 32 << 20;
+const CHUNK_BYTES: usize = 16 << 20;
 
-/// Rows and dead letters of one epoch, in memory and before compression. Open files hold what they encoded until
-/// they are closed: where nothing compresses, this bounds their memory.
+/// Rows and dead letters of one epoch, as they are in memory and before compression: bounds what a crash repeats.
 const EPOCH_BYTES_MAX: usize = 512 << 20;
 /// Files of one epoch. Each adds an entry of some KiB to the commit.
 const EPOCH_FILES_MAX: usize = 1_000;
@@ -42,8 +41,20 @@ pub struct WriterSettings {
     pub payloads: Payloads,
     /// The largest payload of a dead letter that is stored; of larger ones only size and digest are.
     pub payload_bytes_max: usize,
-    /// Partitions whose files are open at the same time. An open file takes some hundred KiB.
+    /// Files that are open at the same time: each takes a file handle.
     pub open_partitions_max: usize,
+    /// Memory that open files may take together, in bytes.
+    pub open_files_bytes_max: usize,
+}
+
+impl WriterSettings {
+    fn file_limits(&self) -> FileLimits {
+        FileLimits {
+            n_open_max: self.open_partitions_max,
+            // A file that is closed is copied once: a quarter leaves that within what the budget allows for.
+            file_bytes_max: FILE_BYTES_TARGET.min(self.open_files_bytes_max / 4),
+        }
+    }
 }
 
 /// Writes each epoch's rows by partition, and its dead letters beside them.
@@ -74,16 +85,13 @@ impl Destination {
 
 struct OpenEpoch {
     id: String,
-    files: Files,
-    dead_letter_files: Files,
     /// Rows that are not in a file yet, each batch with the topic that it came from.
     chunk: Vec<(Arc<str>, RecordBatch)>,
     chunk_rows: usize,
     chunk_bytes: usize,
-    by_partition: HashMap<Partition, OpenFile>,
-    dead_letters: Option<OpenFile>,
-    /// Descriptors of closed files.
-    finished: Vec<String>,
+    rows: OpenFiles,
+    dead_letters: OpenFiles,
+    witness: Option<Witness>,
     n_rows: u64,
     n_dead_letters: u64,
     n_bytes: usize,
@@ -91,19 +99,17 @@ struct OpenEpoch {
 }
 
 impl OpenEpoch {
-    fn begin(rows_to: &Destination, dead_letters_to: &Destination) -> Self {
+    fn begin(rows_to: &Destination, dead_letters_to: &Destination, limits: FileLimits) -> Self {
         // Ordered by time, so that files of one epoch are together in a listing.
         let id = Uuid::now_v7().to_string();
         Self {
-            files: Files::of(&rows_to.table, &id),
-            dead_letter_files: Files::of(&dead_letters_to.table, &id),
+            rows: OpenFiles::of(Files::of(&rows_to.table, &id), limits),
+            dead_letters: OpenFiles::of(Files::of(&dead_letters_to.table, &id), limits),
             id,
             chunk: Vec::new(),
             chunk_rows: 0,
             chunk_bytes: 0,
-            by_partition: HashMap::new(),
-            dead_letters: None,
-            finished: Vec::new(),
+            witness: None,
             n_rows: 0,
             n_dead_letters: 0,
             n_bytes: 0,
@@ -121,8 +127,13 @@ impl EpochWriter {
     ) -> Result<Self, Error> {
         let rows_to = Destination::of(table)?;
         let dead_letters_to = Destination::of(dead_letters)?;
-        let open = OpenEpoch::begin(&rows_to, &dead_letters_to);
+        let open = OpenEpoch::begin(&rows_to, &dead_letters_to, settings.file_limits());
         Ok(Self { settings, runtime: Handle::current(), rows_to, dead_letters_to, open })
+    }
+
+    /// An estimate of the memory that open files take, in bytes. After each call it is within the budget.
+    pub fn open_files_bytes(&self) -> usize {
+        self.open.rows.held_bytes() + self.open.dead_letters.held_bytes()
     }
 
     async fn flush_chunk(&mut self) -> Result<(), Error> {
@@ -143,6 +154,9 @@ impl EpochWriter {
         origin: Origin<'_>,
         ingested_us: i64,
     ) -> Result<(), Error> {
+        if let (None, Origin::Topic(topic), [first, ..]) = (&self.open.witness, origin, batches) {
+            self.open.witness = Witness::of(topic, first, &self.open.id);
+        }
         let groups = partition::group(batches)?;
         if groups.len() > NEW_PARTITIONS_MANY {
             self.open.chunk_rows_max = 1;
@@ -150,28 +164,25 @@ impl EpochWriter {
         for (partition, rows) in groups {
             let rows = interleave_record_batch(batches, &rows)?;
             let rows = self.rows_to.projection.project(&rows, origin, ingested_us)?;
-            files::append(self.file_of(partition).await?, rows).await?;
+            self.open.rows.append(Part::Partition(partition), rows).await?;
+            self.stay_within_budget().await?;
         }
         Ok(())
     }
 
-    /// The open file of a partition. If too many are open, all are closed first: each partition then has one file
-    /// more, but memory stays bounded for any values.
-    async fn file_of(&mut self, partition: Partition) -> Result<&mut OpenFile, Error> {
-        let open = &mut self.open;
-        let is_full = open.by_partition.len() >= self.settings.open_partitions_max;
-        if is_full && !open.by_partition.contains_key(&partition) {
-            let full = std::mem::take(&mut open.by_partition);
-            let closed = close_all(full.into_values()).await?;
-            open.finished.extend(self.rows_to.describe(closed)?);
+    /// Closes the largest files if all together take more memory than they may. A quarter of the budget is freed at
+    /// a time, because files wait for the disk together.
+    async fn stay_within_budget(&mut self) -> Result<(), Error> {
+        let bytes_max = self.settings.open_files_bytes_max;
+        if self.open_files_bytes() <= bytes_max {
+            return Ok(());
         }
-        match open.by_partition.entry(partition) {
-            std::collections::hash_map::Entry::Occupied(slot) => Ok(slot.into_mut()),
-            std::collections::hash_map::Entry::Vacant(slot) => {
-                let file = open.files.open(Some(slot.key().to_struct())).await?;
-                Ok(slot.insert(file))
-            }
+        let (rows, letters) = (&mut self.open.rows, &mut self.open.dead_letters);
+        // Dead letters have one file.
+        if letters.held_bytes() > rows.held_bytes() {
+            letters.close_down_to(0).await?;
         }
+        rows.close_down_to((bytes_max - bytes_max / 4).saturating_sub(letters.held_bytes())).await
     }
 
     async fn add_dead_letters(&mut self, letters: &[DeadLetter]) -> Result<(), Error> {
@@ -183,35 +194,26 @@ impl EpochWriter {
             now_us(),
             &self.dead_letters_to.projection,
         )?;
-        let file = match self.open.dead_letters.take() {
-            Some(file) => file,
-            None => self.open.dead_letter_files.open(None).await?,
-        };
-        files::append(self.open.dead_letters.insert(file), rows).await
+        self.open.dead_letters.append(Part::Table, rows).await?;
+        self.stay_within_budget().await
     }
 
     async fn close_epoch(&mut self) -> Result<Staged, Error> {
         self.flush_chunk().await?;
-        let next = OpenEpoch::begin(&self.rows_to, &self.dead_letters_to);
+        let limits = self.settings.file_limits();
+        let next = OpenEpoch::begin(&self.rows_to, &self.dead_letters_to, limits);
         let epoch = std::mem::replace(&mut self.open, next);
-        let mut data_files = epoch.finished;
-        let closed = close_all(epoch.by_partition.into_values()).await?;
-        data_files.extend(self.rows_to.describe(closed)?);
-        let dead_letter_files = close_all(epoch.dead_letters).await?;
+        let data_files = epoch.rows.close().await?;
+        let dead_letter_files = epoch.dead_letters.close().await?;
         Ok(Staged {
             epoch_id: epoch.id,
-            data_files,
+            data_files: self.rows_to.describe(data_files)?,
             dead_letter_files: self.dead_letters_to.describe(dead_letter_files)?,
             n_rows: epoch.n_rows,
             n_dead_letters: epoch.n_dead_letters,
+            witness: epoch.witness.map(|witness| witness.to_json()),
         })
     }
-}
-
-/// Closes files concurrently: each waits for the disk.
-async fn close_all(open: impl IntoIterator<Item = OpenFile>) -> Result<Vec<DataFile>, Error> {
-    let closed = try_join_all(open.into_iter().map(files::close)).await?;
-    Ok(closed.into_iter().flatten().collect())
 }
 
 impl Writer for EpochWriter {
@@ -258,7 +260,7 @@ impl Writer for EpochWriter {
     }
 
     fn is_full(&self) -> bool {
-        let n_files = self.open.finished.len() + self.open.by_partition.len();
+        let n_files = self.open.rows.n_files() + self.open.dead_letters.n_files();
         self.open.n_bytes >= EPOCH_BYTES_MAX || n_files >= EPOCH_FILES_MAX
     }
 

@@ -1,8 +1,5 @@
 //! The schemas of the tables: created, or checked where a table exists.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
 use arrow::datatypes::{DataType, Field, TimeUnit};
 use audit_core::schema;
 use iceberg::TableCreation;
@@ -12,46 +9,30 @@ use iceberg::spec::{
 };
 use iceberg::table::Table;
 use iceberg::transaction::{AddColumn, ApplyTransactionAction, Transaction};
+use std::collections::HashMap;
 
 use crate::catalog::Store;
 use crate::epoch::{dead_letter, system_rows};
 use crate::error::Error;
+use crate::table::capture::updates_of;
 use crate::table::names::TableName;
+use crate::table::settings::TableSettings;
+use crate::table::swap::{Swapped, swap};
 
-/// Opens the audit table, creates it, or adds the columns that it lacks.
-pub(crate) async fn open_audit_table(
-    store: &Store,
-    name: &TableName,
-    added: &[Field],
-) -> Result<Table, Error> {
-    let creation = TableCreation::builder()
+/// A new audit table.
+pub(crate) fn audit_table(settings: &TableSettings) -> Result<TableCreation, Error> {
+    Ok(TableCreation::builder()
         .name(String::new())
-        .schema(audit_schema(added)?)
+        .schema(audit_schema(&settings.added_columns)?)
         .partition_spec(audit_partitions()?)
         .properties(audit_properties())
         .format_version(FormatVersion::V2)
-        .build();
-    let table = open_or_create(store, name, creation).await?;
-    let missing = missing_columns(name, &table, added)?;
-    check_partitions(name, &table)?;
-    if missing.is_empty() {
-        return Ok(table);
-    }
-    let names: Vec<_> = missing.iter().map(|(column, _)| column.as_str()).collect();
-    tracing::info!(table = %name, columns = names.join(","), "adding columns to the table");
-    let tx = Transaction::new(&table);
-    let mut update = tx.update_schema();
-    for (column, data_type) in missing {
-        update = update.add_column(AddColumn::optional(column, data_type));
-    }
-    let failed = |cause| name.failed("adding columns to", cause);
-    let tx = update.apply(tx).map_err(failed)?;
-    tx.commit(store.catalog.as_ref()).await.map_err(failed)
+        .build())
 }
 
-/// Opens or creates the table of dead letters.
-pub(crate) async fn open_dead_letters(store: &Store, name: &TableName) -> Result<Table, Error> {
-    let creation = TableCreation::builder()
+/// A new table of dead letters.
+pub(crate) fn dead_letters(name: &TableName) -> Result<TableCreation, Error> {
+    Ok(TableCreation::builder()
         .name(String::new())
         .schema(dead_letter::schema().map_err(|cause| name.failed("defining", cause))?)
         .properties(HashMap::from([(
@@ -59,46 +40,47 @@ pub(crate) async fn open_dead_letters(store: &Store, name: &TableName) -> Result
             "Records of the audit trail that could not be decoded or judged".to_owned(),
         )]))
         .format_version(FormatVersion::V2)
-        .build();
-    let wanted = Arc::new(creation.schema.clone());
-    let table = open_or_create(store, name, creation).await?;
-    for field in wanted.as_struct().fields() {
-        check_type(name, &table, &field.name, &field.field_type)?;
-    }
-    Ok(table)
+        .build())
 }
 
-async fn open_or_create(
+/// Checks the audit table, and adds the columns that it lacks.
+pub(crate) async fn fit_audit_table(
     store: &Store,
     name: &TableName,
-    mut creation: TableCreation,
+    mut table: Table,
+    added: &[Field],
 ) -> Result<Table, Error> {
-    let ident = name.ident().map_err(|cause| name.failed("naming", cause))?;
-    let namespace = ident.namespace();
-    let catalog = store.catalog.as_ref();
-    let failed_open = |cause| name.failed("opening", cause);
-    if catalog.table_exists(&ident).await.map_err(failed_open)? {
-        return catalog.load_table(&ident).await.map_err(failed_open);
-    }
-    let failed_create = |cause| name.failed("creating", cause);
-    // Another instance may be quicker. The error then depends on the catalog, so look again.
-    if !catalog.namespace_exists(namespace).await.map_err(failed_create)?
-        && let Err(cause) = catalog.create_namespace(namespace, HashMap::new()).await
-        && !catalog.namespace_exists(namespace).await.map_err(failed_create)?
-    {
-        return Err(failed_create(cause));
-    }
-    ident.name().clone_into(&mut creation.name);
-    match catalog.create_table(namespace, creation).await {
-        Ok(table) => {
-            tracing::info!(table = %name, location = table.metadata().location(), "created table");
-            Ok(table)
+    loop {
+        let missing = missing_columns(name, &table, added)?;
+        check_partitions(name, &table)?;
+        if missing.is_empty() {
+            return Ok(table);
         }
-        Err(_) if catalog.table_exists(&ident).await.map_err(failed_create)? => {
-            catalog.load_table(&ident).await.map_err(failed_open)
+        let names: Vec<_> = missing.iter().map(|(column, _)| column.as_str()).collect();
+        tracing::info!(table = %name, columns = names.join(","), "adding columns to the table");
+        let tx = Transaction::new(&table);
+        let mut update = tx.update_schema();
+        for (column, data_type) in missing {
+            update = update.add_column(AddColumn::optional(column, data_type));
         }
-        Err(cause) => Err(failed_create(cause)),
+        let failed = |cause| name.failed("adding columns to", cause);
+        let tx = update.apply(tx).map_err(failed)?;
+        let updates = updates_of(&table, tx).await.map_err(failed)?;
+        match swap(store, name, &table, updates).await? {
+            Swapped::Done(table) => return Ok(table),
+            // Another program was quicker: what is missing may be other columns now.
+            Swapped::Conflict => table = store.load(name).await?,
+        }
     }
+}
+
+/// Checks the columns of the table of dead letters.
+pub(crate) fn check_dead_letters(name: &TableName, table: &Table) -> Result<(), Error> {
+    let wanted = dead_letter::schema().map_err(|cause| name.failed("defining", cause))?;
+    for field in wanted.as_struct().fields() {
+        check_type(name, table, &field.name, &field.field_type)?;
+    }
+    Ok(())
 }
 
 /// Every column that audit-host writes, in the order of a new table: the event, its origin, the columns that
@@ -238,6 +220,7 @@ fn misfit(table: &TableName, problem: String) -> Error {
 mod tests {
     use super::*;
     use crate::catalog::CatalogSettings;
+    use crate::table::find::find_or_create;
 
     /// A table that another program created, with one column required.
     async fn table_that_requires(store: &Store, column: &str) -> TableName {
@@ -254,7 +237,7 @@ mod tests {
             .schema(schema)
             .partition_spec(audit_partitions().unwrap())
             .build();
-        open_or_create(store, &name, creation).await.unwrap();
+        find_or_create(store, &name, creation).await.unwrap();
         name
     }
 
@@ -269,11 +252,13 @@ mod tests {
         let store = Store::open(&settings).await.unwrap();
         for column in [schema::AUDIT_ID, schema::EVENT_TIMESTAMP, "user_id", "details"] {
             let name = table_that_requires(&store, column).await;
-            open_audit_table(&store, &name, &[]).await.unwrap();
+            let table = store.load(&name).await.unwrap();
+            fit_audit_table(&store, &name, table, &[]).await.unwrap();
         }
         for column in ["user_email", "session_id", schema::SOURCE_TOPIC, schema::SOURCE_OFFSET] {
             let name = table_that_requires(&store, column).await;
-            let refused = open_audit_table(&store, &name, &[]).await.unwrap_err().to_string();
+            let table = store.load(&name).await.unwrap();
+            let refused = fit_audit_table(&store, &name, table, &[]).await.unwrap_err().to_string();
             assert!(refused.contains(&format!("requires the column {column}")), "{refused}");
         }
     }

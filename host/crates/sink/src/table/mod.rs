@@ -1,11 +1,17 @@
-//! The audit table: rows, offsets, provenance and the pointer to the outbox in one transaction.
+//! The audit table: rows, offsets, provenance and the pointer to the outbox in one commit.
 
 pub(crate) mod settings;
 
-mod commit;
+pub(crate) mod capture;
+pub(crate) mod clock;
+pub(crate) mod commit;
 mod definition;
-mod fence;
-mod outbox;
+mod epochs;
+mod find;
+pub(crate) mod lane;
+pub(crate) mod open;
+pub(crate) mod outbox;
+pub(crate) mod swap;
 
 pub(crate) mod names;
 pub(crate) mod summary;
@@ -14,9 +20,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use audit_core::fail_point::reach;
 use audit_core::stage::Table as TableStage;
-use audit_core::{Epoch, KeyMark, Outbox, PluginId, PluginState, TopicPartition, text};
-use iceberg::spec::{DataFile, deserialize_data_file_from_json};
+use audit_core::{
+    Epoch, KeyMark, LeaderEpoch, Outbox, PluginId, PluginState, TopicPartition, text,
+};
 use iceberg::table::Table;
 
 use crate::audit::components::ComponentStore;
@@ -26,9 +34,10 @@ use crate::catalog::Store;
 use crate::epoch::writer::{EpochWriter, WriterSettings};
 use crate::error::Error;
 use crate::table::commit::{CommitCheck, TableChange, commit};
-use crate::table::definition::{open_audit_table, open_dead_letters};
-use crate::table::outbox::{Objects, Pointer, digest_of};
+use crate::table::lane::{Holder, LaneMark, done_in, lane_in};
+use crate::table::outbox::{Objects, Pointer};
 use crate::table::settings::TableSettings;
+use crate::upkeep::{Upkeep, UpkeepSettings, history};
 
 /// The audit table and its dead letters, as one group writes them.
 pub struct AuditTable {
@@ -37,6 +46,10 @@ pub struct AuditTable {
     objects: Objects,
     rows: Table,
     dead_letters: Table,
+    /// The lane's property as this process last read or wrote it: what every commit requires.
+    lane: Option<String>,
+    /// The number of the newest commit, in the words of this process.
+    mark: LaneMark,
     /// The offsets that the table held when it was last read: what the next epoch builds on.
     known: HashMap<TopicPartition, i64>,
     /// Outboxes that are done, but still named in the table.
@@ -45,25 +58,37 @@ pub struct AuditTable {
     state_digest: Arc<[u8]>,
     /// The chain as recorded in the table.
     plugins: Option<Vec<PluginId>>,
+    /// Of the rows and of the dead letters.
+    upkeep: [Upkeep; 2],
 }
 
 impl AuditTable {
-    /// Opens both tables; creates what is absent.
+    /// Opens both tables, and creates what is absent. Waits while another instance of the group that lives writes to
+    /// them. Nothing is taken from it before [`AuditTable::claim`].
     pub async fn open(store: Store, settings: TableSettings) -> Result<Self, Error> {
-        let rows = open_audit_table(&store, &settings.name, &settings.added_columns).await?;
-        let dead_letters = open_dead_letters(&store, &settings.name.dead_letters()).await?;
+        let rows = open::open_rows(&store, &settings).await?;
+        let dead_letters = open::open_dead_letters(&store, &settings.name.dead_letters()).await?;
         let objects = Objects {
             file_io: store.file_io.clone(),
+            waits: store.waits,
             folder: store.own_folder(),
             group: settings.group.clone(),
         };
-        let property = names::state_property(&settings.group);
-        let state = match rows.metadata().properties().get(&property) {
+        let group = &settings.group;
+        let properties = rows.metadata().properties();
+        let property = names::state_property(group);
+        let state = match properties.get(&property) {
             Some(json) => Some(Pointer::parse(&property, json)?),
             None => None,
         };
-        let known = provenance::offsets(&rows, &settings.group, &settings.topics)?;
-        let plugins = lineage::chain_in(&rows, &settings.group)?;
+        let mut known = provenance::offsets(&rows, group, &settings.topics)?;
+        let mut plugins = lineage::chain_in(&rows, group)?;
+        let topics = &settings.topics;
+        history::complete(&store, &rows, group, topics, &mut known, &mut plugins).await?;
+        let run: String = uuid::Uuid::new_v4().simple().to_string().chars().take(12).collect();
+        let sequence = newest_sequence(&rows, &dead_letters, group)?;
+        let mark = LaneMark { instance: settings.instance.clone(), run, sequence };
+        let lane = properties.get(&names::lane_property(group)).cloned();
         let (finished, state_digest) = (Vec::new(), Arc::from([]));
         Ok(Self {
             store,
@@ -71,12 +96,25 @@ impl AuditTable {
             objects,
             rows,
             dead_letters,
+            lane,
+            mark,
             known,
             finished,
             state,
             state_digest,
             plugins,
+            upkeep: [
+                Upkeep::new(UpkeepSettings::default()),
+                Upkeep::new(UpkeepSettings::default()),
+            ],
         })
+    }
+
+    /// Keeps both tables small in another way than the default.
+    #[must_use]
+    pub fn with_upkeep(mut self, settings: UpkeepSettings) -> Self {
+        self.upkeep = [Upkeep::new(settings), Upkeep::new(settings)];
+        self
     }
 
     /// The offset to read next of every partition that the table knows.
@@ -99,14 +137,22 @@ impl AuditTable {
         self.settings.topics.iter().filter_map(id_of).collect()
     }
 
+    /// Which leaders wrote the last records before [`AuditTable::offsets`], where the brokers said so.
+    pub fn leader_epochs(&self) -> Result<HashMap<TopicPartition, LeaderEpoch>, Error> {
+        let properties = self.rows.metadata().properties();
+        names::leader_epochs_in(properties, &self.settings.group, &self.settings.topics)
+    }
+
     /// The secrets whose values the table may hold.
     pub fn keys(&self) -> KnownKeys {
         KnownKeys::of(self.rows.metadata().properties())
     }
 
-    /// Records which secrets are used, and where reading starts, before the first record is read. So the next start
-    /// knows a partition even if it had no records, or if a crash ended its first epoch. Otherwise it would
-    /// choose the start again, and `--start latest` would skip everything that arrived in between.
+    /// Takes the group's lane, and records which secrets are used and where reading starts, before the first record is
+    /// read. So the next start knows a partition even if it had no records, or if a crash ended its first epoch.
+    /// Otherwise it would choose the start again, and `--start latest` would skip everything that arrived in between.
+    ///
+    /// Fails if anybody has committed for the group since [`AuditTable::open`]: what was read there is old then.
     pub async fn claim(
         &mut self,
         starts: &HashMap<TopicPartition, i64>,
@@ -114,6 +160,32 @@ impl AuditTable {
         secrets: &[KeyMark],
     ) -> Result<(), Error> {
         self.keys().check(secrets)?;
+        let next = self.mark.next();
+        let mut summary = provenance::lane_summary(&self.settings, &next);
+        summary.insert(names::SUMMARY_CLAIM.to_owned(), next.to_string());
+        let mut set = self.absent_properties(starts, topic_ids, secrets);
+        let group = &self.settings.group;
+        set.extend([
+            (names::holder_property(group), serde_json::json!(Holder::this()).to_string()),
+            (names::FORMAT_PROPERTY.to_owned(), names::FORMAT.to_string()),
+            (names::topics_property(group), serde_json::json!(self.settings.topics).to_string()),
+        ]);
+        self.commit_change(next, TableChange { summary, set, ..TableChange::default() }).await?;
+        reach("claim-written");
+        let group = &self.settings.group;
+        self.known = provenance::offsets(&self.rows, group, &self.settings.topics)?;
+        self.keys().check(secrets)?;
+        tracing::debug!(%group, lane = %self.mark, "claimed the lane");
+        Ok(())
+    }
+
+    /// What a claim records unless the table has it.
+    fn absent_properties(
+        &self,
+        starts: &HashMap<TopicPartition, i64>,
+        topic_ids: &HashMap<String, String>,
+        secrets: &[KeyMark],
+    ) -> Vec<(String, String)> {
         let group = &self.settings.group;
         let properties = self.rows.metadata().properties();
         let offsets =
@@ -123,27 +195,46 @@ impl AuditTable {
             .map(|(topic, id)| (names::topic_id_property(group, topic), id.clone()));
         let marks =
             secrets.iter().map(|mark| (names::key_property(mark), mark.fingerprint.clone()));
-        let set: Vec<_> = offsets
-            .chain(ids)
-            .chain(marks)
-            .filter(|(key, _)| !properties.contains_key(key))
-            .collect();
-        if set.is_empty() {
-            return Ok(());
+        let all = offsets.chain(ids).chain(marks);
+        all.filter(|(key, _)| !properties.contains_key(key)).collect()
+    }
+
+    /// Commits a change of the group as number `next` of its lane.
+    async fn commit_change(
+        &mut self,
+        next: LaneMark,
+        mut change: TableChange,
+    ) -> Result<(), Error> {
+        let group = &self.settings.group;
+        let (property, written) = (names::lane_property(group), next.to_string());
+        change.set.push((property, written.clone()));
+        let check = |table: &Table| self.check_lane(table, &written);
+        let name = &self.settings.name;
+        self.rows = commit(&self.store, name, &self.rows, &change, &check).await?;
+        self.lane = Some(written);
+        self.mark = next;
+        Ok(())
+    }
+
+    /// Whether the lane is as this process last wrote it.
+    fn check_lane(&self, table: &Table, next: &str) -> CommitCheck {
+        let group = &self.settings.group;
+        let found = table.metadata().properties().get(&names::lane_property(group));
+        if found.map(String::as_str) == Some(next) {
+            return CommitCheck::Done;
         }
-        let change = TableChange { set, ..TableChange::default() };
-        // Of two instances that start together one writes, and the other adopts what it finds: if it started
-        // elsewhere, its first commit is fenced.
-        let keys: Vec<_> = change.set.iter().map(|(key, _)| key.clone()).collect();
-        let check = |table: &Table| {
-            let done = keys.iter().any(|key| table.metadata().properties().contains_key(key));
-            if done { CommitCheck::Done } else { CommitCheck::Ready }
+        if found == self.lane.as_ref() {
+            return CommitCheck::Ready;
+        }
+        let mark = |lane: Option<&String>| {
+            lane.map_or_else(|| "nobody".to_owned(), |lane| text::clipped(lane, 300))
         };
-        let committed =
-            commit(&self.store, &self.settings.name, &self.rows, &change, &check).await?;
-        self.rows = committed.table;
-        self.known = provenance::offsets(&self.rows, group, &self.settings.topics)?;
-        self.keys().check(secrets)
+        CommitCheck::Refused(Error::Fenced {
+            group: group.clone(),
+            table: self.settings.name.to_string(),
+            ours: mark(self.lane.as_ref()),
+            theirs: mark(found),
+        })
     }
 
     /// The state of the group's detectors at those offsets.
@@ -168,188 +259,6 @@ impl AuditTable {
     /// Where the table's files are.
     pub fn location(&self) -> &str {
         self.rows.metadata().location()
-    }
-
-    async fn store_outbox(&mut self, epoch: &Epoch) -> Result<Outbox, Error> {
-        let mut outbox = Outbox {
-            epoch_id: epoch.staged.epoch_id.clone(),
-            location: None,
-            dead_letter_files: epoch.staged.dead_letter_files.clone(),
-            covered: epoch.covered.clone(),
-            alerts: epoch.alerts.clone(),
-        };
-        if !outbox.dead_letter_files.is_empty() || !outbox.alerts.is_empty() {
-            let pointer = self.objects.put_outbox(&outbox).await?;
-            outbox.location = Some(pointer.to_json());
-        }
-        Ok(outbox)
-    }
-
-    /// Seals and stores changed states; `None` if the table's pointer is still right.
-    async fn store_states(&mut self, states: &[PluginState]) -> Result<Option<Pointer>, Error> {
-        let Some(vault) = &self.settings.vault else { return Ok(None) };
-        let digest = digest_of(states);
-        if states.is_empty() || digest == self.state_digest {
-            return Ok(None);
-        }
-        let pointer = self.objects.put_states(states, vault).await?;
-        self.state_digest = digest;
-        Ok(Some(pointer))
-    }
-
-    async fn commit_epoch(&mut self, epoch: &Epoch, outbox: &Outbox) -> Result<(), Error> {
-        let new_state = self.store_states(&epoch.states).await?;
-        let plugins = lineage::after(&epoch.plugins, &epoch.changes);
-        let group = self.settings.group.clone();
-        let mut remove: Vec<_> = self.finished_properties();
-        if epoch.states.is_empty() && self.state.is_some() {
-            // No detector runs anymore: its state would be outdated if it were added again.
-            remove.push(names::state_property(&group));
-        }
-        let change = TableChange {
-            files: data_files(&self.rows, &epoch.staged.data_files)?,
-            summary: provenance::summary(&self.settings, epoch),
-            set: self.properties_of(epoch, outbox, new_state.as_ref(), &plugins),
-            remove,
-        };
-        let known = &self.known;
-        let check = |table: &Table| check_epoch(table, &group, known, epoch, &outbox.epoch_id);
-        let committed =
-            commit(&self.store, &self.settings.name, &self.rows, &change, &check).await?;
-        if let CommitCheck::Conflict { partition, ours, theirs } = committed.check {
-            return Err(Error::Fenced { partition, group, ours, theirs });
-        }
-        let before = std::mem::replace(&mut self.rows, committed.table);
-        self.plugins = Some(plugins);
-        self.known.extend(epoch.covered.iter().map(|(at, span)| (at.clone(), span.next)));
-        self.drop_old_metadata(&before).await;
-        self.drop_finished().await;
-        let old_state = match new_state {
-            Some(pointer) => self.state.replace(pointer),
-            None if epoch.states.is_empty() => {
-                // The same state must be stored again if it comes back.
-                self.state_digest = Arc::from([]);
-                self.state.take()
-            }
-            None => None,
-        };
-        if let Some(old) = old_state {
-            self.objects.remove(&old.location).await;
-        }
-        Ok(())
-    }
-
-    fn finished_properties(&self) -> Vec<String> {
-        let group = &self.settings.group;
-        self.finished.iter().map(|o| names::pending_property(group, &o.epoch_id)).collect()
-    }
-
-    fn properties_of(
-        &self,
-        epoch: &Epoch,
-        outbox: &Outbox,
-        state: Option<&Pointer>,
-        plugins: &[PluginId],
-    ) -> Vec<(String, String)> {
-        let group = &self.settings.group;
-        let mut set: Vec<_> = epoch
-            .covered
-            .iter()
-            .map(|(at, span)| (names::offset_property(group, at), span.next.to_string()))
-            .collect();
-        if let Some(pointer) = &outbox.location {
-            set.push((names::pending_property(group, &outbox.epoch_id), pointer.clone()));
-        }
-        if let Some(pointer) = state {
-            set.push((names::state_property(group), pointer.to_json()));
-        }
-        let property = names::plugins_property(group);
-        let plugins = serde_json::json!(plugins).to_string();
-        if self.rows.metadata().properties().get(&property) != Some(&plugins) {
-            set.push((property, plugins));
-        }
-        set
-    }
-
-    /// Appends the outbox's dead letters, unless the table has them already.
-    async fn append(&mut self, outbox: &Outbox) -> Result<(), Error> {
-        if outbox.dead_letter_files.is_empty() {
-            return Ok(());
-        }
-        let group = &self.settings.group;
-        let last_epoch = names::epoch_property(group);
-        let change = TableChange {
-            files: data_files(&self.dead_letters, &outbox.dead_letter_files)?,
-            summary: provenance::dead_letter_summary(group, &outbox.epoch_id),
-            set: vec![(last_epoch.clone(), outbox.epoch_id.clone())],
-            remove: Vec::new(),
-        };
-        let check = |table: &Table| {
-            let last = table.metadata().properties().get(&last_epoch);
-            let done =
-                last == Some(&outbox.epoch_id) || provenance::has_epoch(table, &outbox.epoch_id);
-            if done { CommitCheck::Done } else { CommitCheck::Ready }
-        };
-        let name = self.settings.name.dead_letters();
-        let committed = commit(&self.store, &name, &self.dead_letters, &change, &check).await?;
-        self.dead_letters = committed.table;
-        Ok(())
-    }
-
-    /// Removes metadata files that the table's log no longer names. iceberg 0.10.1 ignores
-    /// `write.metadata.delete-after-commit.enabled`, and each commit writes one.
-    async fn drop_old_metadata(&self, before: &Table) {
-        let now = self.rows.metadata();
-        let logged: Vec<_> = now.metadata_log().iter().map(|l| l.metadata_file.as_str()).collect();
-        for entry in before.metadata().metadata_log() {
-            if !logged.contains(&entry.metadata_file.as_str()) {
-                self.objects.remove(&entry.metadata_file).await;
-            }
-        }
-    }
-
-    async fn drop_finished(&mut self) {
-        for outbox in std::mem::take(&mut self.finished) {
-            let pointer = outbox.location.as_deref().and_then(|json| Pointer::parse("", json).ok());
-            if let Some(pointer) = pointer {
-                self.objects.remove(&pointer.location).await;
-            }
-        }
-    }
-
-    /// Removes finished outboxes from the table without waiting for the next epoch.
-    async fn forget(&mut self) -> Result<(), Error> {
-        if self.finished.is_empty() {
-            return Ok(());
-        }
-        let change = TableChange { remove: self.finished_properties(), ..TableChange::default() };
-        let check = |table: &Table| {
-            let properties = table.metadata().properties();
-            let done = !change.remove.iter().any(|key| properties.contains_key(key));
-            if done { CommitCheck::Done } else { CommitCheck::Ready }
-        };
-        let committed =
-            commit(&self.store, &self.settings.name, &self.rows, &change, &check).await?;
-        let before = std::mem::replace(&mut self.rows, committed.table);
-        self.drop_old_metadata(&before).await;
-        self.drop_finished().await;
-        Ok(())
-    }
-
-    async fn pending(&mut self) -> Result<Vec<Outbox>, Error> {
-        let prefix = names::pending_prefix(&self.settings.group);
-        let properties = self.rows.metadata().properties();
-        let ours = properties.iter().filter(|(key, _)| key.starts_with(&prefix));
-        let mut outboxes = Vec::new();
-        for (property, json) in ours {
-            let pointer = Pointer::parse(property, json)?;
-            let mut outbox = self.objects.get_outbox(&pointer).await?;
-            outbox.location = Some(json.clone());
-            outboxes.push(outbox);
-        }
-        // Epoch ids begin with their time.
-        outboxes.sort_by(|a, b| a.epoch_id.cmp(&b.epoch_id));
-        Ok(outboxes)
     }
 }
 
@@ -378,77 +287,32 @@ impl TableStage for AuditTable {
     }
 
     async fn forget_finished(&mut self) -> Result<(), audit_core::Error> {
-        // Nothing depends on it: the next commit or the next start removes what is left.
-        if let Err(error) = self.forget().await {
-            let error = text::one_line(&error);
-            tracing::warn!(error, "could not clear finished epochs; they stay marked as pending");
+        if self.finished.is_empty() {
+            return Ok(());
+        }
+        Ok(self.forget(false).await?)
+    }
+
+    async fn maintain(&mut self) -> Result<(), audit_core::Error> {
+        let [rows, dead_letters] = &mut self.upkeep;
+        let name = &self.settings.name;
+        if let Some(table) = rows.step(&self.store, name, &self.rows).await? {
+            self.rows = table;
+        }
+        let (name, table) = (name.dead_letters(), &self.dead_letters);
+        if let Some(table) = dead_letters.step(&self.store, &name, table).await? {
+            self.dead_letters = table;
         }
         Ok(())
     }
-}
 
-/// Compares a table with what an epoch builds on: the known offsets, at which it starts.
-fn check_epoch(
-    table: &Table,
-    group: &str,
-    known: &HashMap<TopicPartition, i64>,
-    epoch: &Epoch,
-    epoch_id: &str,
-) -> CommitCheck {
-    let moved = epoch.covered.iter().find_map(|(at, span)| {
-        let property = names::offset_property(group, at);
-        let found = table.metadata().properties().get(&property);
-        let known = known.get(at);
-        let is_as_known = match (found, known) {
-            (Some(text), Some(offset)) => *text == offset.to_string() && *offset == span.start,
-            // A partition that was added after the start.
-            (None, None) => true,
-            // The property was removed, but a snapshot still has the offset.
-            (None, Some(offset)) => *offset == span.start,
-            (Some(_), None) => false,
-        };
-        (!is_as_known).then(|| (at.clone(), span.start, found))
-    });
-    let reads_on = epoch.covered.iter().any(|(_, span)| span.start < span.next);
-    match moved {
-        None if reads_on => CommitCheck::Ready,
-        // Without a record (only alerts, or changes of the chain) no offset shows whether it is done.
-        None | Some(_) if provenance::has_epoch(table, epoch_id) => CommitCheck::Done,
-        None => check_without_records(table, group, known),
-        Some((partition, ours, theirs)) => {
-            let theirs = theirs.map_or_else(|| "no offset".to_owned(), Clone::clone);
-            CommitCheck::Conflict { partition, ours, theirs }
-        }
+    async fn close(&mut self) -> Result<(), audit_core::Error> {
+        Ok(self.forget(true).await?)
     }
 }
 
-/// An epoch that moves no offset builds on all known offsets: an instance that another one has overtaken must not
-/// change the chain.
-fn check_without_records(
-    table: &Table,
-    group: &str,
-    known: &HashMap<TopicPartition, i64>,
-) -> CommitCheck {
-    let properties = table.metadata().properties();
-    let overtaken = known.iter().find_map(|(at, offset)| {
-        let found = properties.get(&names::offset_property(group, at))?;
-        (*found != offset.to_string()).then(|| (at.clone(), *offset, found.clone()))
-    });
-    match overtaken {
-        None => CommitCheck::Ready,
-        Some((partition, ours, theirs)) => CommitCheck::Conflict { partition, ours, theirs },
-    }
-}
-
-fn data_files(table: &Table, descriptors: &[String]) -> Result<Vec<DataFile>, Error> {
-    let metadata = table.metadata();
-    let read = |json: &String| {
-        deserialize_data_file_from_json(
-            json,
-            metadata.default_partition_spec_id(),
-            metadata.default_partition_type(),
-            metadata.current_schema(),
-        )
-    };
-    descriptors.iter().map(read).collect::<Result<_, _>>().map_err(Error::Files)
+/// The number of the group's newest commit: also known from the dead letters, which may outlive the audit table.
+fn newest_sequence(rows: &Table, dead_letters: &Table, group: &str) -> Result<u64, Error> {
+    let of_lane = lane_in(rows, group)?.map_or(0, |mark| mark.sequence);
+    Ok(of_lane.max(done_in(dead_letters, group)?.unwrap_or(0)))
 }

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use audit_core::{KeyMark, TopicPartition};
+use audit_core::{KeyMark, LeaderEpoch, TopicPartition};
 use iceberg::{NamespaceIdent, TableIdent};
 
+use crate::catalog::pointer::PointerError;
 use crate::error::Error;
 
 /// `namespace.table`; the namespace may have several levels.
@@ -42,9 +43,24 @@ impl TableName {
         Ok(TableIdent::new(namespace, self.name.clone()))
     }
 
+    /// The folder of the table's files below a warehouse, where the catalog puts a new table.
+    pub(crate) fn folder(&self, warehouse: &str) -> String {
+        format!("{warehouse}/{}/{}", self.namespace.join("/"), self.name)
+    }
+
     /// What was attempted with this table, and why it failed.
     pub(crate) fn failed(&self, attempted: &'static str, cause: iceberg::Error) -> Error {
         Error::Table { attempted, table: self.to_string(), cause }
+    }
+
+    /// The catalog did not say where the table is.
+    pub(crate) fn unreadable(&self, cause: PointerError) -> Error {
+        let table = self.to_string();
+        if cause.is_transient() {
+            Error::Pointer { table, cause }
+        } else {
+            Error::OtherCatalogFile { table, cause }
+        }
     }
 }
 
@@ -69,6 +85,39 @@ fn escape_group(group: &str) -> String {
     group.replace('%', "%25").replace('.', "%2E")
 }
 
+/// The process that committed last for the group, and the number of that commit.
+pub(crate) fn lane_property(group: &str) -> String {
+    own_property(group, &format!("lane.{LANE}"))
+}
+
+/// More about the process in [`lane_property`]; absent once it has released the lane.
+pub(crate) fn holder_property(group: &str) -> String {
+    own_property(group, &format!("holder.{LANE}"))
+}
+
+/// The only lane until the partitions of a group are shared: it owns all of them.
+pub(crate) const LANE: &str = "all";
+
+/// The topics of the group, as a JSON list.
+pub(crate) fn topics_property(group: &str) -> String {
+    own_property(group, "topics")
+}
+
+/// Where one row of the newest commit comes from.
+pub(crate) fn witness_property(group: &str) -> String {
+    own_property(group, "witness")
+}
+
+/// In the table of dead letters: the lane's number of the newest epoch whose dead letters are there.
+pub(crate) fn done_property(group: &str) -> String {
+    own_property(group, &format!("done.{LANE}"))
+}
+
+/// The format of these properties and of the objects that they point at.
+pub(crate) const FORMAT_PROPERTY: &str = "audit-host.format";
+/// What this version writes.
+pub(crate) const FORMAT: u32 = 2;
+
 /// The pointer to the stored state of the group's detectors.
 pub(crate) fn state_property(group: &str) -> String {
     own_property(group, "state")
@@ -87,6 +136,15 @@ pub(crate) fn epoch_property(group: &str) -> String {
 /// Kafka's id of a topic whose offsets the table holds: a topic that was recreated has another id.
 pub(crate) fn topic_id_property(group: &str, topic: &str) -> String {
     own_property(group, &format!("topic-id.{topic}"))
+}
+
+/// Which leader of a partition wrote the last record before the group's offset, and where that record ends.
+pub(crate) fn leader_epoch_property(group: &str, at: &TopicPartition) -> String {
+    format!("{}{}", leader_epoch_prefix(group, &at.topic), at.partition)
+}
+
+fn leader_epoch_prefix(group: &str, topic: &str) -> String {
+    own_property(group, &format!("leader-epoch.{topic}."))
 }
 
 /// Points at the outbox of an epoch that is committed and not finished.
@@ -123,6 +181,29 @@ pub(crate) const SUMMARY_LOOKUPS: &str = "audit-host.lookups";
 pub(crate) const SUMMARY_VERSION: &str = "audit-host.version";
 pub(crate) const SUMMARY_DEAD_LETTERS: &str = "audit-host.dead-letters";
 pub(crate) const SUMMARY_ALERTS: &str = "audit-host.alerts";
+pub(crate) const SUMMARY_LANE: &str = "audit-host.lane";
+pub(crate) const SUMMARY_SEQUENCE: &str = "audit-host.sequence";
+/// SHA-256 of the objects that the commit points at.
+pub(crate) const SUMMARY_STATE: &str = "audit-host.state";
+pub(crate) const SUMMARY_OUTBOX: &str = "audit-host.outbox";
+/// In the empty snapshot by which a process takes a lane.
+pub(crate) const SUMMARY_CLAIM: &str = "audit-host.claim";
+
+/// The topics of which a table has offsets of the group.
+pub(crate) fn topics_in(properties: &HashMap<String, String>, group: &str) -> Vec<String> {
+    let prefix = format!("audit-host.{}.", escape_group(group));
+    let mut topics: Vec<_> = properties
+        .keys()
+        .filter_map(|key| key.strip_prefix(&prefix)?.rsplit_once('.'))
+        .filter(|(topic, partition)| {
+            !topic.is_empty() && !topic.starts_with('.') && partition.parse::<i32>().is_ok()
+        })
+        .map(|(topic, _)| topic.to_owned())
+        .collect();
+    topics.sort();
+    topics.dedup();
+    topics
+}
 
 /// The offset to read next of every partition of `topics` that the table knows.
 pub(crate) fn offsets_in(
@@ -143,6 +224,45 @@ pub(crate) fn offsets_in(
         }
     }
     Ok(offsets)
+}
+
+/// The leader epochs of every partition of `topics` that the table knows.
+pub(crate) fn leader_epochs_in(
+    properties: &HashMap<String, String>,
+    group: &str,
+    topics: &[String],
+) -> Result<HashMap<TopicPartition, LeaderEpoch>, Error> {
+    let mut epochs = HashMap::new();
+    for topic in topics {
+        let prefix = leader_epoch_prefix(group, topic);
+        let topic: Arc<str> = Arc::from(topic.as_str());
+        for (key, value) in properties {
+            let partition = key.strip_prefix(&prefix).and_then(|rest| rest.parse().ok());
+            if let Some(partition) = partition {
+                epochs.insert(TopicPartition::new(&topic, partition), parse_epoch(key, value)?);
+            }
+        }
+    }
+    Ok(epochs)
+}
+
+/// The text of a [`leader_epoch_property`]: `EPOCH:END`.
+pub(crate) fn leader_epoch_text(last: &LeaderEpoch) -> String {
+    format!("{}:{}", last.epoch, last.end)
+}
+
+fn parse_epoch(property: &str, value: &str) -> Result<LeaderEpoch, Error> {
+    let parse = || {
+        let (epoch, end) = value.split_once(':')?;
+        Some(LeaderEpoch { epoch: epoch.parse().ok()?, end: end.parse().ok()? })
+    };
+    parse().ok_or_else(|| Error::Damaged {
+        what: "the table property",
+        location: property.to_owned(),
+        problem: format!(
+            "{value:?} is not LEADER-EPOCH:OFFSET; remove the property to go on without validating the log"
+        ),
+    })
 }
 
 /// An offset that is not a number must be an error: if it were ignored, every row would be written again.
@@ -186,6 +306,23 @@ mod tests {
         let damaged = HashMap::from([(offset_property("a", &TopicPartition::new(&topic, 3)), "x")]);
         let damaged = damaged.into_iter().map(|(key, value)| (key, value.to_owned())).collect();
         assert!(offsets_in(&damaged, "a", &topics).is_err());
+    }
+
+    #[test]
+    fn leader_epochs_are_read_back_and_a_torn_one_is_an_error() {
+        let at = TopicPartition::new(&Arc::from("b.c"), 3);
+        let last = LeaderEpoch { epoch: 7, end: 1500 };
+        let property = leader_epoch_property("a.b", &at);
+        let topics = ["b.c".to_owned()];
+        let properties = HashMap::from([(property.clone(), leader_epoch_text(&last))]);
+        let found = leader_epochs_in(&properties, "a.b", &topics).unwrap();
+        assert_eq!(found, HashMap::from([(at, last)]));
+        assert!(leader_epochs_in(&properties, "a", &topics).unwrap().is_empty());
+
+        for torn in ["", "7", "7:", "x:1500"] {
+            let properties = HashMap::from([(property.clone(), torn.to_owned())]);
+            assert!(leader_epochs_in(&properties, "a.b", &topics).is_err(), "{torn:?}");
+        }
     }
 
     #[test]

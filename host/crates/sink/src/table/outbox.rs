@@ -10,6 +10,7 @@ use iceberg::io::FileIO;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::catalog::waits::Waits;
 use crate::error::Error;
 use crate::vault::Vault;
 
@@ -19,11 +20,19 @@ pub(crate) struct Pointer {
     pub(crate) group: String,
     pub(crate) location: String,
     pub(crate) sha256: String,
+    /// Of an outbox: the lane's number of its epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sequence: Option<u64>,
 }
 
 impl Pointer {
     pub(crate) fn to_json(&self) -> String {
         serde_json::json!(self).to_string()
+    }
+
+    /// The pointer in a text that this crate wrote.
+    pub(crate) fn read(json: &str) -> Option<Self> {
+        serde_json::from_str(json).ok()
     }
 
     pub(crate) fn parse(property: &str, json: &str) -> Result<Self, Error> {
@@ -38,6 +47,7 @@ impl Pointer {
 /// The objects of one group.
 pub(crate) struct Objects {
     pub(crate) file_io: FileIO,
+    pub(crate) waits: Waits,
     /// `WAREHOUSE/.audit-host`.
     pub(crate) folder: String,
     pub(crate) group: String,
@@ -48,8 +58,8 @@ impl Objects {
         let sha256 = hex::encode(Sha256::digest(&bytes));
         let location = format!("{}/{kind}/{sha256}", self.folder);
         let output = self.file_io.new_output(&location).map_err(Error::Files)?;
-        output.write(bytes.into()).await.map_err(Error::Files)?;
-        Ok(Pointer { group: self.group.clone(), location, sha256 })
+        self.waits.answered(output.write(bytes.into())).await.map_err(Error::Files)?;
+        Ok(Pointer { group: self.group.clone(), location, sha256, sequence: None })
     }
 
     async fn get(&self, what: &'static str, pointer: &Pointer) -> Result<Vec<u8>, Error> {
@@ -62,18 +72,17 @@ impl Objects {
             return Err(damaged(format!("it lies outside {}", self.folder)));
         }
         let input = self.file_io.new_input(&pointer.location).map_err(Error::Files)?;
-        let bytes = input.read().await.map_err(|cause| damaged(cause.to_string()))?;
+        // Objects are kept for a while after the table stops naming them: one that is gone was named by a table that is
+        // older than it should be.
+        let bytes = self.waits.answered(input.read()).await.map_err(|cause| {
+            damaged(format!(
+                "{cause}; if the catalog is an old copy, run `audit-host table register --latest`"
+            ))
+        })?;
         if hex::encode(Sha256::digest(&bytes)) != pointer.sha256 {
             return Err(damaged("its SHA-256 is not the one of the table's pointer".into()));
         }
         Ok(bytes.to_vec())
-    }
-
-    /// A leftover object costs bytes and nothing else, so a failure is only logged.
-    pub(crate) async fn remove(&self, location: &str) {
-        if let Err(error) = self.file_io.delete(location).await {
-            tracing::warn!(location, %error, "could not remove an object that is no longer needed");
-        }
     }
 
     pub(crate) async fn put_outbox(&self, outbox: &Outbox) -> Result<Pointer, Error> {

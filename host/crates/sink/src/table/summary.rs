@@ -28,8 +28,7 @@ pub async fn summarize(
     column: &str,
 ) -> Result<TableSummary, Error> {
     let failed = |cause| name.failed("reading", cause);
-    let ident = name.ident().map_err(failed)?;
-    let table = store.catalog.load_table(&ident).await.map_err(failed)?;
+    let table = store.load(name).await?;
     let metadata = table.metadata();
     let mut summary = TableSummary {
         n_snapshots: metadata.snapshots().len(),

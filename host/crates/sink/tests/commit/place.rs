@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::{ArrayRef, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray};
 use arrow::record_batch::RecordBatch;
 use audit_core::stage::{Table, Writer};
 use audit_core::{
-    Change, DeadLetter, Epoch, Offsets, Outbox, ReasonClass, Span, TopicPartition, schema,
+    Change, DeadLetter, Epoch, Offsets, Outbox, ReasonClass, Span, Staged, TopicPartition, schema,
 };
 use audit_sink::{
     AuditTable, CatalogSettings, EpochWriter, Payloads, Store, TableName, TableSettings, Vault,
@@ -58,6 +59,8 @@ impl Place {
             name: TableName::parse("ns.t").unwrap(),
             group: "g".to_owned(),
             topics: vec!["events".to_owned()],
+            instance: "test".to_owned(),
+            lane_lease: Duration::from_secs(2),
             added_columns: Vec::new(),
             vault,
             host_version: "test".to_owned(),
@@ -70,6 +73,7 @@ impl Place {
             payloads: Payloads::DigestOnly,
             payload_bytes_max: 1 << 20,
             open_partitions_max: 4,
+            open_files_bytes_max: 64 << 20,
         };
         let _on_runtime = self.runtime.enter();
         table.writer(settings).unwrap()
@@ -105,8 +109,11 @@ impl Place {
         let mut covered = Offsets::default();
         let records = (actions.len() + n_bad) as u64;
         let next = start + records as i64;
-        covered.cover(partition(), Span { start, next, records }).unwrap();
-        let staged = writer.seal().unwrap();
+        covered.cover(partition(), Span { start, next, records, leader_epoch: None }).unwrap();
+        Self::epoch_of(writer.seal().unwrap(), covered)
+    }
+
+    pub(crate) fn epoch_of(staged: Staged, covered: Offsets) -> Epoch {
         Epoch {
             staged,
             covered,

@@ -1,0 +1,87 @@
+//! Finds a table in the catalog, beside what its folder holds.
+
+use std::collections::HashMap;
+
+use iceberg::TableCreation;
+use iceberg::table::Table;
+
+use crate::catalog::{Store, folder};
+use crate::error::Error;
+use crate::table::names::TableName;
+
+/// The table, which is created if neither the catalog nor the warehouse has it.
+pub(crate) async fn find_or_create(
+    store: &Store,
+    name: &TableName,
+    mut creation: TableCreation,
+) -> Result<Table, Error> {
+    if let Some(table) = find(store, name).await? {
+        return Ok(table);
+    }
+    let ident = name.ident().map_err(|cause| name.failed("naming", cause))?;
+    let namespace = ident.namespace();
+    let catalog = store.catalog.as_ref();
+    let failed_create = |cause| name.failed("creating", cause);
+    // Another instance may be quicker. The error then depends on the catalog, so look again.
+    if !catalog.namespace_exists(namespace).await.map_err(failed_create)?
+        && let Err(cause) = catalog.create_namespace(namespace, HashMap::new()).await
+        && !catalog.namespace_exists(namespace).await.map_err(failed_create)?
+    {
+        return Err(failed_create(cause));
+    }
+    ident.name().clone_into(&mut creation.name);
+    match catalog.create_table(namespace, creation).await {
+        Ok(table) => {
+            tracing::info!(table = %name, location = table.metadata().location(), "created table");
+        }
+        Err(cause) if !catalog.table_exists(&ident).await.map_err(failed_create)? => {
+            return Err(failed_create(cause));
+        }
+        Err(_) => {}
+    }
+    store.load(name).await
+}
+
+/// The table in the catalog; `None` if neither the catalog nor the folder has it.
+async fn find(store: &Store, name: &TableName) -> Result<Option<Table>, Error> {
+    let location = name.folder(&store.warehouse);
+    // Before the catalog is asked: a commit in between must not look like an old catalog.
+    let newest = folder::newest_metadata(&location);
+    let table = match store.load(name).await {
+        Ok(table) => table,
+        Err(Error::NoTable { table }) => {
+            return match newest {
+                // A crash while the table was created: nothing was ever committed to it.
+                Some(newest) if newest.version == 0 => Ok(None),
+                None => Ok(None),
+                Some(newest) => {
+                    let (folder, newest) = (location, newest.location);
+                    Err(Error::Unregistered { table, folder, newest })
+                }
+            };
+        }
+        Err(error) => return Err(error),
+    };
+    check_is_newest(name, &table, newest)?;
+    Ok(Some(table))
+}
+
+/// A crash leaves at most files of the next version, which nothing has committed. One that is two versions ahead was
+/// written on top of a commit that this catalog does not know.
+fn check_is_newest(
+    name: &TableName,
+    table: &Table,
+    newest: Option<folder::MetadataName>,
+) -> Result<(), Error> {
+    let known = table.metadata_location().unwrap_or_default();
+    match (folder::version_of(known), newest) {
+        (Some(version), Some(newest)) if newest.version > version.saturating_add(1) => {
+            Err(Error::OldCatalog {
+                table: name.to_string(),
+                known: known.to_owned(),
+                newest: newest.location,
+            })
+        }
+        _ => Ok(()),
+    }
+}
