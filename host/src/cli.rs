@@ -4,6 +4,7 @@ mod author;
 mod generate;
 mod log;
 mod plugin;
+mod table;
 
 use std::path::PathBuf;
 
@@ -17,6 +18,7 @@ pub(crate) use self::log::{LogArgs, LogFormat};
 pub(crate) use self::plugin::{
     BuildArgs, HistoryArgs, Kind, Lang, ListArgs, NewArgs, PickArgs, PluginCommand, SwapArgs,
 };
+pub(crate) use self::table::{ChangeArgs, DropArgs, ReadArgs, RegisterArgs, TableCommand};
 use crate::config::{CommandLine, Flags};
 pub(crate) use crate::config::{OnGap, StartAt, TableArgs};
 
@@ -46,6 +48,9 @@ pub(crate) enum Command {
     /// Create, build, test, benchmark and replace plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
+    /// Look at the table, tidy its metadata, take it into a catalog, remove it
+    #[command(subcommand)]
+    Table(TableCommand),
 }
 
 impl Command {
@@ -56,6 +61,7 @@ impl Command {
             Self::Generate(args) => &args.log,
             Self::Decrypt(args) => &args.log,
             Self::Plugin(command) => command.log(),
+            Self::Table(command) => command.log(),
         }
     }
 }

@@ -51,6 +51,7 @@ fn coded(error: &(dyn StdError + 'static)) -> Option<(Kind, &'static str)> {
         error::Error,
         config::Error,
         commands::plugin::Error,
+        commands::table::Error,
     );
     // These know nothing of the host, and so of its kinds.
     if let Some(error) = error.downcast_ref::<audit_lookup::Error>() {

@@ -53,7 +53,7 @@ impl Feed {
         for (offset, payload) in (first..next).zip(payloads) {
             raw.push(PARTITION, offset, stamped, payload.as_ref());
         }
-        let span = Span { start: first, next, records: payloads.len() as u64 };
+        let span = Span { start: first, next, records: payloads.len() as u64, leader_epoch: None };
         let covered = raw.covered.cover(TopicPartition::new(&self.topic, PARTITION), span);
         covered.expect("the only span of a new batch follows no other");
         self.next = next;

@@ -43,6 +43,7 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> anyhow::Result<()> {
+    audit_core::fail_point::arm()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ended = match command {
         Command::Run(args) => runtime.block_on(commands::run::run(args)),
@@ -50,6 +51,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Generate(args) => runtime.block_on(commands::generate::run(args)),
         Command::Decrypt(args) => commands::decrypt::run(&args),
         Command::Plugin(command) => runtime.block_on(commands::plugin::run(command)),
+        Command::Table(command) => runtime.block_on(commands::table::run(command)),
     };
     // Stages have ended; a blocking read of a file or a broker must not delay the exit.
     runtime.shutdown_background();

@@ -68,6 +68,7 @@ async fn source(settings: &Settings, table: &AuditTable) -> Result<KafkaSource> 
             StartAt::Latest => Start::Latest,
         },
         resume: table.offsets().clone(),
+        leader_epochs: table.leader_epochs().context("opening the table")?,
         topic_ids: table.topic_ids(),
         until_end: settings.until_end,
         continue_on_gap: settings.on_gap == OnGap::Continue,
@@ -110,6 +111,7 @@ fn writer(
         payloads,
         payload_bytes_max: usize::try_from(settings.max_record_bytes).unwrap_or(usize::MAX),
         open_partitions_max: usize::try_from(settings.open_partitions_max).unwrap_or(usize::MAX),
+        open_files_bytes_max: usize::try_from(settings.open_files_bytes_max).unwrap_or(usize::MAX),
     };
     table.writer(writer).context("writing to the table")
 }
@@ -130,11 +132,14 @@ async fn table(
         name: settings.table.clone(),
         group: settings.group.clone(),
         topics: settings.topics.clone(),
+        instance: settings.instance.clone(),
+        lane_lease: settings.lane_lease,
         added_columns: chain.added_columns().to_vec(),
         vault,
         host_version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    AuditTable::open(store, table).await.context("opening the table")
+    let table = AuditTable::open(store, table).await.context("opening the table")?;
+    Ok(table.with_upkeep(settings.upkeep))
 }
 
 /// Stores the bytes of every plugin that runs beside the table.

@@ -6,8 +6,9 @@ use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use anyhow::Result;
-use audit_core::Counters;
 use audit_core::pipeline::{self, Stop};
+use audit_core::text::one_line;
+use audit_core::{Counters, Kind};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::RunArgs;
@@ -16,7 +17,10 @@ use crate::metrics;
 use crate::plugins::{Cause, Reloader, Watch, on_hangup, report_at_end};
 use crate::progress::{EVERY, Progress};
 use crate::stdout::print;
-use crate::wire::wire;
+use crate::wire::{Wired, wire};
+
+/// How soon a start that waits notices that it was asked to end.
+const STOP_LOOK: Duration = Duration::from_millis(100);
 
 /// Exit code of a process that Ctrl-C ended, as shells have it.
 const INTERRUPTED: i32 = 130;
@@ -39,7 +43,11 @@ pub(crate) async fn flow(settings: &Settings, stop: Stop, counters: &Arc<Counter
         let address = metrics::serve(address, Arc::clone(counters)).await?;
         tracing::info!("serving metrics at http://{address}/metrics");
     }
-    let wired = wire(settings, counters).await?;
+    // A start may wait for another instance: asked to end, it does not wait any longer.
+    let wired = tokio::select! {
+        wired = wire_in_turn(settings, counters) => wired?,
+        () = asked_to_end(&stop) => return Ok(()),
+    };
     let control = wired.reloader.control();
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -75,6 +83,33 @@ fn watch_plugins(reloader: Reloader, files: bool) -> Result<SyncSender<Cause>> {
         .name("plugin-reload".to_owned())
         .spawn(move || reloader.run(watch))?;
     Ok(causes)
+}
+
+/// Builds the run; anew if another instance that waited as well was quicker to take the lane: then this one waits for
+/// that one.
+async fn wire_in_turn(settings: &Settings, counters: &Arc<Counters>) -> Result<Wired> {
+    loop {
+        match wire(settings, counters).await {
+            Err(error) if is_fenced(&error) => {
+                let error = one_line(error.as_ref());
+                tracing::warn!(error, "another instance took the lane first: starting over");
+            }
+            wired => return wired,
+        }
+    }
+}
+
+fn is_fenced(error: &anyhow::Error) -> bool {
+    let mut causes = error.chain();
+    causes.any(|cause| {
+        cause.downcast_ref::<audit_sink::Error>().is_some_and(|of| of.kind() == Kind::Fenced)
+    })
+}
+
+async fn asked_to_end(stop: &Stop) {
+    while !stop.load(Ordering::Relaxed) {
+        tokio::time::sleep(STOP_LOOK).await;
+    }
 }
 
 fn stop_after(duration: Duration, stop: Stop) {

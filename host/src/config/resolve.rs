@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use audit_alert::Target;
-use audit_sink::{CatalogSettings, TableName};
+use audit_sink::{CatalogSettings, TableName, UpkeepSettings};
 
 use super::error::Error;
 use super::file::{self, File};
@@ -17,6 +17,8 @@ use super::sections::{
 };
 use super::setting::Setting;
 
+/// The name of an instance is part of a table property, and of messages.
+const INSTANCE_BYTES_MAX: usize = 200;
 /// What a table may be called.
 const TABLE_NAMES: &str = "must be NAMESPACE.TABLE, of letters, digits, _ and -";
 
@@ -35,6 +37,9 @@ pub(crate) struct Settings {
     pub(crate) trigger_interval: Duration,
     pub(crate) duration: Option<Duration>,
     pub(crate) until_end: bool,
+    pub(crate) instance: String,
+    pub(crate) lane_lease: Duration,
+    pub(crate) upkeep: UpkeepSettings,
     pub(crate) alerts: Target,
     pub(crate) key_file: Option<PathBuf>,
     pub(crate) keep_raw_payloads: bool,
@@ -42,6 +47,7 @@ pub(crate) struct Settings {
     pub(crate) max_record_bytes: u64,
     pub(crate) epoch_rows_max: u64,
     pub(crate) open_partitions_max: u64,
+    pub(crate) open_files_bytes_max: u64,
     /// Where plugins come from, to look there again.
     pub(crate) places: PluginPlaces,
     pub(crate) wanted: Wanted,
@@ -61,6 +67,9 @@ pub(crate) fn resolve(flags: Flags) -> Result<Settings, Error> {
     let File { plugins, kafka, table, run, alerts, metrics, dead_letters, limits, .. } =
         given.over(file);
     let number = |setting: Setting, given| setting.number(&setting.name(), given);
+    let time =
+        |setting: Setting, given: &Option<String>| setting.time(&setting.name(), given.as_deref());
+    let upkeep = upkeep(&table)?;
     let (name, catalog) = (table.name.clone(), catalog(table)?);
     let (duration, until_end) = end(run.duration, run.until_end)?;
     let DeadLetters { key_file, payload } = dead_letters;
@@ -77,7 +86,10 @@ pub(crate) fn resolve(flags: Flags) -> Result<Settings, Error> {
         kafka_properties: kafka.properties,
         catalog,
         table: table_name(name)?,
-        trigger_interval: trigger_interval(run.trigger_interval.as_deref())?,
+        trigger_interval: time(Run::trigger_interval(), &run.trigger_interval)?,
+        instance: instance(run.instance)?,
+        lane_lease: time(Run::lane_lease(), &run.lane_lease)?,
+        upkeep,
         duration,
         until_end,
         alerts: target(alerts.to)?,
@@ -87,6 +99,7 @@ pub(crate) fn resolve(flags: Flags) -> Result<Settings, Error> {
         max_record_bytes: number(Limits::max_record_bytes(), limits.max_record_bytes)?,
         epoch_rows_max: number(Limits::epoch_rows_max(), limits.epoch_rows_max)?,
         open_partitions_max: number(Limits::open_partitions_max(), limits.open_partitions_max)?,
+        open_files_bytes_max: number(Limits::open_files_bytes_max(), limits.open_files_bytes_max)?,
         places,
         wanted,
         plugin_cache: PluginCache::resolve(plugins.cache.as_deref())?,
@@ -165,9 +178,13 @@ pub(super) fn group(given: Option<String>) -> Result<String, Error> {
     Ok(group)
 }
 
-fn trigger_interval(given: Option<&str>) -> Result<Duration, Error> {
-    let setting = Run::trigger_interval();
-    setting.time(&setting.name(), given)
+fn instance(given: Option<String>) -> Result<String, Error> {
+    let Some(name) = given else { return Ok(audit_sink::host_name()) };
+    if name.is_empty() || name.len() > INSTANCE_BYTES_MAX || name.chars().any(char::is_control) {
+        let problem = "must be 1 to 200 bytes on one line: name the instance";
+        return Err(Run::instance().refuse(&name, problem));
+    }
+    Ok(name)
 }
 
 /// When a run ends by itself: after a time, at the end of the topic, or (most of the time) never.
@@ -213,6 +230,16 @@ pub(super) fn catalog(table: Table) -> Result<CatalogSettings, Error> {
     };
     let name = Table::catalog_name().text_or_default(table.catalog_name)?;
     Ok(CatalogSettings { uri, warehouse, name })
+}
+
+/// What is kept of what a table no longer names.
+pub(super) fn upkeep(table: &Table) -> Result<UpkeepSettings, Error> {
+    let (soon, late) = (Table::garbage_after(), Table::data_garbage_after());
+    Ok(UpkeepSettings {
+        garbage_after: soon.time(&soon.name(), table.garbage_after.as_deref())?,
+        data_garbage_after: late.time(&late.name(), table.data_garbage_after.as_deref())?,
+        ..UpkeepSettings::default()
+    })
 }
 
 /// Either would do.

@@ -13,14 +13,31 @@ use super::setting::{DefaultValue, Range, Setting, settings};
 
 /// A record larger than this is no audit event.
 pub(crate) const RECORD_BYTES_MAX: u64 = 16 << 20;
-/// Rows of one commit: at 40 bytes a row in open files, about 100 MiB of memory.
+/// Rows of one commit: what a crash repeats.
 const EPOCH_ROWS_MAX: u64 = 2_000_000;
-/// Partitions that are written at a time: three months of days, or a few days of many actions.
+/// Partitions that are written at a time, each with a file handle. Partitions with few rows need none.
 const OPEN_PARTITIONS_MAX: u64 = 128;
+/// Memory of open data files. The rest of the program takes about as much: docs/performance.md.
+const OPEN_FILES_BYTES_MAX: u64 = 128 << 20;
+/// Less would make a file of every few rows.
+const OPEN_FILES_BYTES_MIN: u64 = 16 << 20;
+/// The largest that is accepted: far more than an epoch can hold.
+const OPEN_FILES_BYTES_LIMIT: u64 = 64 << 30;
 const TRIGGER_INTERVAL: Duration = Duration::from_secs(5);
 /// Shorter commits would spend more on metadata than on rows.
 const TRIGGER_INTERVAL_MIN: Duration = Duration::from_millis(100);
 const TRIGGER_INTERVAL_MAX: Duration = Duration::from_hours(1);
+const LANE_LEASE: Duration = Duration::from_mins(1);
+const LANE_LEASE_MIN: Duration = Duration::from_secs(1);
+const LANE_LEASE_MAX: Duration = Duration::from_hours(1);
+/// Readers need these files only while they plan a query.
+const GARBAGE_AFTER: Duration = Duration::from_mins(10);
+const GARBAGE_AFTER_MIN: Duration = Duration::from_secs(1);
+const GARBAGE_AFTER_MAX: Duration = Duration::from_hours(7 * 24);
+/// A query may run for hours on the data files that it planned with.
+const DATA_GARBAGE_AFTER: Duration = Duration::from_hours(24);
+const DATA_GARBAGE_AFTER_MIN: Duration = Duration::from_mins(1);
+const DATA_GARBAGE_AFTER_MAX: Duration = Duration::from_hours(90 * 24);
 
 settings! {
     /// What only the command line and variables can say.
@@ -128,6 +145,20 @@ settings! {
         /// Readers must use the same one; another name is another catalog.
         catalog_name: Option<String> =
             Setting::file().default(DefaultValue::Text("audit_host"));
+
+        /// How long metadata, manifests and stored objects are kept after the table stops naming them.
+        ///
+        /// See [a table that lives for years](operations/table.md).
+        garbage_after: Option<String> = Setting::file()
+            .default(DefaultValue::Time(|| GARBAGE_AFTER))
+            .range(Range::Time(GARBAGE_AFTER_MIN, GARBAGE_AFTER_MAX));
+
+        /// How long data files are kept after the last snapshot that named them has expired.
+        ///
+        /// The host never replaces a data file: these are files that another program rewrote or deleted.
+        data_garbage_after: Option<String> = Setting::file()
+            .default(DefaultValue::Time(|| DATA_GARBAGE_AFTER))
+            .range(Range::Time(DATA_GARBAGE_AFTER_MIN, DATA_GARBAGE_AFTER_MAX));
     }
 }
 
@@ -147,6 +178,20 @@ settings! {
         ///
         /// Cannot be combined with `--duration`.
         until_end: Option<bool> = Setting::switch("until-end", "AUDIT_HOST_UNTIL_END", false);
+
+        /// Name of this instance among those of its group
+        ///
+        /// A restart under the same name does not wait for the lease. See
+        /// [two instances](operations/running.md#two-instances-of-one-group).
+        instance: Option<String> = Setting::text("instance", "AUDIT_HOST_INSTANCE", "NAME")
+            .default(DefaultValue::Computed("the name of the machine"));
+
+        /// How long another instance of the group must have committed nothing before this one takes its place
+        ///
+        /// A start waits for that only if the other instance may still be alive.
+        lane_lease: Option<String> = Setting::text("lane-lease", "AUDIT_HOST_LANE_LEASE", "TIME")
+            .default(DefaultValue::Time(|| LANE_LEASE))
+            .range(Range::Time(LANE_LEASE_MIN, LANE_LEASE_MAX));
     }
 }
 
@@ -205,10 +250,18 @@ settings! {
 
         /// Number of data files that are open at the same time.
         ///
-        /// If more are needed, all are closed first, which makes more and smaller files.
+        /// If more are needed, the largest are closed first, which makes more and smaller files.
         open_partitions_max: Option<u64> = Setting::file()
             .default(DefaultValue::Number(|| OPEN_PARTITIONS_MAX))
             .range(Range::Positive);
+
+        /// Memory of all open data files together.
+        ///
+        /// If they take more, the largest are closed, which makes more and smaller files. See
+        /// [memory](performance.md#memory).
+        open_files_bytes_max: Option<u64> = Setting::file()
+            .default(DefaultValue::Bytes(|| OPEN_FILES_BYTES_MAX))
+            .range(Range::Bytes(OPEN_FILES_BYTES_MIN, OPEN_FILES_BYTES_LIMIT));
     }
 }
 

@@ -31,9 +31,13 @@ impl Settings {
         file.set(Table::catalog(), &self.catalog.uri);
         file.set(Table::catalog_name(), &self.catalog.name);
         file.set(Table::warehouse(), &self.catalog.warehouse);
+        file.set(Table::garbage_after(), show_duration(self.upkeep.garbage_after));
+        file.set(Table::data_garbage_after(), show_duration(self.upkeep.data_garbage_after));
         file.set(Run::trigger_interval(), show_duration(self.trigger_interval));
         file.set(Run::duration(), self.duration.map(show_duration));
         file.set(Run::until_end(), self.until_end);
+        file.set(Run::instance(), &self.instance);
+        file.set(Run::lane_lease(), show_duration(self.lane_lease));
         file.set(Alerts::to(), self.alerts.to_string());
         file.set(Metrics::listen(), self.metrics);
         file.set(DeadLetters::payload(), self.shown_payload());
@@ -41,6 +45,7 @@ impl Settings {
         file.set(Limits::max_record_bytes(), self.max_record_bytes);
         file.set(Limits::epoch_rows_max(), self.epoch_rows_max);
         file.set(Limits::open_partitions_max(), self.open_partitions_max);
+        file.set(Limits::open_files_bytes_max(), self.open_files_bytes_max);
         file.set(Plugins::dir(), &self.wanted.folder);
         file.set(Plugins::watch(), self.watch_plugins);
         file.set(Plugins::cache(), shown_cache(&self.plugin_cache));

@@ -1,12 +1,14 @@
 //! The table that a command reads.
 
-use audit_sink::{CatalogSettings, TableName};
+use std::time::Duration;
+
+use audit_sink::{CatalogSettings, TableName, UpkeepSettings};
 
 use super::error::Error;
 use super::file;
 use super::flags::TableArgs;
-use super::resolve::{catalog, group, table_name};
-use super::sections::Table;
+use super::resolve::{catalog, group, table_name, upkeep};
+use super::sections::{Run, Table};
 
 /// A table, and the group whose plugins wrote it.
 #[derive(Debug)]
@@ -14,16 +16,22 @@ pub(crate) struct TableRef {
     pub(crate) catalog: CatalogSettings,
     pub(crate) name: TableName,
     pub(crate) group: String,
+    pub(crate) upkeep: UpkeepSettings,
+    pub(crate) lane_lease: Duration,
 }
 
 /// As [`super::resolve`], but only what names the table is needed: the same file serves both.
 pub(crate) fn resolve_table(args: TableArgs) -> Result<TableRef, Error> {
     let TableArgs { config, catalog: uri, warehouse, table, group: given } = args;
     let file = file::read_given(config.as_deref())?;
-    let flags = Table { catalog: uri, warehouse, name: table, catalog_name: None };
+    let flags = Table { catalog: uri, warehouse, name: table, ..Table::default() };
     let table = flags.over(file.table);
     let name = table.name.clone();
+    let upkeep = upkeep(&table)?;
+    let lease = Run::lane_lease();
     Ok(TableRef {
+        upkeep,
+        lane_lease: lease.time(&lease.name(), file.run.lane_lease.as_deref())?,
         catalog: catalog(table)?,
         name: table_name(name)?,
         group: group(given.or(file.kafka.group))?,

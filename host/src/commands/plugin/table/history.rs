@@ -7,9 +7,10 @@ use audit_core::PluginId;
 use audit_sink::PastChange;
 use serde_json::json;
 
-use super::history_format::{clean, columns, places, short, time};
+use super::history_format::{places, short, time};
 use super::opened::Opened;
 use crate::cli::HistoryArgs;
+use crate::commands::columns::{clean, columns};
 use crate::stdout::print;
 
 pub(crate) async fn run(args: HistoryArgs) -> Result<()> {

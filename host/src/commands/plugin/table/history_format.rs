@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use audit_core::text::clipped;
 use audit_core::{ChangeKind, PluginChange, PluginId, TopicPartition};
 use audit_sink::PastChange;
 use jiff::Timestamp;
 
+use crate::commands::columns::clean;
 use crate::commands::plugin::error::Error;
 
 /// Digits of a digest that are printed. `--to` accepts them.
@@ -16,11 +16,6 @@ const DIGITS_SHOWN: usize = 12;
 const DIGITS_MIN: usize = 4;
 /// Partitions that are listed in a line of text; the JSON has all.
 const PARTITIONS_SHOWN: usize = 4;
-
-/// Text of a table, without what could control a terminal.
-pub(super) fn clean(text: &str) -> String {
-    clipped(text, usize::MAX)
-}
 
 /// Changes of the chain itself: shadows and breakers leave the component in its place.
 pub(super) fn judging(history: &[PastChange]) -> impl DoubleEndedIterator<Item = &PluginChange> {
@@ -111,22 +106,6 @@ pub(super) fn places_json(from: &BTreeMap<TopicPartition, i64>) -> serde_json::V
     serde_json::json!(topics)
 }
 
-/// A table of aligned columns.
-pub(super) fn columns(rows: &[Vec<String>]) -> String {
-    let n_columns = rows.iter().map(Vec::len).max().unwrap_or_default();
-    let width = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
-    };
-    let widths: Vec<_> = (0..n_columns).map(|column| width(column).unwrap_or_default()).collect();
-    let mut text = String::new();
-    for row in rows {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
-        text.push('\n');
-    }
-    text
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
@@ -177,10 +156,5 @@ pub(super) mod tests {
             let refused = pick("p", &all, given).unwrap_err().to_string();
             assert!(refused.contains(says), "{refused}");
         }
-    }
-
-    #[test]
-    fn what_others_wrote_does_not_control_the_terminal() {
-        assert_eq!(clean("a\u{1b}[2Jb\nc"), "a [2Jb c");
     }
 }

@@ -7,9 +7,10 @@ use audit_core::{PluginChange, PluginId};
 use audit_sink::PastChange;
 use serde_json::json;
 
-use super::history_format::{clean, columns, judging, places, places_json, short, time};
+use super::history_format::{judging, places, places_json, short, time};
 use super::opened::Opened;
 use crate::cli::ListArgs;
+use crate::commands::columns::{clean, columns};
 use crate::stdout::print;
 
 pub(crate) async fn run(args: ListArgs) -> Result<()> {

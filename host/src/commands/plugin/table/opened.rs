@@ -4,8 +4,8 @@ use anyhow::{Context as _, Result};
 use audit_core::PluginId;
 use audit_sink::{ComponentStore, PastChange, Store};
 
-use super::history_format::clean;
 use crate::cli::TableArgs;
+use crate::commands::columns::clean;
 use crate::commands::plugin::error::Error;
 use crate::config::{self, TableRef};
 

@@ -53,6 +53,8 @@ impl Place {
             name: TableName::parse("ns.t").unwrap(),
             group: "g".to_owned(),
             topics: vec!["t".to_owned()],
+            instance: "test".to_owned(),
+            lane_lease: std::time::Duration::ZERO,
             added_columns: Vec::new(),
             vault: None,
             host_version: "test".to_owned(),
@@ -63,6 +65,7 @@ impl Place {
             payloads: Payloads::DigestOnly,
             payload_bytes_max: 1 << 20,
             open_partitions_max: 4,
+            open_files_bytes_max: 64 << 20,
         };
         let mut writer = {
             let _on_runtime = self.runtime.enter();
