@@ -8,6 +8,8 @@ mod flow;
 mod golden;
 mod hostile;
 mod input;
+mod lanes;
 mod lookups;
 mod reload;
+mod table;
 mod topics;

@@ -134,7 +134,7 @@ fn batch_of(
         raw.push(partition, offset, Some(NOON_US / 1000 + offset), b"{}");
     }
     if n_rows > 0 {
-        let span = Span { start: first, next: end, records: n_rows as u64 };
+        let span = Span { start: first, next: end, records: n_rows as u64, leader_epoch: None };
         raw.covered.cover(TopicPartition::new(&topic, partition), span)?;
     } else {
         raw.covered = Offsets::default();

@@ -55,7 +55,8 @@ pub(crate) fn records_of(
         if offset == start {
             return Ok(batches);
         }
-        let span = Span { start, next: offset, records: (offset - start) as u64 };
+        let span =
+            Span { start, next: offset, records: (offset - start) as u64, leader_epoch: None };
         raw.covered.cover(TopicPartition::new(&topic, 0), span)?;
         batches.push(raw);
     }

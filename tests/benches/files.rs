@@ -1,6 +1,7 @@
 //! The program's own writer of files, into a new table.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Result;
 use arrow::datatypes::Field;
@@ -12,6 +13,8 @@ use audit_sink::{
 use crate::events;
 
 const PAYLOAD_BYTES_MAX: usize = 1 << 20;
+/// The program's default.
+const OPEN_FILES_BYTES_MAX: usize = 128 << 20;
 
 /// A table with `added` behind the columns of events.
 pub(crate) async fn open(
@@ -28,6 +31,8 @@ pub(crate) async fn open(
         name: TableName::parse("demo.audit_trail")?,
         group: "bench".to_owned(),
         topics: vec![events::TOPIC.to_owned()],
+        instance: "bench".to_owned(),
+        lane_lease: Duration::ZERO,
         added_columns: added.to_vec(),
         vault: None,
         host_version: "bench".to_owned(),
@@ -37,5 +42,6 @@ pub(crate) async fn open(
         payloads: Payloads::DigestOnly,
         payload_bytes_max: PAYLOAD_BYTES_MAX,
         open_partitions_max,
+        open_files_bytes_max: OPEN_FILES_BYTES_MAX,
     })?)
 }

@@ -67,11 +67,10 @@ fn generated_events_arrive_once_redacted_and_with_their_alerts() -> Result<()> {
     host.succeed()?;
     let again = case.reader().read(TABLE)?;
     assert_eq!(again.n_rows()?, N_EVENTS);
-    assert_eq!(
-        again.field("snapshots")?,
-        rows.field("snapshots")?,
-        "a second run added a snapshot"
-    );
+    let n_epochs = |reading: &Reading| {
+        reading.summaries().iter().filter(|summary| summary["audit-host.epoch"].is_string()).count()
+    };
+    assert_eq!(n_epochs(&again), n_epochs(&rows), "a second run added an epoch");
     assert_eq!(case.alerts()?, alerts, "a second run added an alert");
     Ok(())
 }
@@ -112,7 +111,9 @@ fn an_empty_topic_makes_the_tables_and_ends() -> Result<()> {
     for table in [TABLE, DEAD_LETTERS] {
         let read = case.reader().read(table)?;
         assert_eq!(read.n_rows()?, 0, "{table}");
-        assert_eq!(read.0["snapshots"], 0, "{table}");
+        // The run takes the lane and releases it; nothing is appended to the dead letters.
+        let n_expected = if table == TABLE { 2 } else { 0 };
+        assert_eq!(read.0["snapshots"], n_expected, "{table}");
     }
     Ok(())
 }
@@ -141,8 +142,10 @@ fn check_provenance(rows: &Reading) -> Result<()> {
         Ok((name.to_owned(), files::sha256(component)))
     });
     let expected: Vec<_> = expected.into_iter().collect::<Result<_>>()?;
-    ensure!(!rows.summaries().is_empty(), "no snapshot");
-    for summary in rows.summaries() {
+    let is_epoch = |summary: &&Value| summary["audit-host.epoch"].is_string();
+    let epochs: Vec<_> = rows.summaries().iter().filter(is_epoch).collect();
+    ensure!(!epochs.is_empty(), "no epoch");
+    for summary in epochs {
         let plugins = summary["audit-host.plugins"].as_str().context("no plugins named")?;
         let plugins: Vec<Value> = serde_json::from_str(plugins)?;
         let named: Vec<_> = plugins

@@ -46,17 +46,31 @@ impl Case {
 
     /// `audit-host` from this topic into this table; alerts go to `alerts.jsonl`.
     pub fn host(&self) -> Result<Program> {
+        Ok(self.host_of(&broker::brokers()?))
+    }
+
+    /// [`Case::host`] that reads from another cluster.
+    pub fn host_of(&self, brokers: &str) -> Program {
         let catalog = format!("sqlite:{}", self.path("catalog.db"));
         let alerts = format!("file:{}", self.path("alerts.jsonl"));
-        let args = ["--brokers", &broker::brokers()?, "--topic", &self.topic, "--table", TABLE];
+        let args = ["--brokers", brokers, "--topic", &self.topic, "--table", TABLE];
         let host = Program::new(&self.dir, &args).args(&["--catalog", &catalog]);
-        Ok(host.args(&["--warehouse", &self.path("warehouse"), "--alerts", &alerts]))
+        host.args(&["--warehouse", &self.path("warehouse"), "--alerts", &alerts])
     }
 
     /// `audit-host plugin VERB …` on this table.
     pub fn plugin_command(&self, args: &[&str]) -> Program {
+        self.command("plugin", args)
+    }
+
+    /// `audit-host table VERB …` on this table.
+    pub fn table_command(&self, args: &[&str]) -> Program {
+        self.command("table", args)
+    }
+
+    fn command(&self, kind: &str, args: &[&str]) -> Program {
         let catalog = format!("sqlite:{}", self.path("catalog.db"));
-        Program::new(&self.dir, &["plugin"])
+        Program::new(&self.dir, &[kind])
             .args(args)
             .args(&["--catalog", &catalog, "--table", TABLE])
             .args(&["--warehouse", &self.path("warehouse")])

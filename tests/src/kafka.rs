@@ -1,4 +1,5 @@
-//! A single Apache Kafka node (KRaft, broker and controller in one process) that lives as long as its handle.
+//! Apache Kafka nodes (KRaft, broker and controller in one process; more brokers may join) that live as long as their
+//! handles.
 //!
 //! Depends on std and anyhow alone, because `xtask` includes this file by path: it must not know a Kafka client.
 //! Everything binds 127.0.0.1 and lies in the given folder. A test may therefore run many of them side by side.
@@ -75,6 +76,7 @@ pub struct Kafka {
     install: Install,
     dir: PathBuf,
     port: u16,
+    controller_port: u16,
     process: Process,
 }
 
@@ -84,6 +86,38 @@ impl Kafka {
     /// The process also ends when this process does, however that happens.
     pub fn start(install: &Install, dir: &Path, port: u16, props: &[(&str, &str)]) -> Result<Self> {
         Self::launch(install, dir, port, props, Owner::ThisProcess)
+    }
+
+    /// Starts one more broker of this node's cluster. `node_id` is 2 or more.
+    pub fn join(&self, dir: &Path, node_id: u16, props: &[(&str, &str)]) -> Result<Self> {
+        let port = free_port()?;
+        let voters = format!("1@127.0.0.1:{}", self.controller_port);
+        let (node_id, listeners) = (node_id.to_string(), format!("PLAINTEXT://127.0.0.1:{port}"));
+        let ours = [
+            ("process.roles", "broker"),
+            ("node.id", node_id.as_str()),
+            ("controller.quorum.voters", voters.as_str()),
+            ("listeners", listeners.as_str()),
+        ];
+        let props: Vec<_> = ours.iter().chain(props).copied().collect();
+        Self::start(&self.install, dir, port, &props)
+    }
+
+    /// Loses partition 0 of a topic, as a broker whose disk was replaced. Only while the node is killed.
+    pub fn lose(&self, topic: &str) -> Result<()> {
+        let data = self.dir.join("data");
+        let partition = data.join(format!("{topic}-0"));
+        fs::remove_dir_all(&partition)
+            .with_context(|| format!("cannot remove {}", partition.display()))?;
+        for entry in fs::read_dir(&data).context("cannot list Kafka's data")? {
+            let path = entry.context("cannot list Kafka's data")?.path();
+            if path.to_string_lossy().ends_with("-checkpoint") {
+                let cannot = || format!("cannot change {}", path.display());
+                let text = fs::read_to_string(&path).with_context(cannot)?;
+                fs::write(&path, without_topic(&text, topic)).with_context(cannot)?;
+            }
+        }
+        Ok(())
     }
 
     /// Like `start`, but the node outlives this process. The caller must keep the process id.
@@ -110,13 +144,15 @@ impl Kafka {
         let dir =
             dir.canonicalize().with_context(|| format!("cannot resolve {}", dir.display()))?;
         let port = if port == 0 { free_port()? } else { free(port)? };
-        fs::write(dir.join("server.properties"), properties(&dir, port, free_port()?, props))
+        let controller_port = free_port()?;
+        fs::write(dir.join("server.properties"), properties(&dir, port, controller_port, props))
             .with_context(|| format!("cannot write to {}", dir.display()))?;
         if !dir.join("data/meta.properties").exists() {
             format_storage(install, &dir)?;
         }
         let process = spawn(install, &dir, owner)?;
-        let mut kafka = Self { install: install.clone(), dir, port, process };
+        let install = install.clone();
+        let mut kafka = Self { install, dir, port, controller_port, process };
         kafka.wait_ready()?;
         Ok(kafka)
     }
@@ -276,6 +312,19 @@ fn properties(dir: &Path, port: u16, controller_port: u16, props: &[(&str, &str)
     // Of two lines with one key the last counts.
     for (key, value) in all.chain(props.iter().copied()) {
         writeln!(text, "{key}={value}").expect("writing to a String cannot fail");
+    }
+    text
+}
+
+/// A checkpoint file (version, number of entries, `topic partition offset` lines) without those of one topic.
+fn without_topic(text: &str, topic: &str) -> String {
+    let mut lines = text.lines();
+    let version = lines.next().unwrap_or("0");
+    let others: Vec<_> =
+        lines.skip(1).filter(|line| line.split(' ').next() != Some(topic)).collect();
+    let mut text = format!("{version}\n{}\n", others.len());
+    for line in others {
+        writeln!(text, "{line}").expect("writing to a String cannot fail");
     }
     text
 }

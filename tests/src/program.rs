@@ -14,6 +14,7 @@ use crate::env;
 
 /// Longer than any run of a test; a run that takes this long hangs.
 pub const LIMIT: Duration = Duration::from_mins(2);
+const SIGABRT: i32 = 6;
 const SIGKILL: i32 = 9;
 /// How often a condition is checked.
 const CHECK_EVERY: Duration = Duration::from_millis(5);
@@ -21,6 +22,8 @@ const CHECK_EVERY: Duration = Duration::from_millis(5);
 /// A command line to run.
 #[derive(Debug, Clone)]
 pub struct Program {
+    /// What starts the program, if something else does.
+    under: Vec<String>,
     args: Vec<String>,
     dir: PathBuf,
     env: Vec<(String, String)>,
@@ -50,7 +53,14 @@ impl Program {
     /// The program with these arguments, in the folder `dir`, where its output is kept as well.
     pub fn new(dir: &Path, args: &[&str]) -> Self {
         let args = args.iter().map(ToString::to_string).collect();
-        Self { args, dir: dir.to_owned(), env: Vec::new() }
+        Self { under: Vec::new(), args, dir: dir.to_owned(), env: Vec::new() }
+    }
+
+    /// Started by this command line, to which program and arguments are added: to limit what it may do.
+    #[must_use]
+    pub fn under(mut self, command: &[&str]) -> Self {
+        self.under = command.iter().map(ToString::to_string).collect();
+        self
     }
 
     #[must_use]
@@ -70,7 +80,15 @@ impl Program {
         static RUNS: AtomicU32 = AtomicU32::new(0);
         let run = RUNS.fetch_add(1, Ordering::Relaxed);
         let out = ["stdout", "stderr"].map(|kind| self.dir.join(format!("run-{run}.{kind}")));
-        let mut command = Command::new(env::program()?);
+        let program = env::program()?;
+        let mut command = match self.under.split_first() {
+            None => Command::new(program),
+            Some((first, rest)) => {
+                let mut command = Command::new(first);
+                command.args(rest).arg(program);
+                command
+            }
+        };
         command.args(&self.args).current_dir(&self.dir).stdin(Stdio::null());
         env::without_settings(&mut command);
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
@@ -122,9 +140,17 @@ impl Running {
 
     /// Asks for a clean end, as a service manager does.
     pub fn terminate(&self) -> Result<()> {
-        let status = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status();
-        ensure!(status.context("cannot run kill")?.success(), "cannot end process {}", self.pid());
-        Ok(())
+        signal(self.pid(), "TERM")
+    }
+
+    /// Stops it where it is, as a frozen machine does: it stays alive and does nothing.
+    pub fn pause(&self) -> Result<()> {
+        signal(self.pid(), "STOP")
+    }
+
+    /// Lets it go on after [`Running::pause`].
+    pub fn resume(&self) -> Result<()> {
+        signal(self.pid(), "CONT")
     }
 
     /// Kills it as a crash does (SIGKILL).
@@ -175,6 +201,11 @@ impl Ended {
         self.status.signal() == Some(SIGKILL)
     }
 
+    /// Whether it ended itself at the step of `AUDIT_HOST_FAIL_POINT`.
+    pub fn was_at_fail_point(&self) -> bool {
+        self.status.signal() == Some(SIGABRT) && self.stderr.contains("fail point reached")
+    }
+
     /// The most memory that it had; an error if it ended too soon to be measured.
     pub fn peak_rss_bytes(&self) -> Result<u64> {
         ensure!(self.peak_rss_bytes > 0, "the program ended before its memory was measured");
@@ -185,6 +216,14 @@ impl Ended {
     pub fn error_lines(&self) -> Vec<&str> {
         self.stderr.lines().filter(|line| line.starts_with("audit-host: ")).collect()
     }
+}
+
+/// Sends a signal to a process that a test started.
+pub fn signal(pid: u32, name: &str) -> Result<()> {
+    let status = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status();
+    let is_sent = status.context("cannot run kill")?.success();
+    ensure!(is_sent, "cannot send {name} to process {pid}");
+    Ok(())
 }
 
 fn read(path: &Path) -> Result<String> {

@@ -10,7 +10,7 @@ use crate::env;
 use crate::json::json_lines;
 
 /// The name under which the program registers its tables.
-const CATALOG_NAME: &str = "audit_host";
+pub const CATALOG_NAME: &str = "audit_host";
 
 /// Reads tables of one catalog.
 #[derive(Debug)]
@@ -62,10 +62,34 @@ impl Reader {
         Ok((reading, rows.iter().map(origin).collect::<Result<_>>()?))
     }
 
+    /// [`Reader::origins`] of a table that also has rows of the host itself, which come from no record.
+    pub fn record_origins(&self, table: &str) -> Result<Vec<(i64, i64)>> {
+        let columns = ["source_partition", "source_offset", "user_id"];
+        let (_, rows) = self.rows(table, &columns)?;
+        let is_record =
+            |row: &&Value| !row["source_partition"].is_null() || row["user_id"] != "audit-host";
+        let number = |value: &Value| value.as_i64().context("a row without its origin");
+        let origin =
+            |row: &Value| Ok((number(&row["source_partition"])?, number(&row["source_offset"])?));
+        rows.iter().filter(is_record).map(origin).collect()
+    }
+
+    /// Changes a table as a foreign client of its catalog does: `readers/change_table.py`.
+    pub fn change(&self, table: &str, args: &[&str]) -> Result<()> {
+        self.run("change_table.py", table, args)?;
+        Ok(())
+    }
+
     fn call(&self, table: &str, args: &[&str]) -> Result<Reading> {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("readers/read_table.py");
+        let reading = serde_json::from_slice(&self.run("read_table.py", table, args)?);
+        Ok(Reading(reading.with_context(|| format!("what the readers say of {table}"))?))
+    }
+
+    /// Runs a script on a table; what it printed.
+    fn run(&self, script: &str, table: &str, args: &[&str]) -> Result<Vec<u8>> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("readers");
         let output = Command::new(env::python()?)
-            .arg(script)
+            .arg(folder.join(script))
             .args(["--catalog-name", CATALOG_NAME, "--table", table, "--catalog-db"])
             .arg(&self.catalog)
             .arg("--warehouse")
@@ -74,9 +98,8 @@ impl Reader {
             .output()
             .context("cannot start the readers")?;
         let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "reading {table}: {}\n{said}", output.status);
-        let reading = serde_json::from_slice(&output.stdout);
-        Ok(Reading(reading.with_context(|| format!("what the readers say of {table}"))?))
+        ensure!(output.status.success(), "{script} of {table}: {}\n{said}", output.status);
+        Ok(output.stdout)
     }
 }
 
