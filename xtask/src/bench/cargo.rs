@@ -18,6 +18,12 @@ pub(super) fn parquet(ctx: &Context, options: &Options) -> Result<Vec<Table>> {
     of_tests(ctx, options, "parquet", &dir, &[])
 }
 
+/// `cargo xtask bench commits`
+pub(super) fn commits(ctx: &Context, options: &Options) -> Result<Vec<Table>> {
+    let dir = ctx.scratch("bench/commits")?;
+    of_package(ctx, options, ("audit-sink", "commits"), &dir, &[])
+}
+
 /// `cargo xtask bench plugin`
 pub(super) fn plugin(ctx: &Context, options: &Options) -> Result<Vec<Table>> {
     let dir = ctx.scratch("bench/plugin")?;
@@ -32,15 +38,25 @@ pub(super) fn plugin(ctx: &Context, options: &Options) -> Result<Vec<Table>> {
 
 /// `cargo xtask bench freshness`
 pub(super) fn freshness(ctx: &Context, options: &Options) -> Result<Vec<Table>> {
+    with_kafka(ctx, options, "freshness")
+}
+
+/// `cargo xtask bench memory`
+pub(super) fn memory(ctx: &Context, options: &Options) -> Result<Vec<Table>> {
+    with_kafka(ctx, options, "memory")
+}
+
+/// Runs a benchmark that drives the program over a broker of its own.
+fn with_kafka(ctx: &Context, options: &Options, bench: &str) -> Result<Vec<Table>> {
     let kafka = parts::fetch(ctx)?.kafka;
-    let dir = ctx.scratch("bench/freshness")?;
+    let dir = ctx.scratch(&format!("bench/{bench}"))?;
     let env = [
         ("AUDIT_HOST_BIN", ctx.host_binary()),
         ("AUDIT_HOST_KAFKA_HOME", kafka.home),
         ("AUDIT_HOST_JAVA", kafka.java),
     ];
     let env: Vec<(&str, &Path)> = env.iter().map(|(name, path)| (*name, path.as_path())).collect();
-    of_tests(ctx, options, "freshness", &dir, &env)
+    of_tests(ctx, options, bench, &dir, &env)
 }
 
 /// Runs one of `tests/benches` in a folder of its own, and reads the tables that it writes.
@@ -51,10 +67,20 @@ fn of_tests(
     dir: &Path,
     env: &[(&str, &Path)],
 ) -> Result<Vec<Table>> {
+    of_package(ctx, options, ("audit-tests", bench), dir, env)
+}
+
+fn of_package(
+    ctx: &Context,
+    options: &Options,
+    (package, bench): (&str, &str),
+    dir: &Path,
+    env: &[(&str, &Path)],
+) -> Result<Vec<Table>> {
     let tables = dir.join("tables.json");
     let mut cargo = ctx.cargo();
     // Selected with the program for its features: no dependency is compiled a second time.
-    cargo.args(["bench", "--locked", "--package", "audit-host", "--package", "audit-tests"]);
+    cargo.args(["bench", "--locked", "--package", "audit-host", "--package", package]);
     cargo.args(["--bench", bench, "--"]);
     cargo.arg("--json-to").arg(&tables);
     if let Some(rows) = options.rows {

@@ -55,6 +55,12 @@ const BENCHES: &[Bench] = &[
         work: cargo::freshness,
     },
     Bench {
+        name: "memory",
+        about: "measures the peak memory of the program over topics of several shapes",
+        needs: Needs::Host,
+        work: cargo::memory,
+    },
+    Bench {
         name: "decode",
         about: "measures JSON to columns, beside serde_json",
         needs: Needs::Nothing,
@@ -67,12 +73,21 @@ const BENCHES: &[Bench] = &[
         work: cargo::parquet,
     },
     Bench {
+        name: "commits",
+        about: "measures what a commit costs after many others: time, memory, disk",
+        needs: Needs::Nothing,
+        work: cargo::commits,
+    },
+    Bench {
         name: "plugin",
         about: "measures what plugins cost: by themselves, beside native code, when they fail",
         needs: Needs::Templates,
         work: cargo::plugin,
     },
 ];
+
+/// Benchmarks that take `--part`.
+const HAVE_PARTS: [&str; 2] = ["memory", "plugin"];
 
 /// `cargo xtask bench NAME [--rows N] [--runs N] [--part NAME] [--json FILE] [--no-build]`
 pub(crate) fn main(ctx: &Context, args: &[String]) -> Result<()> {
@@ -85,8 +100,8 @@ pub(crate) fn main(ctx: &Context, args: &[String]) -> Result<()> {
             names.join(", ")
         ));
     };
-    if options.part.is_some() && bench.name != "plugin" {
-        return run::usage("only the benchmark `plugin` has parts".into());
+    if options.part.is_some() && !HAVE_PARTS.contains(&bench.name) {
+        return run::usage(format!("only these benchmarks have parts: {}", HAVE_PARTS.join(", ")));
     }
     needs::for_build()?;
     let _alone = lock(ctx)?;

@@ -15,6 +15,7 @@ const AREA_SIZE: u32 = 100;
 
 /// Enums of errors that no user meets as such: what wraps them has the code.
 const INNER: &[(&str, &str)] = &[
+    ("host/crates/sink/src/catalog/pointer.rs", "PointerError"),
     ("host/crates/chain/src/wasm/keys.rs", "KeyIdError"),
     ("host/crates/chain/src/wasm/keys.rs", "OpenError"),
 ];
