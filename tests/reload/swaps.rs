@@ -65,7 +65,7 @@ fn host(case: &Case, transform: &Swapped, detector: &Swapped) -> Result<Program>
     );
     fs::write(&config, text)?;
     let host = case.host()?.args(&["--config", &config.display().to_string()]);
-    Ok(host.args(&["--plugin-cache", &case.path("compiled"), "--trigger-interval", "500ms"]))
+    Ok(host.args(&["--plugin-cache", &case.path("compiled"), "--trigger-interval", "1s"]))
 }
 
 #[test]
