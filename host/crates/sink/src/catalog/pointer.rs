@@ -12,8 +12,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use iceberg::TableIdent;
-use sqlx::Row as _;
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::query::Query;
+use sqlx::sqlite::{
+    SqliteArguments, SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{Row as _, Sqlite};
 
 /// How long a statement waits for a writer of the same database.
 pub(crate) const BUSY_WAIT: Duration = Duration::from_secs(5);
@@ -117,6 +120,20 @@ impl SqlitePointer {
     }
 }
 
+impl SqlitePointer {
+    /// Executes a statement that changes one pointer or none; whether it changed one.
+    async fn changes_one<'q>(
+        &self,
+        statement: Query<'q, Sqlite, SqliteArguments<'q>>,
+    ) -> Result<bool, PointerError> {
+        self.check_file()?;
+        let done = statement.execute(&self.pool).await.map_err(database)?;
+        // Deleted while the statement ran: the next reader would not see it.
+        self.check_file()?;
+        Ok(done.rows_affected() == 1)
+    }
+}
+
 fn unsupported(what: &str) -> PointerError {
     database(format!("this catalog cannot {what} by compare-and-set"))
 }
@@ -148,8 +165,7 @@ impl Pointer for SqlitePointer {
         from: &str,
         to: &str,
     ) -> Result<bool, PointerError> {
-        self.check_file()?;
-        let updated = sqlx::query(
+        let update = sqlx::query(
             "UPDATE iceberg_tables SET metadata_location = ?, previous_metadata_location = ? \
              WHERE catalog_name = ? AND table_namespace = ? AND table_name = ? \
              AND metadata_location = ?",
@@ -159,18 +175,12 @@ impl Pointer for SqlitePointer {
         .bind(&self.catalog_name)
         .bind(table.namespace().join("."))
         .bind(table.name())
-        .bind(from)
-        .execute(&self.pool)
-        .await
-        .map_err(database)?;
-        // Deleted while the statement ran: the next reader would not see it.
-        self.check_file()?;
-        Ok(updated.rows_affected() == 1)
+        .bind(from);
+        self.changes_one(update).await
     }
 
     async fn insert(&self, table: &TableIdent, to: &str) -> Result<bool, PointerError> {
-        self.check_file()?;
-        let inserted = sqlx::query(
+        let insert = sqlx::query(
             "INSERT OR IGNORE INTO iceberg_tables \
              (catalog_name, table_namespace, table_name, metadata_location, iceberg_type) \
              VALUES (?, ?, ?, ?, 'TABLE')",
@@ -178,17 +188,12 @@ impl Pointer for SqlitePointer {
         .bind(&self.catalog_name)
         .bind(table.namespace().join("."))
         .bind(table.name())
-        .bind(to)
-        .execute(&self.pool)
-        .await
-        .map_err(database)?;
-        self.check_file()?;
-        Ok(inserted.rows_affected() == 1)
+        .bind(to);
+        self.changes_one(insert).await
     }
 
     async fn remove(&self, table: &TableIdent, from: &str) -> Result<bool, PointerError> {
-        self.check_file()?;
-        let deleted = sqlx::query(
+        let delete = sqlx::query(
             "DELETE FROM iceberg_tables \
              WHERE catalog_name = ? AND table_namespace = ? AND table_name = ? \
              AND metadata_location = ?",
@@ -196,12 +201,8 @@ impl Pointer for SqlitePointer {
         .bind(&self.catalog_name)
         .bind(table.namespace().join("."))
         .bind(table.name())
-        .bind(from)
-        .execute(&self.pool)
-        .await
-        .map_err(database)?;
-        self.check_file()?;
-        Ok(deleted.rows_affected() == 1)
+        .bind(from);
+        self.changes_one(delete).await
     }
 
     async fn list(&self) -> Result<Vec<(String, String)>, PointerError> {

@@ -17,9 +17,9 @@ use uuid::Uuid;
 
 use crate::catalog::Store;
 use crate::error::Error;
+use crate::table::clock::now_ms;
 use crate::table::names::TableName;
 use crate::table::swap::{Swapped, swap};
-use crate::upkeep::settings::now_ms;
 
 /// Manifests that one merge reads at most.
 const SOURCES_MAX: usize = 500;

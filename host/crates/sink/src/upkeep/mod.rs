@@ -30,6 +30,7 @@ use tokio::task::JoinHandle;
 
 use crate::catalog::Store;
 use crate::error::Error;
+use crate::table::clock::now_ms;
 use crate::table::names::TableName;
 use crate::upkeep::garbage::{Head, commits_since, since_pass};
 use crate::upkeep::merge::{MergeSettings, Merged, Prepared};
@@ -37,7 +38,7 @@ use crate::upkeep::named::Lists;
 use crate::upkeep::object::GARBAGE_PROPERTY;
 use crate::upkeep::pass::Pass;
 use crate::upkeep::removal::{Mode, Progress, Removed};
-use crate::upkeep::settings::{EXPIRE, MERGE, REMOVE, is_gc_disabled, now_ms};
+use crate::upkeep::settings::{EXPIRE, MERGE, REMOVE, is_gc_disabled};
 
 pub use garbage::GarbageKind;
 pub use operations::{

@@ -6,6 +6,7 @@ use iceberg::table::Table;
 
 use crate::catalog::Store;
 use crate::error::Error;
+use crate::table::clock::now_ms;
 use crate::table::names::TableName;
 use crate::upkeep::garbage::{GarbageKind, Head, Segment, since_pass};
 use crate::upkeep::history::History;
@@ -15,9 +16,7 @@ use crate::upkeep::object::{self, Stored};
 use crate::upkeep::pass::{Pass, Plan};
 use crate::upkeep::removal::{self, Mode, Progress};
 use crate::upkeep::retention;
-use crate::upkeep::settings::{
-    EXPIRE, MERGE, REMOVE, UpkeepSettings, is_gc_disabled, millis, now_ms,
-};
+use crate::upkeep::settings::{EXPIRE, MERGE, REMOVE, UpkeepSettings, is_gc_disabled, millis};
 
 /// How often an operation is planned anew because somebody else committed.
 const ATTEMPTS_MAX: u32 = 20;

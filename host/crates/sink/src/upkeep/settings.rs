@@ -1,6 +1,6 @@
 //! What is kept, and for how long.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use iceberg::table::Table;
 
@@ -44,12 +44,6 @@ pub(super) const REMOVE: &str = "garbage";
 pub(super) fn is_gc_disabled(table: &Table) -> bool {
     let value = table.metadata().properties().get("gc.enabled");
     value.is_some_and(|value| value.eq_ignore_ascii_case("false"))
-}
-
-/// The time of the machine, in milliseconds since 1970.
-pub(super) fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    millis(since)
 }
 
 pub(super) fn millis(duration: Duration) -> i64 {
