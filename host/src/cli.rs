@@ -16,7 +16,7 @@ pub(crate) use self::author::{
 pub(crate) use self::generate::{GenerateArgs, KafkaTime, OneOrAll};
 pub(crate) use self::log::{LogArgs, LogFormat};
 pub(crate) use self::plugin::{
-    BuildArgs, HistoryArgs, Kind, Lang, ListArgs, NewArgs, PickArgs, PluginCommand, SwapArgs,
+    BuildArgs, HistoryArgs, Kind, Lang, NewArgs, PickArgs, PluginCommand, SwapArgs,
 };
 pub(crate) use self::table::{ChangeArgs, DropArgs, ReadArgs, RegisterArgs, TableCommand};
 use crate::config::{CommandLine, Flags};

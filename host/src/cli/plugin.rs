@@ -6,6 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::author::{BenchArgs, CheckArgs, InspectArgs, TestArgs, TryArgs};
 use super::log::LogArgs;
+use super::table::ReadArgs;
 use crate::config::TableArgs;
 
 #[derive(Debug, Subcommand)]
@@ -25,7 +26,7 @@ pub(crate) enum PluginCommand {
     /// Run events from a file through plugins and print the results as JSON lines
     Run(TryArgs),
     /// List the plugins that run, as recorded in the table
-    List(ListArgs),
+    List(ReadArgs),
     /// List the changes of plugins, oldest first
     History(HistoryArgs),
     /// Restore the component that ran before
@@ -49,17 +50,6 @@ impl PluginCommand {
             Self::Rollback(args) | Self::Promote(args) => &args.log,
         }
     }
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ListArgs {
-    #[command(flatten)]
-    pub(crate) log: LogArgs,
-    #[command(flatten)]
-    pub(crate) table: TableArgs,
-    /// Print one JSON object per line
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

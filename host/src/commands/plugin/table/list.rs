@@ -9,11 +9,11 @@ use serde_json::json;
 
 use super::history_format::{judging, places, places_json, short, time};
 use super::opened::Opened;
-use crate::cli::ListArgs;
+use crate::cli::ReadArgs;
 use crate::commands::columns::{clean, columns};
 use crate::stdout::print;
 
-pub(crate) async fn run(args: ListArgs) -> Result<()> {
+pub(crate) async fn run(args: ReadArgs) -> Result<()> {
     let opened = Opened::open(args.table).await?;
     let (chain, history) = (opened.chain().await?, opened.history(None).await?);
     print(&if args.json { as_json(&chain, &history) } else { as_text(&chain, &history) })

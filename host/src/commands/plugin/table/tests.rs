@@ -13,7 +13,7 @@ use audit_sink::{
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::cli::{HistoryArgs, ListArgs, LogArgs, PickArgs, PluginCommand, SwapArgs, TableArgs};
+use crate::cli::{HistoryArgs, LogArgs, PickArgs, PluginCommand, ReadArgs, SwapArgs, TableArgs};
 use crate::commands::plugin::error::Error;
 use crate::commands::plugin::run;
 
@@ -154,7 +154,7 @@ fn a_component_is_rolled_back_and_a_shadow_promoted() {
     let args = || (LogArgs::default(), place.args());
     for json in [false, true] {
         let (log, table) = args();
-        place.runtime.block_on(run(PluginCommand::List(ListArgs { log, table, json }))).unwrap();
+        place.runtime.block_on(run(PluginCommand::List(ReadArgs { log, table, json }))).unwrap();
         let (log, table) = args();
         let history = HistoryArgs { log, table, plugin: None, json };
         place.runtime.block_on(run(PluginCommand::History(history))).unwrap();
@@ -177,7 +177,7 @@ fn what_cannot_be_installed_leaves_the_file_alone() {
     says(place.rollback(PickArgs::default()).unwrap_err(), "the table ns.t is not in the catalog");
     place.host(Vec::new(), Vec::new());
     let table = TableArgs { group: Some("other".to_owned()), ..place.args() };
-    let list = ListArgs { log: LogArgs::default(), table, json: false };
+    let list = ReadArgs { log: LogArgs::default(), table, json: false };
     let other = place.runtime.block_on(run(PluginCommand::List(list))).unwrap_err();
     says(other, "group other has committed nothing to the table ns.t");
     let unknown = says(place.rollback(PickArgs::default()).unwrap_err(), "no plugin \"p\"");
