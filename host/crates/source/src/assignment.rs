@@ -232,7 +232,7 @@ pub(crate) fn check_topic_ids(
 ) -> Result<HashMap<String, String>, Error> {
     let mut ids = HashMap::new();
     for topic in &settings.topics {
-        let broker = metadata(consumer, settings, topic, max_wait)?.orig_broker_id();
+        let broker = connected_broker(consumer, settings, topic, max_wait)?;
         let answer = topic_id(consumer, broker, topic, max_wait)
             .map_err(|problem| Error::TopicId { topic: topic.clone(), problem })?;
         // Brokers older than 2.8 and the embedded one have no ids.
@@ -241,6 +241,28 @@ pub(crate) fn check_topic_ids(
         ids.insert(topic.clone(), found);
     }
     Ok(ids)
+}
+
+/// A broker that has just answered. An admin request is sent to a named broker, waits until that one is connected, and
+/// does not connect it; the connection to the bootstrap address may be another one.
+fn connected_broker(
+    consumer: &Client,
+    settings: &Settings,
+    topic: &str,
+    max_wait: Duration,
+) -> Result<i32, Error> {
+    let metadata = metadata(consumer, settings, topic, max_wait)?;
+    let mut asked = HashSet::new();
+    for partition in metadata.topics().iter().flat_map(MetadataTopic::partitions) {
+        let leader = partition.leader();
+        if leader >= 0
+            && asked.insert(leader)
+            && consumer.fetch_watermarks(topic, partition.id(), max_wait).is_ok()
+        {
+            return Ok(leader);
+        }
+    }
+    Ok(metadata.orig_broker_id())
 }
 
 /// Compares the id of one topic with the one that is known.
