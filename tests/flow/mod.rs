@@ -8,6 +8,7 @@ use std::fs;
 use anyhow::{Context, Result, ensure};
 use audit_tests::case::{Case, DEAD_LETTERS, TABLE};
 use audit_tests::json::text;
+use audit_tests::program::Program;
 use audit_tests::table::Reading;
 use audit_tests::{env, files};
 use serde_json::Value;
@@ -72,6 +73,18 @@ fn generated_events_arrive_once_redacted_and_with_their_alerts() -> Result<()> {
     };
     assert_eq!(n_epochs(&again), n_epochs(&rows), "a second run added an epoch");
     assert_eq!(case.alerts()?, alerts, "a second run added an alert");
+    Ok(())
+}
+
+/// The first command of the README, with the broker inside the program, which answers less than a real one.
+#[test]
+fn the_demo_reads_back_what_it_sent() -> Result<()> {
+    let dir = env::folder("demo-command")?;
+    let ended = Program::new(&dir, &["demo", "--count", "2000", "--dir", "demo"]).succeed()?;
+    let read_back = "Read back from demo.audit_trail: 2000 rows in ";
+    ensure!(ended.stdout.contains(read_back), "{}", ended.stdout);
+    let letters = "Read back from demo.audit_trail_dead_letters: 4 rows";
+    ensure!(ended.stdout.contains(letters), "{}", ended.stdout);
     Ok(())
 }
 
