@@ -116,7 +116,7 @@ pub enum Error {
     ///
     /// Remedy: stop one of them, or give each its own `--group`. A restart waits until the other one is silent.
     #[error(
-        "group {group} of {table}: another instance has taken over: {theirs} committed last, and not {ours}; \
+        "group {group} of {table}: another instance has taken over: the table names {theirs}, and not {ours}; \
          stop one of them, or give each its own --group"
     )]
     Fenced { group: String, table: String, ours: String, theirs: String },
@@ -264,7 +264,7 @@ pub enum Error {
     /// Cause: another program changes the table in a loop.
     ///
     /// Remedy: stop it, then start again.
-    #[error("committing to {table}: another program was quicker {conflicts} times in a row")]
+    #[error("committing to {table}: another program committed first ({conflicts} in a row)")]
     Contended { table: String, conflicts: u32 },
     /// A commit failed too often.
     ///

@@ -1,6 +1,5 @@
 //! Takes the metadata of a table's folder into the catalog: where the catalog was lost, or is an old copy.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -226,16 +225,7 @@ async fn apply(store: &Store, plan: &Plan) -> Result<(), Error> {
     let Some(chosen) = &plan.chosen else { return Ok(()) };
     let failed = |cause| plan.name.failed("registering", cause);
     let ident = plan.name.ident().map_err(failed)?;
-    let namespace = ident.namespace();
-    if !store.catalog.namespace_exists(namespace).await.map_err(failed)? {
-        let created = store.catalog.create_namespace(namespace, HashMap::new()).await;
-        // Another one may have been quicker.
-        if let Err(cause) = created
-            && !store.catalog.namespace_exists(namespace).await.map_err(failed)?
-        {
-            return Err(failed(cause));
-        }
-    }
+    store.ensure_namespace(ident.namespace()).await.map_err(failed)?;
     let to = chosen.location();
     let done = match &plan.before {
         None => store.pointer.insert(&ident, to).await,

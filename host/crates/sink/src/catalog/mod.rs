@@ -14,7 +14,7 @@ use audit_core::text;
 use iceberg::io::{FileIO, StorageFactory};
 use iceberg::spec::TableMetadata;
 use iceberg::table::Table;
-use iceberg::{Catalog, CatalogBuilder, Runtime, TableIdent};
+use iceberg::{Catalog, CatalogBuilder, NamespaceIdent, Runtime, TableIdent};
 use iceberg_catalog_sql::{
     SQL_CATALOG_PROP_BIND_STYLE, SQL_CATALOG_PROP_URI, SQL_CATALOG_PROP_WAREHOUSE,
     SqlCatalogBuilder,
@@ -134,6 +134,22 @@ impl Store {
             self.file_io = iceberg::io::FileIOBuilder::new(storage).build();
         }
         self
+    }
+
+    /// Creates a namespace unless it exists.
+    pub(crate) async fn ensure_namespace(
+        &self,
+        namespace: &NamespaceIdent,
+    ) -> Result<(), iceberg::Error> {
+        let catalog = self.catalog.as_ref();
+        if catalog.namespace_exists(namespace).await? {
+            return Ok(());
+        }
+        match catalog.create_namespace(namespace, HashMap::new()).await {
+            // Another instance may be quicker. The error then depends on the catalog, so look again.
+            Err(cause) if !catalog.namespace_exists(namespace).await? => Err(cause),
+            _ => Ok(()),
+        }
     }
 
     /// The table as it is now.

@@ -10,7 +10,7 @@ use crate::audit::{lineage, provenance};
 use crate::error::Error;
 use crate::table::commit::{CommitCheck, TableChange, commit};
 use crate::table::lane::{LaneMark, done_in};
-use crate::table::outbox::{Pointer, digest_of};
+use crate::table::outbox::{Pointer, digest_of, pending_in};
 use crate::table::{AuditTable, names};
 
 impl AuditTable {
@@ -210,14 +210,10 @@ impl AuditTable {
 
     /// Outboxes of this group that are named in the table, oldest first.
     pub(super) async fn pending(&mut self) -> Result<Vec<Outbox>, Error> {
-        let prefix = names::pending_prefix(&self.settings.group);
-        let properties = self.rows.metadata().properties();
-        let ours = properties.iter().filter(|(key, _)| key.starts_with(&prefix));
         let mut outboxes = Vec::new();
-        for (property, json) in ours {
-            let pointer = Pointer::parse(property, json)?;
+        for pointer in pending_in(&self.rows, &self.settings.group)? {
             let mut outbox = self.objects.get_outbox(&pointer).await?;
-            outbox.location = Some(json.clone());
+            outbox.location = Some(pointer.to_json());
             outboxes.push((pointer.sequence, outbox));
         }
         // Those of older versions have no number; epoch ids begin with their time.

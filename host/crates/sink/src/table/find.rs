@@ -1,7 +1,5 @@
 //! Finds a table in the catalog, beside what its folder holds.
 
-use std::collections::HashMap;
-
 use iceberg::TableCreation;
 use iceberg::table::Table;
 
@@ -22,13 +20,7 @@ pub(crate) async fn find_or_create(
     let namespace = ident.namespace();
     let catalog = store.catalog.as_ref();
     let failed_create = |cause| name.failed("creating", cause);
-    // Another instance may be quicker. The error then depends on the catalog, so look again.
-    if !catalog.namespace_exists(namespace).await.map_err(failed_create)?
-        && let Err(cause) = catalog.create_namespace(namespace, HashMap::new()).await
-        && !catalog.namespace_exists(namespace).await.map_err(failed_create)?
-    {
-        return Err(failed_create(cause));
-    }
+    store.ensure_namespace(namespace).await.map_err(failed_create)?;
     ident.name().clone_into(&mut creation.name);
     match catalog.create_table(namespace, creation).await {
         Ok(table) => {

@@ -35,7 +35,7 @@ use crate::epoch::writer::{EpochWriter, WriterSettings};
 use crate::error::Error;
 use crate::table::commit::{CommitCheck, TableChange, commit};
 use crate::table::lane::{Holder, LaneMark, done_in, lane_in};
-use crate::table::outbox::{Objects, Pointer};
+use crate::table::outbox::{Objects, Pointer, pending_in};
 use crate::table::settings::TableSettings;
 use crate::upkeep::{Upkeep, UpkeepSettings, history};
 
@@ -81,6 +81,8 @@ impl AuditTable {
             Some(json) => Some(Pointer::parse(&property, json)?),
             None => None,
         };
+        // What is damaged must be found before the lane is taken: a supervisor would take it again and again.
+        pending_in(&rows, group)?;
         let mut known = provenance::offsets(&rows, group, &settings.topics)?;
         let mut plugins = lineage::chain_in(&rows, group)?;
         let topics = &settings.topics;
@@ -227,7 +229,7 @@ impl AuditTable {
             return CommitCheck::Ready;
         }
         let mark = |lane: Option<&String>| {
-            lane.map_or_else(|| "nobody".to_owned(), |lane| text::clipped(lane, 300))
+            lane.map_or_else(|| "no instance".to_owned(), |lane| text::clipped(lane, 300))
         };
         CommitCheck::Refused(Error::Fenced {
             group: group.clone(),

@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use audit_core::{Alert, Offsets, Outbox, PluginId, PluginState, Span, TopicPartition};
 use iceberg::io::FileIO;
+use iceberg::table::Table;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::catalog::waits::Waits;
 use crate::error::Error;
+use crate::table::names;
 use crate::vault::Vault;
 
 /// Where an object is, and its digest. The value of a table property, as JSON.
@@ -42,6 +44,14 @@ impl Pointer {
             problem: cause.to_string(),
         })
     }
+}
+
+/// The pointers to the outboxes of a group that a table names.
+pub(crate) fn pending_in(table: &Table, group: &str) -> Result<Vec<Pointer>, Error> {
+    let prefix = names::pending_prefix(group);
+    let properties = table.metadata().properties().iter();
+    let ours = properties.filter(|(key, _)| key.starts_with(&prefix));
+    ours.map(|(property, json)| Pointer::parse(property, json)).collect()
 }
 
 /// The objects of one group.
