@@ -76,9 +76,20 @@ fn commands_beside_a_running_host_lose_and_double_nothing() -> Result<()> {
 #[test]
 fn upkeep_by_hand_says_what_it_would_do_and_the_second_run_does_nothing() -> Result<()> {
     let case = Case::new("table-upkeep", 1)?;
-    let producer = case.generate(15_000, 3)?.args(&["--rate", "1500"]).start()?;
-    let running = case.host()?.args(&["--trigger-interval", "100ms"]).start()?;
-    producer.wait(LIMIT)?.success()?;
+    let mut producer = case.generate(90_000, 3)?.args(&["--rate", "1500"]).start()?;
+    let mut running = case.host()?.args(&["--trigger-interval", "100ms"]).start()?;
+    // After a hundred commits the host merges manifests by itself; both readers read them below.
+    let snapshots = case.table_command(&["snapshots"]);
+    wait_until("a merge of manifests", LIMIT, || {
+        ensure!(!running.has_ended()?, "the host ended: {}", running.log()?);
+        if !running.log()?.contains("running") {
+            return Ok(false);
+        }
+        let merged = lines_of(&snapshots)?.iter().any(|it| it["operation"] == "replace");
+        ensure!(merged || !producer.has_ended()?, "no more events, and nothing was merged");
+        Ok(merged)
+    })?;
+    producer.kill()?;
     running.terminate()?;
     running.wait(LIMIT)?.success()?;
     for verb in ["expire", "merge-manifests", "garbage"] {

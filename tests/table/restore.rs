@@ -42,9 +42,29 @@ fn a_lost_catalog_is_restored_from_the_folder_and_every_row_is_there_once() -> R
         ensure!(done.contains(&format!("registered {table}")), "{done}");
     }
     refused(&register, USAGE, &["demo.audit_trail", "up to date", "AH-0551"])?;
-    fs::remove_file(metadata.join("09999-torn.metadata.json"))?;
 
     producer.wait(LIMIT)?.success()?;
+    // Nor does the torn file stop a host: nothing was ever committed on top of it.
+    let ended = case.host()?.args(&["--until-end"]).succeed()?;
+    ensure!(ended.stderr.contains("09999-torn"), "nothing was said: {}", ended.stderr);
+    check_exactly_once(&case)
+}
+
+#[test]
+fn a_catalog_without_its_metadata_is_not_called_up_to_date() -> Result<()> {
+    let case = filled("table-no-metadata")?;
+    let named = state(&case)?.1[0].as_str().context("no metadata")?.to_owned();
+    let (metadata, aside) =
+        (case.dir.join("warehouse/demo/audit_trail/metadata"), case.dir.join("aside"));
+    fs::rename(&metadata, &aside)?;
+    refused(
+        &case.host()?.args(&["--until-end"]),
+        FAILED,
+        &[&named, "register --latest", "AH-0530"],
+    )?;
+    let register = case.table_command(&["register", "--latest"]);
+    refused(&register, USAGE, &[&named, "no metadata that can be read", "AH-0552"])?;
+    fs::rename(&aside, &metadata)?;
     case.host()?.args(&["--until-end"]).succeed()?;
     check_exactly_once(&case)
 }

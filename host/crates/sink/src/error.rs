@@ -390,8 +390,9 @@ pub enum Error {
     ///
     /// Cause: the table's folder does not exist, or holds no metadata that can be read.
     ///
-    /// Remedy: correct `--table` or `--warehouse`; for a table that lies elsewhere name a file by `--metadata`.
-    #[error("{table}: {folder} holds no metadata; check --table and --warehouse; {problem}")]
+    /// Remedy: correct `--table` or `--warehouse`; restore the folder's `metadata` from a backup; for a table that lies
+    /// elsewhere name a file by `--metadata`.
+    #[error("{table}: {folder} holds no metadata that can be read: {problem}")]
     NothingToRegister { table: String, folder: String, problem: String },
     /// The table's folder was moved.
     ///

@@ -14,16 +14,12 @@
 //!   [`Candidate::rank`].
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
 
-use audit_core::text;
 use iceberg::io::FileIO;
-use iceberg::spec::TableMetadata;
 use iceberg::table::Table;
 use uuid::Uuid;
 
-use crate::catalog::folder::version_of;
-use crate::error::Error;
+use crate::catalog::folder::{self, MetadataName};
 use crate::table::names::{self, TableName};
 
 /// A metadata file that could be the table.
@@ -34,9 +30,9 @@ pub(crate) struct Candidate {
 }
 
 /// What a folder holds.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Found {
-    /// The files of one table with the highest version; never empty.
+    /// The files of one table with the highest version; empty if there is none that can be read.
     pub(crate) newest: Vec<Candidate>,
     /// What was passed over, and why.
     pub(crate) notes: Vec<String>,
@@ -78,16 +74,16 @@ impl Found {
     pub(crate) fn choose(
         mut self,
         newest_letters: Option<&str>,
-    ) -> Option<(Candidate, Vec<String>)> {
+    ) -> (Option<Candidate>, Vec<String>) {
         self.newest.sort_by_key(|candidate| candidate.rank(newest_letters));
-        let chosen = self.newest.pop()?;
+        let chosen = self.newest.pop();
         let passed = self.newest.iter().map(|other| {
             let updated = crate::table::clock::rfc3339(other.table.metadata().last_updated_ms());
             let location = other.location();
             format!("{location} has the same version and was written at {updated}, by a commit that did not succeed")
         });
         self.notes.extend(passed);
-        Some((chosen, self.notes))
+        (chosen, self.notes)
     }
 }
 
@@ -99,13 +95,11 @@ pub(crate) async fn find(
     name: &TableName,
     folder: &str,
     known: Option<Uuid>,
-) -> Result<Option<Found>, Error> {
-    let Some(mut files) = files_in(folder) else { return Ok(None) };
-    files.sort_by(|a, b| b.cmp(a));
+) -> Found {
     let mut skipped = Vec::new();
     let mut tables: HashMap<Uuid, Vec<Candidate>> = HashMap::new();
-    for (version, location) in files {
-        match read(file_io, name, &location).await {
+    for MetadataName { version, location } in folder::metadata_files(folder) {
+        match folder::read(file_io, name, &location).await {
             Ok(table) => {
                 let newest = tables.entry(table.metadata().uuid()).or_default();
                 if newest.first().is_none_or(|first| first.version == version) {
@@ -119,65 +113,21 @@ pub(crate) async fn find(
         let newest = tables.get(uuid).into_iter().flatten();
         newest.map(|candidate| candidate.table.metadata().last_updated_ms()).max()
     };
-    let Some(uuid) = known.or_else(|| tables.keys().copied().max_by_key(updated)) else {
-        return Ok(None);
-    };
-    let Some(newest) = tables.remove(&uuid) else { return Ok(None) };
+    let uuid = known.or_else(|| tables.keys().copied().max_by_key(updated));
+    let newest = uuid.and_then(|uuid| tables.remove(&uuid)).unwrap_or_default();
     // What an older one names may have been removed since.
     let version = newest.first().map(|first| first.version);
     let newer = skipped.into_iter().filter(|(skipped, _)| Some(*skipped) >= version);
     let mut notes: Vec<_> = newer.map(|(_, note)| note).collect();
     let earlier = tables.keys();
     notes.extend(earlier.map(|uuid| format!("{folder} also holds an earlier table (uuid {uuid})")));
-    Ok(Some(Found { newest, notes }))
-}
-
-/// Version and location of every metadata file; `None` if there is no such folder.
-fn files_in(folder: &str) -> Option<Vec<(i32, String)>> {
-    let metadata = format!("{}/metadata", folder.trim_end_matches('/'));
-    let entries = std::fs::read_dir(local_path(&metadata)).ok()?.flatten();
-    let file = |entry: std::fs::DirEntry| {
-        let name = entry.file_name().into_string().ok()?;
-        Some((version_of(&name)?, format!("{metadata}/{name}")))
-    };
-    Some(entries.filter_map(file).collect())
-}
-
-/// The path of a location on this machine. Spark writes `file:/…`.
-pub(crate) fn local_path(location: &str) -> PathBuf {
-    let path = location.strip_prefix("file://").or_else(|| location.strip_prefix("file:"));
-    PathBuf::from(path.unwrap_or(location))
-}
-
-/// A metadata file as a table; else why it is none.
-pub(crate) async fn read(
-    file_io: &FileIO,
-    name: &TableName,
-    location: &str,
-) -> Result<Table, String> {
-    let failed = |cause: iceberg::Error| text::one_line(&cause);
-    let metadata = TableMetadata::read_from(file_io, location).await.map_err(failed)?;
-    let runtime = iceberg::Runtime::try_current().map_err(failed)?;
-    let table = Table::builder()
-        .identifier(name.ident().map_err(failed)?)
-        .metadata_location(location.to_owned())
-        .metadata(metadata)
-        .file_io(file_io.clone())
-        .runtime(runtime)
-        .disable_cache()
-        .build()
-        .map_err(failed)?;
-    // What a commit wrote before its metadata.
-    if let Some(snapshot) = table.metadata().current_snapshot()
-        && !Path::new(&local_path(snapshot.manifest_list())).is_file()
-    {
-        return Err(format!("its manifest list {} is missing", snapshot.manifest_list()));
-    }
-    Ok(table)
+    Found { newest, notes }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use iceberg::TableCreation;
     use iceberg::spec::{Schema, TableMetadataBuilder};
     use serde_json::{Value, json};
@@ -212,18 +162,18 @@ mod tests {
             std::fs::write(path, json.to_string()).unwrap();
         }
 
-        async fn find(&self, known: Option<Uuid>) -> Option<Found> {
+        async fn find(&self, known: Option<Uuid>) -> Found {
             let storage = std::sync::Arc::new(iceberg_storage_opendal::OpenDalStorageFactory::Fs);
             let file_io = iceberg::io::FileIOBuilder::new(storage).build();
             let name = TableName::parse("ns.t").unwrap();
             let folder = format!("file://{}", self.dir.path().display());
-            find(&file_io, &name, &folder, known).await.unwrap()
+            find(&file_io, &name, &folder, known).await
         }
 
         /// The name of the file that is chosen, and the notes.
         async fn chosen(&self, newest_letters: Option<&str>) -> (String, String) {
-            let found = self.find(None).await.unwrap();
-            let (chosen, notes) = found.choose(newest_letters).unwrap();
+            let (chosen, notes) = self.find(None).await.choose(newest_letters);
+            let chosen = chosen.unwrap();
             let name = chosen.location().rsplit('/').next().unwrap();
             (name.replace(".metadata.json", ""), notes.join("\n"))
         }
@@ -250,7 +200,7 @@ mod tests {
     #[tokio::test]
     async fn the_highest_version_that_is_whole_is_the_table() {
         let folder = Folder::new();
-        assert!(folder.find(None).await.is_none());
+        assert!(folder.find(None).await.newest.is_empty());
         folder.write("00009-a", NOW, |_| {});
         folder.write("00010-b", NOW, |_| {});
         std::fs::write(folder.dir.path().join("metadata/00011-torn.metadata.json"), "{\"form")
@@ -275,9 +225,9 @@ mod tests {
         assert_eq!(chosen, "00002-new");
         assert!(notes.contains(&other.to_string()), "{notes}");
         // Whose table it is, the catalog knows better than the clock.
-        let found = folder.find(Some(other)).await.unwrap();
+        let found = folder.find(Some(other)).await;
         assert_eq!(found.newest[0].version, 500);
-        assert!(folder.find(Some(Uuid::from_u128(8))).await.is_none());
+        assert!(folder.find(Some(Uuid::from_u128(8))).await.newest.is_empty());
     }
 
     #[tokio::test]

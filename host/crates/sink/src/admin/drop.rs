@@ -13,11 +13,11 @@ use iceberg::table::Table;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::candidates::local_path;
 use super::lease::check_free;
 use super::objects::{KINDS, objects_of};
 use super::trash::{Note, Trash, remove_failed, size_of};
 use crate::catalog::Store;
+use crate::catalog::folder::local_path;
 use crate::error::Error;
 use crate::table::names::TableName;
 use crate::table::open::check_format;

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use iceberg::table::Table;
 
-use super::candidates::local_path;
 use super::groups::named_objects;
 use crate::catalog::Store;
+use crate::catalog::folder::local_path;
 use crate::error::Error;
 use crate::table::names;
 use crate::upkeep;

@@ -7,8 +7,9 @@ use iceberg::io::FileIO;
 use iceberg::table::Table;
 use serde::Serialize;
 
-use super::candidates::{self, Candidate, local_path, newest_epoch};
+use super::candidates::{self, Candidate, newest_epoch};
 use super::lease::check_free;
+use crate::catalog::folder::{self, local_path};
 use crate::catalog::{CatalogSettings, Store, warehouse_of};
 use crate::error::Error;
 use crate::table::clock::rfc3339;
@@ -106,11 +107,26 @@ async fn plan_latest(
     let epoch = newest.and_then(newest_epoch);
     let rows = plan_newest(store, file_io, warehouse, name, epoch.as_deref()).await?;
     if rows.chosen.is_none() && rows.before.is_none() {
-        let folder = name.folder(warehouse);
-        let problem = rows.notes.join("; ");
-        return Err(Error::NothingToRegister { table: name.to_string(), folder, problem });
+        return Err(nothing(&rows, warehouse));
+    }
+    // Whatever the catalog names, and cannot be read: a host could not start with it.
+    let is_lost =
+        |plan: &&Plan| plan.chosen.is_none() && plan.before.is_some() && plan.known.is_none();
+    if let Some(lost) = [&rows, &letters].into_iter().find(is_lost) {
+        return Err(nothing(lost, warehouse));
     }
     Ok(vec![letters, rows])
+}
+
+fn nothing(plan: &Plan, warehouse: &str) -> Error {
+    let folder = plan.name.folder(warehouse);
+    let named = plan.before.iter().map(|location| format!("the catalog names {location}"));
+    let mut problems: Vec<String> = named.chain(plan.notes.iter().cloned()).collect();
+    if problems.is_empty() {
+        problems.push("check --table and --warehouse".to_owned());
+    }
+    let problem = problems.join("; ");
+    Error::NothingToRegister { table: plan.name.to_string(), folder, problem }
 }
 
 async fn plan_newest(
@@ -123,7 +139,7 @@ async fn plan_newest(
     let before = registered(store, name).await?;
     // An entry whose metadata is gone says nothing about the table.
     let known = match &before {
-        Some(location) => candidates::read(file_io, name, location).await.ok(),
+        Some(location) => folder::read(file_io, name, location).await.ok(),
         None => None,
     };
     let folder = match &known {
@@ -131,9 +147,8 @@ async fn plan_newest(
         None => name.folder(warehouse),
     };
     let uuid = known.as_ref().map(|table| table.metadata().uuid());
-    let found = candidates::find(file_io, name, &folder, uuid).await?;
-    let chosen = found.and_then(|found| found.choose(newest_letters));
-    let (mut chosen, notes) = chosen.map_or((None, Vec::new()), |(c, notes)| (Some(c), notes));
+    let found = candidates::find(file_io, name, &folder, uuid).await;
+    let (mut chosen, notes) = found.choose(newest_letters);
     // The catalog knows better than a folder that has nothing newer.
     if let (Some(newest), Some(known)) = (&chosen, &known)
         && newest.version <= version(known)
@@ -160,7 +175,7 @@ async fn plan_file(
     };
     let path = local_path(file).canonicalize().map_err(|cause| unreadable(cause.to_string()))?;
     let location = format!("file://{}", path.display());
-    let table = candidates::read(file_io, name, &location).await.map_err(unreadable)?;
+    let table = folder::read(file_io, name, &location).await.map_err(unreadable)?;
     let folder = path.parent().and_then(Path::parent).unwrap_or(Path::new("/"));
     check_place(name, &table, &format!("file://{}", folder.display()))?;
     let before = registered(store, name).await?;
@@ -175,7 +190,7 @@ async fn plan_file(
 }
 
 fn version(table: &Table) -> i32 {
-    table.metadata_location().and_then(crate::catalog::folder::version_of).unwrap_or_default()
+    table.metadata_location().and_then(folder::version_of).unwrap_or_default()
 }
 
 async fn registered(store: Option<&Store>, name: &TableName) -> Result<Option<String>, Error> {
@@ -191,7 +206,7 @@ async fn check_uuid(
     before: &str,
     candidate: &Candidate,
 ) -> Result<(), Error> {
-    let Ok(known) = candidates::read(file_io, name, before).await else { return Ok(()) };
+    let Ok(known) = folder::read(file_io, name, before).await else { return Ok(()) };
     let uuid = known.metadata().uuid();
     if uuid == candidate.uuid() {
         return Ok(());

@@ -1,9 +1,16 @@
 //! The metadata files in a table's folder: what there is, whatever the catalog says.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use audit_core::text;
+use iceberg::io::FileIO;
+use iceberg::spec::TableMetadata;
+use iceberg::table::Table;
+
+use crate::table::names::TableName;
 
 /// A metadata file, by its name `VERSION-UUID.metadata.json`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct MetadataName {
     pub(crate) version: i32,
     /// As the catalog would name it.
@@ -17,17 +24,54 @@ pub(crate) fn version_of(location: &str) -> Option<i32> {
     stem.split_once('-')?.0.parse().ok()
 }
 
-/// The metadata file with the highest version below a table's location; `None` if there is none, or if the location is
-/// not a local folder that can be read.
-pub(crate) fn newest_metadata(table_location: &str) -> Option<MetadataName> {
+/// The metadata files below a table's location, the highest version first; none if that is not a local folder that can
+/// be read.
+pub(crate) fn metadata_files(table_location: &str) -> Vec<MetadataName> {
     let metadata = format!("{}/metadata", table_location.trim_end_matches('/'));
-    let path = PathBuf::from(metadata.strip_prefix("file://").unwrap_or(&metadata));
-    let names = std::fs::read_dir(path).ok()?.flatten();
-    let files = names.filter_map(|entry| {
+    let Ok(entries) = std::fs::read_dir(local_path(&metadata)) else { return Vec::new() };
+    let file = |entry: std::fs::DirEntry| {
         let name = entry.file_name().into_string().ok()?;
-        Some(MetadataName { version: version_of(&name)?, location: format!("{metadata}/{name}") })
-    });
-    files.max_by_key(|file| file.version)
+        let version = version_of(&name)?;
+        // Reading a pipe would never end.
+        let location = format!("{metadata}/{name}");
+        entry.path().is_file().then_some(MetadataName { version, location })
+    };
+    let mut files: Vec<_> = entries.flatten().filter_map(file).collect();
+    files.sort_by(|a, b| b.cmp(a));
+    files
+}
+
+/// The path of a location on this machine. Spark writes `file:/…`.
+pub(crate) fn local_path(location: &str) -> PathBuf {
+    let path = location.strip_prefix("file://").or_else(|| location.strip_prefix("file:"));
+    PathBuf::from(path.unwrap_or(location))
+}
+
+/// A metadata file as a table; else why it is none.
+pub(crate) async fn read(
+    file_io: &FileIO,
+    name: &TableName,
+    location: &str,
+) -> Result<Table, String> {
+    let failed = |cause: iceberg::Error| text::one_line(&cause);
+    let metadata = TableMetadata::read_from(file_io, location).await.map_err(failed)?;
+    let runtime = iceberg::Runtime::try_current().map_err(failed)?;
+    let table = Table::builder()
+        .identifier(name.ident().map_err(failed)?)
+        .metadata_location(location.to_owned())
+        .metadata(metadata)
+        .file_io(file_io.clone())
+        .runtime(runtime)
+        .disable_cache()
+        .build()
+        .map_err(failed)?;
+    // What a commit wrote before its metadata.
+    if let Some(snapshot) = table.metadata().current_snapshot()
+        && !Path::new(&local_path(snapshot.manifest_list())).is_file()
+    {
+        return Err(format!("its manifest list {} is missing", snapshot.manifest_list()));
+    }
+    Ok(table)
 }
 
 #[cfg(test)]
@@ -35,10 +79,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_is_the_one_with_the_highest_number() {
+    fn the_newest_is_the_file_with_the_highest_number() {
         let dir = tempfile::tempdir().unwrap();
         let location = format!("file://{}", dir.path().display());
-        assert_eq!(newest_metadata(&location), None);
+        assert_eq!(metadata_files(&location), []);
         let metadata = dir.path().join("metadata");
         std::fs::create_dir(&metadata).unwrap();
         for name in
@@ -46,8 +90,10 @@ mod tests {
         {
             std::fs::write(metadata.join(name), "{}").unwrap();
         }
-        let newest = newest_metadata(&location).unwrap();
-        assert_eq!(newest.version, 100_000);
-        assert_eq!(newest.location, format!("{location}/metadata/100000-b.metadata.json"));
+        std::fs::create_dir(metadata.join("300000-folder.metadata.json")).unwrap();
+        let files = metadata_files(&location);
+        let versions: Vec<i32> = files.iter().map(|file| file.version).collect();
+        assert_eq!(versions, [100_000, 9]);
+        assert_eq!(files[0].location, format!("{location}/metadata/100000-b.metadata.json"));
     }
 }

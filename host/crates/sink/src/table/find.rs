@@ -3,7 +3,8 @@
 use iceberg::TableCreation;
 use iceberg::table::Table;
 
-use crate::catalog::{Store, folder};
+use crate::catalog::Store;
+use crate::catalog::folder::{self, MetadataName};
 use crate::error::Error;
 use crate::table::names::TableName;
 
@@ -38,42 +39,50 @@ pub(crate) async fn find_or_create(
 async fn find(store: &Store, name: &TableName) -> Result<Option<Table>, Error> {
     let location = name.folder(&store.warehouse);
     // Before the catalog is asked: a commit in between must not look like an old catalog.
-    let newest = folder::newest_metadata(&location);
-    let table = match store.load(name).await {
-        Ok(table) => table,
-        Err(Error::NoTable { table }) => {
-            return match newest {
-                // A crash while the table was created: nothing was ever committed to it.
-                Some(newest) if newest.version == 0 => Ok(None),
-                None => Ok(None),
-                Some(newest) => {
-                    let (folder, newest) = (location, newest.location);
-                    Err(Error::Unregistered { table, folder, newest })
-                }
-            };
+    let files = folder::metadata_files(&location);
+    match store.load(name).await {
+        Ok(table) => {
+            check_is_newest(store, name, &table, files).await?;
+            Ok(Some(table))
         }
-        Err(error) => return Err(error),
-    };
-    check_is_newest(name, &table, newest)?;
-    Ok(Some(table))
+        Err(Error::NoTable { table }) => match files.into_iter().next() {
+            Some(newest) if newest.version > 0 => {
+                let (folder, newest) = (location, newest.location);
+                Err(Error::Unregistered { table, folder, newest })
+            }
+            // A crash while the table was created: nothing was ever committed to it.
+            _ => Ok(None),
+        },
+        Err(error) => Err(error),
+    }
 }
 
 /// A crash leaves at most files of the next version, which nothing has committed. One that is two versions ahead was
 /// written on top of a commit that this catalog does not know.
-fn check_is_newest(
+async fn check_is_newest(
+    store: &Store,
     name: &TableName,
     table: &Table,
-    newest: Option<folder::MetadataName>,
+    files: Vec<MetadataName>,
 ) -> Result<(), Error> {
     let known = table.metadata_location().unwrap_or_default();
-    match (folder::version_of(known), newest) {
-        (Some(version), Some(newest)) if newest.version > version.saturating_add(1) => {
-            Err(Error::OldCatalog {
-                table: name.to_string(),
-                known: known.to_owned(),
-                newest: newest.location,
-            })
+    let Some(version) = folder::version_of(known) else { return Ok(()) };
+    for file in files.into_iter().take_while(|file| file.version > version.saturating_add(1)) {
+        match folder::read(&store.file_io, name, &file.location).await {
+            Ok(newer) if newer.metadata().uuid() == table.metadata().uuid() => {
+                return Err(Error::OldCatalog {
+                    table: name.to_string(),
+                    known: known.to_owned(),
+                    newest: file.location,
+                });
+            }
+            // Of an earlier table of this name.
+            Ok(_) => {}
+            Err(problem) => {
+                let file = file.location;
+                tracing::warn!(table = %name, file, problem, "skipping newer metadata that cannot be read");
+            }
         }
-        _ => Ok(()),
     }
+    Ok(())
 }

@@ -32,6 +32,9 @@ impl fmt::Display for LaneMark {
     }
 }
 
+/// No table gets here by commits. Past it two commits could have the same number, and the second would count as done.
+const SEQUENCE_MAX: u64 = 1 << 62;
+
 impl LaneMark {
     pub(crate) fn next(&self) -> Self {
         Self { sequence: self.sequence.saturating_add(1), ..self.clone() }
@@ -40,7 +43,7 @@ impl LaneMark {
     fn parse(text: &str) -> Option<Self> {
         let (holder, sequence) = text.rsplit_once(':')?;
         let (instance, run) = holder.rsplit_once('/')?;
-        let sequence = sequence.parse().ok()?;
+        let sequence = sequence_of(sequence)?;
         Some(Self { instance: instance.to_owned(), run: run.to_owned(), sequence })
     }
 }
@@ -61,11 +64,15 @@ pub(crate) fn lane_in(table: &Table, group: &str) -> Result<Option<LaneMark>, Er
 pub(crate) fn done_in(dead_letters: &Table, group: &str) -> Result<Option<u64>, Error> {
     let property = names::done_property(group);
     let Some(text) = dead_letters.metadata().properties().get(&property) else { return Ok(None) };
-    text.parse().map(Some).map_err(|_| Error::Damaged {
+    sequence_of(text).map(Some).ok_or_else(|| Error::Damaged {
         what: "the table property",
         location: property,
         problem: format!("{text:?} is not a number; it counts the commits of the group's lane"),
     })
+}
+
+fn sequence_of(text: &str) -> Option<u64> {
+    text.parse().ok().filter(|sequence| *sequence <= SEQUENCE_MAX)
 }
 
 /// The process that holds a lane, so that another one on the same machine can tell whether it still lives.
@@ -186,7 +193,8 @@ mod tests {
             assert_eq!(LaneMark::parse(&mark.to_string()), Some(mark.clone()));
             assert_eq!(mark.next().sequence, 8);
         }
-        for bad in ["", "x", "a:1", "a/b", "a/b:", "a/b:-1", "a/b:x"] {
+        let end = u64::MAX.to_string();
+        for bad in ["", "x", "a:1", "a/b", "a/b:", "a/b:-1", "a/b:x", &format!("a/b:{end}")] {
             assert_eq!(LaneMark::parse(bad), None, "{bad}");
         }
     }

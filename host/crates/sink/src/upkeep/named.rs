@@ -173,10 +173,9 @@ pub(super) fn objects_in_summary(store: &Store, snapshot: &SnapshotRef) -> Vec<S
 /// Whether a file may be removed at all: the table's metadata can be written by others, and a file elsewhere is not
 /// ours to remove.
 pub(super) fn is_ours(store: &Store, table: &Table, location: &str) -> bool {
-    let is_plain = location.split('/').all(|part| part != ".." && part != ".");
-    is_plain
-        && (is_below(table.metadata().location(), location)
-            || is_below(&store.own_folder(), location))
+    let folders = [table.metadata().location().to_owned(), store.own_folder()];
+    location.split('/').all(|part| part != ".." && part != ".")
+        && folders.iter().any(|folder| is_below(folder, location))
 }
 
 /// Whether a file lies where no data file does.
@@ -187,7 +186,9 @@ pub(super) fn is_metadata(store: &Store, table: &Table, location: &str) -> bool 
 
 fn is_below(folder: &str, location: &str) -> bool {
     let rest = location.strip_prefix(folder.trim_end_matches('/'));
-    rest.is_some_and(|rest| rest.starts_with('/') && rest.len() > 1)
+    // A second spelling of a file that the table names would not be found among the names.
+    rest.and_then(|rest| rest.strip_prefix('/'))
+        .is_some_and(|rest| rest.split('/').all(|part| !part.is_empty()))
 }
 
 /// The manifests of a list whose snapshot is gone from the metadata; `None` if the list is gone too.
@@ -203,4 +204,25 @@ pub(super) async fn manifests_in(
     let version = table.metadata().format_version();
     let list = ManifestList::parse_with_version(&bytes, version)?;
     Ok(Some(list.consume_entries().into_iter().collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_below;
+
+    #[test]
+    fn a_file_has_one_spelling() {
+        for (location, expected) in [
+            ("file:///w/t/metadata/a.avro", true),
+            ("file:///w/t", false),
+            ("file:///w/t/", false),
+            ("file:///w/t//metadata/a.avro", false),
+            ("file:///w/t/metadata//a.avro", false),
+            ("file:///w/t/metadata/", false),
+            ("file:///w/tt/a.avro", false),
+        ] {
+            assert_eq!(is_below("file:///w/t", location), expected, "{location}");
+            assert_eq!(is_below("file:///w/t/", location), expected, "{location}");
+        }
+    }
 }

@@ -144,10 +144,14 @@ async fn remove_segment(
     Ok(is_all)
 }
 
-/// One that is absent is fine: a process may have ended in the middle.
+/// One that is absent is fine: a process may have ended in the middle, or another one removes the same files.
 async fn delete(store: &Store, location: &str) -> Result<(), Error> {
-    let deleted = store.file_io.delete(location).await;
-    deleted.map_err(|cause| object::file_error("removing", location, cause))
+    match store.file_io.delete(location).await {
+        Err(cause) if !matches!(store.file_io.exists(location).await, Ok(false)) => {
+            Err(object::file_error("removing", location, cause))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The files that the table certainly does not name.

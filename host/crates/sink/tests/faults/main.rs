@@ -37,10 +37,11 @@ const FAILING_RUNS_MAX: usize = 5;
 const RECORDS: i64 = 3;
 const END: i64 = 4 * RECORDS;
 
-/// Long enough for a slow disk, short enough for a test.
+/// Long enough for a busy machine (a fault that was not injected would end a run that must go on), short enough for a
+/// test.
 const WAITS: Waits = Waits {
-    answer: Duration::from_millis(150),
-    attempt: Duration::from_millis(600),
+    answer: Duration::from_secs(1),
+    attempt: Duration::from_secs(4),
     pause: Duration::from_millis(1),
 };
 
