@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 use audit_tests::case::{DEAD_LETTERS, TABLE};
+use audit_tests::program::LIMIT;
 
 use super::catalog_file::CatalogCopy;
 use super::metadata::register_newest;
@@ -37,6 +38,27 @@ fn a_table_that_was_rolled_back_is_refused_whatever_came_after_it() -> Result<()
     let refused = rest(&case)?.run()?;
     check_error("after a rollback and a compaction", &refused, &[FAILED, USAGE], &words)?;
     ensure!(n_rows(&case, TABLE)? == 10, "something was written");
+    Ok(())
+}
+
+#[test]
+fn a_rollback_beside_a_running_host_ends_it_before_it_commits() -> Result<()> {
+    let case = filled("lanes-rolled-back-running")?;
+    let running = host(&case, "")?.start()?;
+    send_events(&case, 10)?;
+    wait_for_rows(&case, 40)?;
+    case.reader().change(TABLE, &["rollback", "--rows", "30"])?;
+    ensure!(n_rows(&case, TABLE)? == 30, "nothing was rolled back");
+    send_events(&case, 10)?;
+    let ended = running.wait(LIMIT)?;
+    check_error("a running host", &ended, &[USAGE], &[TABLE, &case.topic, REMEDIES])?;
+    ensure!(n_rows(&case, TABLE)? == 30, "something was written");
+    let refused = rest(&case)?.run()?;
+    check_error("the next start", &refused, &[USAGE], &[TABLE, &case.topic, REMEDIES])?;
+    // As the documentation says.
+    case.reader().change(TABLE, &["forward"])?;
+    rest(&case)?.succeed()?;
+    check_exactly_once(&case)?;
     Ok(())
 }
 

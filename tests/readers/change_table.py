@@ -12,6 +12,12 @@ def rollback(table, n_rows):
     table.manage_snapshots().rollback_to_snapshot(newest.snapshot_id).commit()
 
 
+def forward(table):
+    """To the newest snapshot that the table has: what the documentation says about a rollback."""
+    newest = max(table.metadata.snapshots, key=lambda snapshot: snapshot.sequence_number)
+    table.manage_snapshots().set_current_snapshot(newest.snapshot_id).commit()
+
+
 def rewrite(table):
     """The same rows in new files, as a compaction leaves them."""
     table.overwrite(table.scan().to_arrow())
@@ -28,12 +34,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ["--catalog-db", "--catalog-name", "--warehouse", "--table"]:
         parser.add_argument(name, required=True)
-    parser.add_argument("change", choices=["rollback", "rewrite", "replace"])
+    parser.add_argument("change", choices=["rollback", "forward", "rewrite", "replace"])
     parser.add_argument("--rows", type=int, help="with rollback: the most rows to be left")
     args = parser.parse_args()
     catalog = open_catalog(args.catalog_db, args.catalog_name, args.warehouse)
     if args.change == "rollback":
         rollback(catalog.load_table(args.table), args.rows)
+    elif args.change == "forward":
+        forward(catalog.load_table(args.table))
     elif args.change == "rewrite":
         rewrite(catalog.load_table(args.table))
     else:

@@ -8,7 +8,7 @@ use audit_tests::case::{Case, DEAD_LETTERS, TABLE};
 use audit_tests::env;
 use audit_tests::program::{LIMIT, wait_until};
 
-use super::{check_exactly_once, lines_of, send_bad_records};
+use super::{USAGE, check_exactly_once, filled, lines_of, send_bad_records};
 
 /// Expires all snapshots but the newest; how many are left.
 fn expire_by_pyiceberg(case: &Case, table: &str) -> Result<u64> {
@@ -22,6 +22,28 @@ fn expire_by_pyiceberg(case: &Case, table: &str) -> Result<u64> {
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "expiring {table}: {}\n{said}", output.status);
     String::from_utf8_lossy(&output.stdout).trim().parse().context("the number of snapshots")
+}
+
+#[test]
+fn dead_letters_that_were_rolled_back_are_missed() -> Result<()> {
+    let case = filled("table-letters-back")?;
+    let host = case.host()?;
+    let running = host.start()?;
+    send_bad_records(&case)?;
+    let n_letters = || case.reader().origins(DEAD_LETTERS).map(|(_, letters)| letters.len());
+    let n_before = n_letters()?;
+    wait_until("more dead letters", LIMIT, || Ok(n_letters()? > n_before))?;
+    let rollback = ["rollback", "--rows", &n_before.to_string()];
+    case.reader().change(DEAD_LETTERS, &rollback)?;
+    send_bad_records(&case)?;
+    for ended in [running.wait(LIMIT)?, host.clone().args(&["--until-end"]).run()?] {
+        let error = ended.error_lines().join("\n");
+        ensure!(ended.code() == Some(USAGE) && error.contains("AH-0537"), "{}", ended.stderr);
+        ensure!(error.contains(DEAD_LETTERS), "{error}");
+    }
+    case.reader().change(DEAD_LETTERS, &["forward"])?;
+    host.clone().args(&["--until-end"]).succeed()?;
+    check_exactly_once(&case)
 }
 
 #[test]

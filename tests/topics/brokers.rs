@@ -7,7 +7,7 @@ use audit_tests::env;
 use audit_tests::kafka::Kafka;
 use audit_tests::program::{LIMIT, Program, wait_for};
 
-use super::{FAILED, distinct, wait_for_rows};
+use super::{USAGE, distinct, wait_for_rows};
 
 /// Two brokers: the first one is the controller as well, and outlives the second.
 struct Cluster {
@@ -96,7 +96,7 @@ fn a_log_that_was_lost_and_filled_again_is_not_taken_for_the_old_one() -> Result
     running.resume()?;
     let ended = [running.wait(LIMIT)?, cluster.host(&stopped).args(&["--until-end"]).run()?];
     for ended in ended {
-        ensure!(ended.code() == Some(FAILED), "{}", ended.stderr);
+        ensure!(ended.code() == Some(USAGE), "{}", ended.stderr);
         for words in ["AH-0217", "ends at offset 100", "of epoch 0"] {
             ensure!(ended.stderr.contains(words), "{words:?} is not in {}", ended.stderr);
         }

@@ -11,7 +11,8 @@ use audit_tests::case::{Case, TABLE};
 use audit_tests::program::{LIMIT, wait_for, wait_until};
 
 /// Something failed at run time.
-const FAILED: i32 = 1;
+/// A restart does not help.
+const USAGE: i32 = 2;
 
 /// Rows of the table, each of another record.
 fn distinct(case: &Case) -> Result<u64> {
@@ -62,7 +63,7 @@ fn deleted_records_stop_the_run_until_it_may_skip_them() -> Result<()> {
     delete_records(&case.topic, 150)?;
 
     let refused = host.run()?;
-    ensure!(refused.code() == Some(FAILED), "{}", refused.stderr);
+    ensure!(refused.code() == Some(USAGE), "{}", refused.stderr);
     for word in ["ends at offset 100", "oldest record is 150", "50 offsets", "--on-gap continue"] {
         ensure!(refused.stderr.contains(word), "{word:?} is not in {}", refused.stderr);
     }
@@ -85,7 +86,7 @@ fn a_topic_that_was_created_anew_is_not_taken_for_the_old_one() -> Result<()> {
     case.generate(200, 2)?.succeed()?;
     ensure!(broker::watermarks(&case.topic, 1)? == [200], "the new topic begins at 0");
     let refused = host.run()?;
-    ensure!(refused.code() == Some(FAILED), "{}", refused.stderr);
+    ensure!(refused.code() == Some(USAGE), "{}", refused.stderr);
     ensure!(refused.stderr.contains("deleted and created again"), "{}", refused.stderr);
     assert_eq!(distinct(&case)?, 50);
     Ok(())
@@ -103,7 +104,7 @@ fn a_topic_that_is_created_anew_under_a_running_host_ends_the_run() -> Result<()
     case.generate(200, 2)?.succeed()?;
     running.resume()?;
     let refused = running.wait(LIMIT)?;
-    ensure!(refused.code() == Some(FAILED), "{}", refused.stderr);
+    ensure!(refused.code() == Some(USAGE), "{}", refused.stderr);
     ensure!(refused.stderr.contains("AH-0207"), "{}", refused.stderr);
     assert_eq!(distinct(&case)?, 50, "records of the new topic");
     Ok(())

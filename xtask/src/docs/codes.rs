@@ -102,7 +102,7 @@ impl Codes {
                     title: docs.title.clone(),
                     cause: docs.cause.clone(),
                     remedy: docs.remedy.clone(),
-                    exit: kinds.iter().find(|arm| arm.is_for(&name)).and_then(|arm| arm.exit),
+                    exit: kinds.iter().find_map(|arm| arm.exit.filter(|_| arm.is_for(&name))),
                     file: file.to_owned(),
                     name: format!("{}::{name}", item.ident),
                 });
@@ -158,6 +158,7 @@ struct Arm {
     variants: Vec<String>,
     /// The texts in its body.
     literals: Vec<String>,
+    /// `None` as well if it depends on more than the variant.
     exit: Option<u8>,
 }
 
@@ -185,7 +186,8 @@ fn arms(function: &ImplItemFn) -> Vec<Arm> {
         patterns(&arm.pat, &mut variants);
         let mut literals = Literals::default();
         literals.visit_expr(&arm.body);
-        Arm { variants, literals: literals.0, exit: exit(&arm.body) }
+        let exit = if arm.guard.is_some() { None } else { exit(&arm.body) };
+        Arm { variants, literals: literals.0, exit }
     };
     found.arms.iter().map(arm).collect()
 }

@@ -114,12 +114,13 @@ pub enum Error {
     /// same `--group` and table, or this one was paused for longer than `run.lane-lease`. Nothing of the open epoch
     /// was committed.
     ///
-    /// Remedy: stop one of them, or give each its own `--group`. A restart waits until the other one is silent.
+    /// Remedy: stop one of them, or give each its own `--group`. A restart waits until the other one is silent; so that it
+    /// knows them apart, each living instance needs a name of its own (`--instance`).
     #[error(
         "group {group} of {table}: another instance has taken over: the table names {theirs}, and not {ours}; \
-         stop one of them, or give each its own --group"
+         stop one of them, or give each its own --group{hint}"
     )]
-    Fenced { group: String, table: String, ours: String, theirs: String },
+    Fenced { group: String, table: String, ours: String, theirs: String, hint: &'static str },
     /// An offset in the table was changed by somebody else.
     ///
     /// Cause: a table property of the group was edited while the host was running.
@@ -166,13 +167,26 @@ pub enum Error {
     /// Cause: the table was rolled back to an older snapshot, while its properties say how far Kafka was read. Reading
     /// on would lose the rows in between.
     ///
-    /// Remedy: set the table back to its newest snapshot. To read the records again instead, use a new `--group`.
+    /// Remedy: set the table to its newest snapshot again ([how](operations/backup-and-upgrade.md#after-a-rollback)). To
+    /// read the records again instead, use a new `--table` and a new `--group`: in this table rows would be there twice.
     #[error(
         "the table {table} lacks the row of {partition} offset {offset}, which group {group} has committed: the table \
          was rolled back, and reading on would lose every row since; set it to its newest snapshot again \
-         (audit-host table snapshots), or read the records again with another --group"
+         (set_current_snapshot to the last one of `audit-host table snapshots`), or read the records again into a new \
+         --table with a new --group"
     )]
     RowsGone { table: String, group: String, partition: TopicPartition, offset: i64 },
+    /// The table of dead letters was rolled back.
+    ///
+    /// Cause: it was set to an older snapshot, and dead letters that were appended since cannot be seen. Going on would
+    /// lose them.
+    ///
+    /// Remedy: set the table to its newest snapshot again ([how](operations/backup-and-upgrade.md#after-a-rollback)).
+    #[error(
+        "the table {table} was rolled back to the snapshot {snapshot}, and lacks dead letters that were appended since: \
+         set it to its newest snapshot again (set_current_snapshot)"
+    )]
+    SetBack { table: String, snapshot: String },
     /// The catalog is older than the table's files.
     ///
     /// Cause: a backup of the catalog was restored. The rows that were committed since exist, but the catalog does not
@@ -188,10 +202,11 @@ pub enum Error {
     ///
     /// Cause: the catalog was deleted, is another one, or has another `table.catalog-name`.
     ///
-    /// Remedy: correct `--catalog`; or `audit-host table register --latest` takes the table into this catalog.
+    /// Remedy: correct `--catalog` or `table.catalog-name`; or `audit-host table register --latest` takes the table into
+    /// this catalog.
     #[error(
-        "the catalog does not know the table {table}, but its folder {folder} holds {newest}: correct --catalog, or \
-         run `audit-host table register --latest` to take it into this catalog"
+        "the catalog does not know the table {table}, but its folder {folder} holds {newest}: correct --catalog or \
+         table.catalog-name, or run `audit-host table register --latest` to take it into this catalog"
     )]
     Unregistered { table: String, folder: String, newest: String },
     /// The metadata of the table cannot be read.
@@ -383,7 +398,7 @@ pub enum Error {
     ///
     /// Cause: the catalog names the newest metadata, or metadata that is newer than the folder's.
     ///
-    /// Remedy: nothing is to be done. To go back to older metadata name it by `--metadata`.
+    /// Remedy: nothing is to be done.
     #[error("{table}: the catalog is up to date: it names {location}")]
     AlreadyRegistered { table: String, location: String },
     /// There is nothing to register.
@@ -507,6 +522,7 @@ impl Error {
             Self::NotCommitted { .. } => "AH-0534",
             Self::UnknownOutcome { .. } => "AH-0535",
             Self::Contended { .. } => "AH-0536",
+            Self::SetBack { .. } => "AH-0537",
             Self::LaneHeld { .. } => "AH-0550",
             Self::AlreadyRegistered { .. } => "AH-0551",
             Self::NothingToRegister { .. } => "AH-0552",
@@ -547,6 +563,8 @@ impl Error {
             | Self::OtherTopics { .. }
             | Self::NewerTable { .. }
             | Self::RowsGone { .. }
+            | Self::SetBack { .. }
+            | Self::Damaged { .. }
             | Self::OldCatalog { .. }
             | Self::Unregistered { .. }
             | Self::BatchColumn { .. }
@@ -581,8 +599,7 @@ impl Error {
             | Self::Component { .. }
             | Self::Remove { .. }
             | Self::Outpaced { .. }
-            | Self::UpkeepFile { .. }
-            | Self::Damaged { .. } => Kind::Failed,
+            | Self::UpkeepFile { .. } => Kind::Failed,
         }
     }
 }
@@ -591,9 +608,8 @@ impl From<Error> for audit_core::Error {
     fn from(error: Error) -> Self {
         let attempted = match (&error, error.kind()) {
             (Error::Component { .. } | Error::NoComponent { .. }, _) => "storing the plugins",
-            (_, Kind::Config) => "opening the table",
             (_, Kind::Fenced) => "committing to the table",
-            (_, Kind::Failed) => "writing to the table",
+            (_, Kind::Config | Kind::Failed) => "writing to the table",
         };
         Self::caused_by(error.kind(), error.code(), attempted, error)
     }

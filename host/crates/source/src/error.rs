@@ -94,11 +94,12 @@ pub enum Error {
     ///
     /// Cause: the topic was deleted and created again, or these are not the brokers that filled the table.
     ///
-    /// Remedy: correct `--brokers`; for a new topic use another `--group`.
+    /// Remedy: correct `--brokers`; for a new topic use a new `--table` and a new `--group`: in this table two records
+    /// would have the same position.
     #[error(
         "{partition}: the table ends at offset {wanted}, but the topic ends at {newest}: the topic \
-         was deleted and created again, or these are not the brokers that filled the table; use \
-         another --group for a new topic"
+         was deleted and created again, or these are not the brokers that filled the table; read a \
+         new topic into a new --table with a new --group"
     )]
     TopicIsNewer { partition: TopicPartition, wanted: i64, newest: i64 },
     /// The topic was recreated.
@@ -106,11 +107,12 @@ pub enum Error {
     /// Cause: the topic was deleted and created again since the table was filled: it has another topic id, and
     /// its offsets mean other records.
     ///
-    /// Remedy: use another `--group` for the new topic.
+    /// Remedy: use a new `--table` and a new `--group` for the new topic: in this table two records would have the same
+    /// position.
     #[error(
         "topic {topic} has the id {found}, but the table was filled from the topic {known}: it was \
-         deleted and created again, so that its offsets mean other records; use another --group for the \
-         new topic"
+         deleted and created again, so that its offsets mean other records; read the new topic into a new \
+         --table with a new --group"
     )]
     TopicRecreated { topic: String, known: String, found: String },
     /// The id of a topic cannot be read.
@@ -160,13 +162,13 @@ pub enum Error {
     /// Cause: Kafka lost records that the table has, and has other records at their offsets or will have: a replica
     /// that was behind became the leader (`unclean.leader.election.enable`), or a broker came back without its disk.
     ///
-    /// Remedy: find the cause in the broker's log. The rows in the table are right. For what Kafka has now, use another
-    /// `--group`, and another `--table` if the Kafka position of a row must stay unique.
+    /// Remedy: find the cause in the broker's log. The rows in the table are right. For what Kafka has now, use a new
+    /// `--table` and a new `--group`: in this table two records would have the same position.
     #[error(
         "{partition}: the table ends at offset {offset}, written by the leader of epoch {epoch}, but {end}: \
          Kafka has lost records that the table has, and other records stand at their offsets (an unclean leader \
-         election, or a broker that lost its disk); see the broker's log, and use another --group for what \
-         Kafka has now"
+         election, or a broker that lost its disk); see the broker's log, and read what Kafka has now into a \
+         new --table with a new --group"
     )]
     LogTruncated { partition: TopicPartition, offset: i64, epoch: i32, end: LogEnd },
     /// A partition has no leader.
@@ -268,7 +270,13 @@ impl Error {
     /// What the program must do about it.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Client(_) | Self::ReservedProperty(_) | Self::NoSuchTopic { .. } => Kind::Config,
+            Self::Client(_)
+            | Self::ReservedProperty(_)
+            | Self::NoSuchTopic { .. }
+            | Self::Gap { .. }
+            | Self::TopicIsNewer { .. }
+            | Self::TopicRecreated { .. }
+            | Self::LogTruncated { .. } => Kind::Config,
             _ => Kind::Failed,
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
-use audit_sink::admin::SnapshotReport;
+use audit_sink::admin::{SnapshotReport, SpanReport};
 use audit_sink::{Store, admin};
 
 use super::output::{READING, json_lines};
@@ -33,13 +33,13 @@ fn as_text(snapshots: &[SnapshotReport]) -> String {
 fn row(snapshot: &SnapshotReport) -> Vec<String> {
     let number = |n: Option<u64>| n.map_or_else(|| "-".to_owned(), |n| n.to_string());
     let text = |text: Option<&str>| text.map_or_else(|| "-".to_owned(), clean);
-    let operation = if snapshot.claim.is_some() { "claim" } else { &snapshot.operation };
+    let claim = snapshot.claim.as_ref().map(|holder| format!("claim {holder}"));
     let refs = snapshot.refs.join(" ");
     vec![
         snapshot.time.clone(),
         snapshot.id.to_string(),
-        operation.to_owned(),
-        text(snapshot.epoch.as_deref().or(snapshot.claim.as_deref())),
+        snapshot.operation.clone(),
+        text(snapshot.epoch.as_deref().or(claim.as_deref())),
         snapshot.rows.to_string(),
         number(snapshot.dead_letters),
         number(snapshot.alerts),
@@ -49,13 +49,16 @@ fn row(snapshot: &SnapshotReport) -> Vec<String> {
 }
 
 /// `topic[0]@12..34`, of the first partitions.
-fn offsets(topics: &BTreeMap<String, BTreeMap<i32, (i64, i64)>>) -> String {
+fn offsets(topics: &BTreeMap<String, BTreeMap<i32, SpanReport>>) -> String {
     let all =
         topics.iter().flat_map(|(topic, of)| of.iter().map(move |(at, span)| (topic, at, span)));
     let n_all = topics.values().map(BTreeMap::len).sum::<usize>();
     let first = all.take(PARTITIONS_SHOWN);
     let mut shown: Vec<_> = first
-        .map(|(topic, at, (start, next))| clean(&format!("{topic}[{at}]@{start}..{next}")))
+        .map(|(topic, at, SpanReport { start, next, holes, .. })| {
+            let holes = if *holes == 0 { String::new() } else { format!("({holes} holes)") };
+            clean(&format!("{topic}[{at}]@{start}..{next}{holes}"))
+        })
         .collect();
     if n_all > PARTITIONS_SHOWN {
         shown.push(format!("and {} more", n_all - PARTITIONS_SHOWN));
@@ -70,7 +73,10 @@ mod tests {
     #[test]
     fn offsets_are_short() {
         assert_eq!(offsets(&BTreeMap::new()), "-");
-        let of = |n: i32| (0..n).map(|at| (at, (5, 9))).collect();
+        let span = |holes| SpanReport { start: 5, next: 9, records: 4 - holes, holes };
+        let of = |n: i32| (0..n).map(|at| (at, span(0))).collect();
+        let holes = BTreeMap::from([("t".to_owned(), BTreeMap::from([(0, span(1))]))]);
+        assert_eq!(offsets(&holes), "t[0]@5..9(1 holes)");
         let short = offsets(&BTreeMap::from([("t".to_owned(), of(2))]));
         assert_eq!(short, "t[0]@5..9 t[1]@5..9");
         let long = offsets(&BTreeMap::from([("t".to_owned(), of(4)), ("u".to_owned(), of(2))]));

@@ -25,7 +25,7 @@ pub use drop::{DropPlan, DroppedTable, plan as plan_drop};
 pub use groups::{GroupReport, LaneReport, LaneState};
 pub use register::{RegisterChange, RegisterRequest, Registration, register};
 pub use show::{GarbageReport, TableReport, show};
-pub use snapshots::{SnapshotReport, snapshots};
+pub use snapshots::{SnapshotReport, SpanReport, snapshots};
 
 /// The table, and its dead letters if the catalog has them: what a command works on. An error if a newer version of the
 /// program has written one of them.

@@ -186,6 +186,9 @@ async fn plan_file(
     if let (Some(candidate), Some(before)) = (&chosen, &before) {
         check_uuid(name, file_io, before, candidate).await?;
     }
+    if let (Some(candidate), Some(store)) = (&chosen, store) {
+        check_names(name, file_io, store, candidate).await?;
+    }
     Ok(Plan { name: name.clone(), before, known: None, chosen, notes: Vec::new() })
 }
 
@@ -214,6 +217,34 @@ async fn check_uuid(
     let problem =
         format!("the catalog has another table of this name (uuid {uuid}): drop it first");
     Err(Error::NotThisTable { table: name.to_string(), problem })
+}
+
+/// Two names of one table would be two tables that write into one folder.
+async fn check_names(
+    name: &TableName,
+    file_io: &FileIO,
+    store: &Store,
+    candidate: &Candidate,
+) -> Result<(), Error> {
+    let failed = |cause| name.failed("looking for other names of", cause);
+    for namespace in store.catalog.list_namespaces(None).await.map_err(failed)? {
+        for ident in store.catalog.list_tables(&namespace).await.map_err(failed)? {
+            let other = ident.to_string();
+            if other == name.to_string() {
+                continue;
+            }
+            let location = store.pointer.read(&ident).await;
+            let Some(location) = location.map_err(|cause| name.unreadable(cause))? else {
+                continue;
+            };
+            let Ok(table) = folder::read(file_io, name, &location).await else { continue };
+            if table.metadata().uuid() == candidate.uuid() {
+                let problem = format!("the catalog has this table already, as {other}");
+                return Err(Error::NotThisTable { table: name.to_string(), problem });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Iceberg names files by absolute paths: metadata of a folder that was moved names none of them.

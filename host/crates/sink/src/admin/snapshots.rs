@@ -27,10 +27,21 @@ pub struct SnapshotReport {
     pub rows: u64,
     pub dead_letters: Option<u64>,
     pub alerts: Option<u64>,
-    /// First offset and offset to read next, by topic and partition.
-    pub offsets: BTreeMap<String, BTreeMap<i32, (i64, i64)>>,
+    /// What was read, by topic and partition.
+    pub offsets: BTreeMap<String, BTreeMap<i32, SpanReport>>,
     /// Branches and tags that name it.
     pub refs: Vec<String>,
+}
+
+/// What a snapshot covers of a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct SpanReport {
+    pub start: i64,
+    /// The offset to read next.
+    pub next: i64,
+    pub records: i64,
+    /// Offsets without a record: deleted, compacted away, or markers of transactions.
+    pub holes: i64,
 }
 
 /// Every snapshot that the table has, oldest first.
@@ -83,11 +94,13 @@ fn report(
 }
 
 /// Offsets that cannot be read are left out: others may have written the summary.
-fn spans(json: &str) -> BTreeMap<String, BTreeMap<i32, (i64, i64)>> {
+fn spans(json: &str) -> BTreeMap<String, BTreeMap<i32, SpanReport>> {
     type Spans = BTreeMap<String, BTreeMap<i32, Vec<i64>>>;
     let spans: Spans = serde_json::from_str(json).unwrap_or_default();
     let span = |(partition, span): (i32, Vec<i64>)| match span[..] {
-        [start, next, ..] => Some((partition, (start, next))),
+        [start, next, records, holes, ..] => {
+            Some((partition, SpanReport { start, next, records, holes }))
+        }
         _ => None,
     };
     spans
@@ -103,7 +116,8 @@ mod tests {
     #[test]
     fn offsets_are_read_from_any_summary() {
         let read = spans(r#"{"t":{"0":[5,9,4,0],"1":[1]}}"#);
-        assert_eq!(read["t"], BTreeMap::from([(0, (5, 9))]));
+        let span = SpanReport { start: 5, next: 9, records: 4, holes: 0 };
+        assert_eq!(read["t"], BTreeMap::from([(0, span)]));
         for torn in ["", "{", "[]", r#"{"t":{"x":[1,2]}}"#] {
             assert!(spans(torn).is_empty(), "{torn}");
         }

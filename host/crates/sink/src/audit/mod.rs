@@ -6,5 +6,6 @@ pub(crate) mod witness;
 pub(crate) mod history;
 pub(crate) mod lineage;
 
+pub(crate) mod ancestry;
 pub(crate) mod components;
 pub(crate) mod known_keys;

@@ -106,7 +106,7 @@ pub(crate) async fn check(name: &TableName, table: &Table, group: &str) -> Resul
 }
 
 /// Whether the current snapshot was made on top of that of the epoch: then its rows were not rolled back.
-fn is_ancestor(table: &Table, epoch: &str) -> bool {
+pub(crate) fn is_ancestor(table: &Table, epoch: &str) -> bool {
     let metadata = table.metadata();
     let mut next = metadata.current_snapshot().cloned();
     while let Some(snapshot) = next {

@@ -8,11 +8,12 @@ use iceberg::table::Table;
 use iceberg::transaction::{ApplyTransactionAction, Transaction};
 use tokio::time::{sleep, timeout};
 
+use crate::audit::ancestry;
 use crate::catalog::Store;
 use crate::error::Error;
 use crate::table::capture::updates_of;
 use crate::table::clock;
-use crate::table::names::TableName;
+use crate::table::names::{self, TableName};
 use crate::table::swap::{Swapped, discard, swap};
 
 /// How often a commit is attempted when the catalog fails or does not answer.
@@ -123,6 +124,8 @@ async fn try_commit(
         CommitCheck::Done => return Ok(Tried::Committed(table)),
         CommitCheck::Refused(error) => return Ok(Tried::Refused(error)),
     }
+    let group = change.summary.get(names::SUMMARY_GROUP).map_or("", String::as_str);
+    ancestry::check(name, base, &table, group).await?;
     clock::wait_for(name, &table).await?;
     let failed = |cause| name.failed("committing to", cause);
     let transaction = transaction(&table, change).map_err(failed)?;

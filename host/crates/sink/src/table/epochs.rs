@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use audit_core::{Epoch, Kind, Outbox, PluginState, TopicPartition, text};
+use audit_core::{Epoch, Kind, Offsets, Outbox, PluginState, TopicPartition, text};
 use iceberg::spec::{DataFile, deserialize_data_file_from_json};
 use iceberg::table::Table;
 
@@ -50,7 +50,6 @@ impl AuditTable {
         if provenance::has_epoch(&self.rows, &outbox.epoch_id) {
             return Ok(());
         }
-        self.check_offsets(epoch)?;
         let new_state = self.store_states(&epoch.states).await?;
         let plugins = lineage::after(&epoch.plugins, &epoch.changes);
         let next = self.mark.next();
@@ -65,7 +64,7 @@ impl AuditTable {
             set: self.properties_of(epoch, outbox, new_state.as_ref(), &plugins),
             remove,
         };
-        self.commit_change(next, change).await?;
+        self.commit_change(next, change, &epoch.covered).await?;
         self.finished.clear();
         self.plugins = Some(plugins);
         self.known.extend(epoch.covered.iter().map(|(at, span)| (at.clone(), span.next)));
@@ -79,9 +78,9 @@ impl AuditTable {
     }
 
     /// The lane keeps other instances away. Other programs can still edit a property.
-    fn check_offsets(&self, epoch: &Epoch) -> Result<(), Error> {
-        let properties = self.rows.metadata().properties();
-        for (at, span) in epoch.covered.iter() {
+    pub(super) fn check_offsets(&self, table: &Table, covered: &Offsets) -> CommitCheck {
+        let properties = table.metadata().properties();
+        for (at, span) in covered.iter() {
             let found = properties.get(&names::offset_property(&self.settings.group, at));
             let is_as_known = match (found, self.known.get(at)) {
                 (Some(text), _) => *text == span.start.to_string(),
@@ -91,10 +90,10 @@ impl AuditTable {
                 (None, None) => true,
             };
             if !is_as_known {
-                return Err(changed(at, span.start, found));
+                return CommitCheck::Refused(changed(at, span.start, found));
             }
         }
-        Ok(())
+        CommitCheck::Ready
     }
 
     fn summary_of(
@@ -191,7 +190,7 @@ impl AuditTable {
         }
         let summary = provenance::lane_summary(&self.settings, &next);
         let change = TableChange { summary, remove, ..TableChange::default() };
-        match self.commit_change(next, change).await {
+        match self.commit_change(next, change, &Offsets::default()).await {
             Ok(()) => {
                 self.finished.clear();
                 Ok(())

@@ -40,7 +40,7 @@ impl LaneMark {
         Self { sequence: self.sequence.saturating_add(1), ..self.clone() }
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let (holder, sequence) = text.rsplit_once(':')?;
         let (instance, run) = holder.rsplit_once('/')?;
         let sequence = sequence_of(sequence)?;
@@ -141,7 +141,13 @@ pub(crate) struct LaneStatus {
     pub(crate) holder: Option<Holder>,
     /// Since the group's newest commit, by the times in the table and the clock of this host.
     pub(crate) silent: Duration,
+    /// How long ago the lane was claimed, each time.
+    claims: Vec<Duration>,
 }
+
+/// Claims within a lease from which on an instance waits for its own name: two that live under one name would take the
+/// lane from each other without end.
+const CLAIMS_MAX: usize = 4;
 
 impl LaneStatus {
     pub(crate) fn of(table: &Table, group: &str) -> Result<Option<Self>, Error> {
@@ -151,19 +157,19 @@ impl LaneStatus {
         let unknown = || Holder { host: String::new(), space: String::new(), pid: 0, start: 0 };
         let holder = table.metadata().properties().get(&property);
         let holder = holder.map(|json| serde_json::from_str(json).unwrap_or_else(|_| unknown()));
-        let silent_ms = now_ms().saturating_sub(newest_commit(table, group));
-        let silent = Duration::from_millis(u64::try_from(silent_ms).unwrap_or(0));
-        Ok(Some(Self { mark, holder, silent }))
+        let (silent, claims) = (age(newest_commit(table, group)), claims(table, group));
+        Ok(Some(Self { mark, holder, silent, claims }))
     }
 
     /// How long `instance` must wait before it takes the lane over: not at all from a process that has ended, nor
-    /// from itself before a crash.
+    /// from itself before a crash, unless that looks like another one of its name.
     pub(crate) fn wait(&self, instance: &str, lease: Duration) -> Duration {
+        let n_claims = self.claims.iter().filter(|age| **age <= lease).count();
         let is_free = match &self.holder {
             None => true,
             Some(holder) => match holder.has_ended() {
                 Some(has_ended) => has_ended,
-                None => self.mark.instance == instance,
+                None => self.mark.instance == instance && n_claims < CLAIMS_MAX,
             },
         };
         if is_free { Duration::ZERO } else { lease.saturating_sub(self.silent) }
@@ -179,6 +185,20 @@ fn newest_commit(table: &Table, group: &str) -> i64 {
     });
     let newest = of_group.map(|snapshot| snapshot.timestamp_ms()).max();
     newest.unwrap_or_else(|| metadata.last_updated_ms())
+}
+
+fn claims(table: &Table, group: &str) -> Vec<Duration> {
+    let claims = table.metadata().snapshots().filter(|snapshot| {
+        let summary = &snapshot.summary().additional_properties;
+        summary.contains_key(names::SUMMARY_CLAIM)
+            && summary.get(names::SUMMARY_GROUP).is_some_and(|of| of == group)
+    });
+    claims.map(|snapshot| age(snapshot.timestamp_ms())).collect()
+}
+
+/// By the clock of this host; zero for what is ahead of it.
+fn age(timestamp_ms: i64) -> Duration {
+    Duration::from_millis(u64::try_from(now_ms().saturating_sub(timestamp_ms)).unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -217,14 +237,20 @@ mod tests {
         let dead = Holder { start: this.start - 1, ..this.clone() };
         let elsewhere = Holder { space: "other".to_owned(), ..this.clone() };
         let silent = Duration::from_secs(20);
-        let wait = |holder: &Option<Holder>, instance| {
-            let status = LaneStatus { mark: mark.clone(), holder: holder.clone(), silent };
+        let wait_after = |holder: &Option<Holder>, instance, n_claims| {
+            let (mark, holder) = (mark.clone(), holder.clone());
+            let claims = vec![Duration::from_secs(59); n_claims];
+            let status = LaneStatus { mark, holder, silent, claims };
             status.wait(instance, lease).as_secs()
         };
+        let wait = |holder: &Option<Holder>, instance| wait_after(holder, instance, 3);
         for (holder, same, other) in
             [(None, 0, 0), (Some(dead), 0, 0), (Some(this), 40, 40), (Some(elsewhere), 0, 40)]
         {
             assert_eq!((wait(&holder, "a"), wait(&holder, "b")), (same, other), "{holder:?}");
         }
+        let unseen = Some(Holder { space: "other".to_owned(), ..Holder::this() });
+        assert_eq!(wait_after(&unseen, "a", 4), 40, "two of one name take turns");
+        assert_eq!(wait_after(&None, "a", 4), 0, "it was released");
     }
 }

@@ -23,13 +23,13 @@ use async_trait::async_trait;
 use audit_core::fail_point::reach;
 use audit_core::stage::Table as TableStage;
 use audit_core::{
-    Epoch, KeyMark, LeaderEpoch, Outbox, PluginId, PluginState, TopicPartition, text,
+    Epoch, KeyMark, LeaderEpoch, Offsets, Outbox, PluginId, PluginState, TopicPartition, text,
 };
 use iceberg::table::Table;
 
 use crate::audit::components::ComponentStore;
 use crate::audit::known_keys::KnownKeys;
-use crate::audit::{lineage, provenance};
+use crate::audit::{ancestry, lineage, provenance};
 use crate::catalog::Store;
 use crate::epoch::writer::{EpochWriter, WriterSettings};
 use crate::error::Error;
@@ -75,6 +75,7 @@ impl AuditTable {
             group: settings.group.clone(),
         };
         let group = &settings.group;
+        ancestry::check_dead_letters(&settings.name.dead_letters(), &dead_letters, group)?;
         let properties = rows.metadata().properties();
         let property = names::state_property(group);
         let state = match properties.get(&property) {
@@ -172,7 +173,8 @@ impl AuditTable {
             (names::FORMAT_PROPERTY.to_owned(), names::FORMAT.to_string()),
             (names::topics_property(group), serde_json::json!(self.settings.topics).to_string()),
         ]);
-        self.commit_change(next, TableChange { summary, set, ..TableChange::default() }).await?;
+        let change = TableChange { summary, set, ..TableChange::default() };
+        self.commit_change(next, change, &Offsets::default()).await?;
         reach("claim-written");
         let group = &self.settings.group;
         self.known = provenance::offsets(&self.rows, group, &self.settings.topics)?;
@@ -201,16 +203,20 @@ impl AuditTable {
         all.filter(|(key, _)| !properties.contains_key(key)).collect()
     }
 
-    /// Commits a change of the group as number `next` of its lane.
+    /// Commits a change of the group, which covers these offsets, as number `next` of its lane.
     async fn commit_change(
         &mut self,
         next: LaneMark,
         mut change: TableChange,
+        covered: &Offsets,
     ) -> Result<(), Error> {
         let group = &self.settings.group;
         let (property, written) = (names::lane_property(group), next.to_string());
         change.set.push((property, written.clone()));
-        let check = |table: &Table| self.check_lane(table, &written);
+        let check = |table: &Table| match self.check_lane(table, &written) {
+            CommitCheck::Ready => self.check_offsets(table, covered),
+            other => other,
+        };
         let name = &self.settings.name;
         self.rows = commit(&self.store, name, &self.rows, &change, &check).await?;
         self.lane = Some(written);
@@ -236,7 +242,18 @@ impl AuditTable {
             table: self.settings.name.to_string(),
             ours: mark(self.lane.as_ref()),
             theirs: mark(found),
+            hint: self.hint(found),
         })
+    }
+
+    /// What two instances of one name need to be told: a restart does not wait for itself.
+    fn hint(&self, found: Option<&String>) -> &'static str {
+        let theirs = found.and_then(|text| LaneMark::parse(text));
+        if theirs.is_some_and(|theirs| theirs.instance == self.mark.instance) {
+            " (both are called the same: each living instance needs its own --instance)"
+        } else {
+            ""
+        }
     }
 
     /// The state of the group's detectors at those offsets.
@@ -298,11 +315,14 @@ impl TableStage for AuditTable {
     async fn maintain(&mut self) -> Result<(), audit_core::Error> {
         let [rows, dead_letters] = &mut self.upkeep;
         let name = &self.settings.name;
+        let group = &self.settings.group;
         if let Some(table) = rows.step(&self.store, name, &self.rows).await? {
+            ancestry::check(name, &self.rows, &table, group).await?;
             self.rows = table;
         }
-        let (name, table) = (name.dead_letters(), &self.dead_letters);
-        if let Some(table) = dead_letters.step(&self.store, &name, table).await? {
+        let name = name.dead_letters();
+        if let Some(table) = dead_letters.step(&self.store, &name, &self.dead_letters).await? {
+            ancestry::check(&name, &self.dead_letters, &table, group).await?;
             self.dead_letters = table;
         }
         Ok(())

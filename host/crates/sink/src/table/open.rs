@@ -98,7 +98,8 @@ async fn wait_for_lane(
         let wait = status.wait(instance, *lease);
         if wait.is_zero() {
             if said.is_some() {
-                tracing::info!(%group, holder = %status.mark, "the other instance is silent: taking over");
+                let (holder, silent_s) = (&status.mark, status.silent.as_secs());
+                tracing::info!(%group, %holder, silent_s, "the other instance has ended, or was silent for the lease: taking over");
             }
             return Ok(table);
         }

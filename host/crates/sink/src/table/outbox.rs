@@ -79,7 +79,10 @@ impl Objects {
         if !pointer.location.starts_with(&format!("{}/", self.folder))
             || pointer.location.contains("..")
         {
-            return Err(damaged(format!("it lies outside {}", self.folder)));
+            let folder = &self.folder;
+            return Err(damaged(format!(
+                "it lies outside {folder}: is --warehouse that of the table?"
+            )));
         }
         let input = self.file_io.new_input(&pointer.location).map_err(Error::Files)?;
         // Objects are kept for a while after the table stops naming them: one that is gone was named by a table that is
