@@ -34,7 +34,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ["--catalog-db", "--catalog-name", "--warehouse", "--table"]:
         parser.add_argument(name, required=True)
-    parser.add_argument("change", choices=["rollback", "forward", "rewrite", "replace"])
+    parser.add_argument("change", choices=["rollback", "forward", "rewrite", "replace", "drop"])
     parser.add_argument("--rows", type=int, help="with rollback: the most rows to be left")
     args = parser.parse_args()
     catalog = open_catalog(args.catalog_db, args.catalog_name, args.warehouse)
@@ -44,6 +44,8 @@ def main():
         forward(catalog.load_table(args.table))
     elif args.change == "rewrite":
         rewrite(catalog.load_table(args.table))
+    elif args.change == "drop":
+        catalog.drop_table(args.table)
     else:
         replace(catalog, args.table)
 

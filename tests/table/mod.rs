@@ -1,5 +1,6 @@
 //! `audit-host table`: what an operator does to a table, and what other programs do to it, lose and double nothing.
 
+mod apart;
 mod beside;
 mod drop;
 mod foreign;

@@ -168,7 +168,9 @@ pub enum Error {
     /// on would lose the rows in between.
     ///
     /// Remedy: set the table to its newest snapshot again ([how](operations/backup-and-upgrade.md#after-a-rollback)). To
-    /// read the records again instead, use a new `--table` and a new `--group`: in this table rows would be there twice.
+    /// read the records again instead, use a new `--table` and a new `--group`: in this table rows would be there twice. If
+    /// another program deleted the row on purpose and expired the commit's snapshot, remove the property
+    /// `audit-host.<group>..witness`.
     #[error(
         "the table {table} lacks the row of {partition} offset {offset}, which group {group} has committed: the table \
          was rolled back, and reading on would lose every row since; set it to its newest snapshot again \
@@ -187,6 +189,30 @@ pub enum Error {
          set it to its newest snapshot again (set_current_snapshot)"
     )]
     SetBack { table: String, snapshot: String },
+    /// The audit table is older than its dead letters.
+    ///
+    /// Cause: the catalog names an old copy of the audit table's metadata, or the audit table was dropped and made anew.
+    /// Reading on would append the same dead letters again.
+    ///
+    /// Remedy: `audit-host table register --latest` takes the newest metadata. If the audit table begins anew on purpose,
+    /// give it another `--table`, or drop the old table of dead letters too.
+    #[error(
+        "the table {letters} has the dead letters of commit {done} of group {group}, but {table} ends at commit {ours}: \
+         it is an old copy (run `audit-host table register --latest`), or was made anew (give it another --table)"
+    )]
+    LettersAhead { table: String, letters: String, group: String, done: u64, ours: u64 },
+    /// The table of dead letters is older than the audit table.
+    ///
+    /// Cause: the catalog names an old copy of the dead letters' metadata, or their table was dropped. Dead letters
+    /// that the audit table counts would be missing for good.
+    ///
+    /// Remedy: restore the table of dead letters; `audit-host table register --latest` takes the newest metadata of its
+    /// folder. If they were removed on purpose, remove the property `audit-host.<group>..letters.all` of the audit table.
+    #[error(
+        "the table {letters} ends with the dead letters of commit {done} of group {group}, but {table} counts those of \
+         commit {ours}: restore it, or run `audit-host table register --latest`"
+    )]
+    LettersBehind { table: String, letters: String, group: String, done: u64, ours: u64 },
     /// The catalog is older than the table's files.
     ///
     /// Cause: a backup of the catalog was restored. The rows that were committed since exist, but the catalog does not
@@ -296,7 +322,7 @@ pub enum Error {
     /// Cause: the disk is full, or the warehouse's folder is gone.
     ///
     /// Remedy: make room, or restore the folder, and start again.
-    #[error("writing the data files of an epoch")]
+    #[error("reading or writing files of the warehouse")]
     Files(#[source] iceberg::Error),
     /// Rows cannot be arranged for the table.
     ///
@@ -523,6 +549,8 @@ impl Error {
             Self::UnknownOutcome { .. } => "AH-0535",
             Self::Contended { .. } => "AH-0536",
             Self::SetBack { .. } => "AH-0537",
+            Self::LettersAhead { .. } => "AH-0538",
+            Self::LettersBehind { .. } => "AH-0539",
             Self::LaneHeld { .. } => "AH-0550",
             Self::AlreadyRegistered { .. } => "AH-0551",
             Self::NothingToRegister { .. } => "AH-0552",
@@ -564,6 +592,9 @@ impl Error {
             | Self::NewerTable { .. }
             | Self::RowsGone { .. }
             | Self::SetBack { .. }
+            | Self::LettersAhead { .. }
+            | Self::LettersBehind { .. }
+            | Self::MetadataFile { .. }
             | Self::Damaged { .. }
             | Self::OldCatalog { .. }
             | Self::Unregistered { .. }
@@ -586,7 +617,6 @@ impl Error {
             | Self::OtherSecret { .. }
             | Self::OffsetChanged { .. }
             | Self::OtherTable { .. }
-            | Self::MetadataFile { .. }
             | Self::Pointer { .. }
             | Self::OtherCatalogFile { .. }
             | Self::ClockBehind { .. }

@@ -19,6 +19,7 @@ use super::trash::{Note, Trash, remove_failed, size_of};
 use crate::catalog::Store;
 use crate::catalog::folder::local_path;
 use crate::error::Error;
+use crate::table::find;
 use crate::table::names::TableName;
 use crate::table::open::check_format;
 
@@ -61,7 +62,7 @@ pub async fn plan(store: &Store, name: &TableName, lease: Duration) -> Result<Dr
     check_is_whole(name, &entries)?;
     let (mut tables, mut loaded, mut leftovers) = (Vec::new(), Vec::new(), Vec::new());
     for name in [name.clone(), name.dead_letters()] {
-        match store.load(&name).await {
+        match find::load_newest(store, &name).await {
             Ok(table) => {
                 tables.push(planned(&name, &table, &warehouse, lease)?);
                 loaded.push(table);

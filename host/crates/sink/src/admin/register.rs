@@ -177,7 +177,9 @@ async fn plan_file(
     let location = format!("file://{}", path.display());
     let table = folder::read(file_io, name, &location).await.map_err(unreadable)?;
     let folder = path.parent().and_then(Path::parent).unwrap_or(Path::new("/"));
-    check_place(name, &table, &format!("file://{}", folder.display()))?;
+    let folder = format!("file://{}", folder.display());
+    check_place(name, &table, &folder)?;
+    check_age(name, file_io, &folder, &table).await?;
     let before = registered(store, name).await?;
     let mut chosen = Some(Candidate { version: version(&table), table });
     if before.as_deref() == Some(location.as_str()) {
@@ -219,6 +221,24 @@ async fn check_uuid(
     Err(Error::NotThisTable { table: name.to_string(), problem })
 }
 
+/// A host would refuse to start with older metadata than the folder has.
+async fn check_age(
+    name: &TableName,
+    file_io: &FileIO,
+    folder: &str,
+    table: &Table,
+) -> Result<(), Error> {
+    let found = candidates::find(file_io, name, folder, Some(table.metadata().uuid())).await;
+    match found.newest.first() {
+        Some(newest) if newest.version > version(table) => {
+            let newest = newest.location();
+            let problem = format!("the folder holds newer metadata, {newest}: use --latest");
+            Err(Error::NotThisTable { table: name.to_string(), problem })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Two names of one table would be two tables that write into one folder.
 async fn check_names(
     name: &TableName,
@@ -250,11 +270,7 @@ async fn check_names(
 /// Iceberg names files by absolute paths: metadata of a folder that was moved names none of them.
 fn check_place(name: &TableName, table: &Table, folder: &str) -> Result<(), Error> {
     let written_for = table.metadata().location();
-    let real = |location: &str| {
-        let path = local_path(location.trim_end_matches('/'));
-        path.canonicalize().unwrap_or(path)
-    };
-    if real(written_for) == real(folder) {
+    if folder::is_same_place(written_for, folder) {
         return Ok(());
     }
     let (table, written_for) = (name.to_string(), written_for.to_owned());

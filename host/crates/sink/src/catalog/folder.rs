@@ -47,6 +47,15 @@ pub(crate) fn local_path(location: &str) -> PathBuf {
     PathBuf::from(path.unwrap_or(location))
 }
 
+/// Whether two locations are one folder, whatever links lead there.
+pub(crate) fn is_same_place(one: &str, other: &str) -> bool {
+    let real = |location: &str| {
+        let path = local_path(location.trim_end_matches('/'));
+        path.canonicalize().unwrap_or(path)
+    };
+    real(one) == real(other)
+}
+
 /// A metadata file as a table; else why it is none.
 pub(crate) async fn read(
     file_io: &FileIO,

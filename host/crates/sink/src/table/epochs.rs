@@ -135,6 +135,9 @@ impl AuditTable {
         if let Some(pointer) = &outbox.location {
             set.push((names::pending_property(group, &outbox.epoch_id), pointer.clone()));
         }
+        if let Some(sequence) = letters_of(outbox) {
+            set.push((names::letters_property(group), sequence.to_string()));
+        }
         if let Some(pointer) = state {
             set.push((names::state_property(group), pointer.to_json()));
         }
@@ -219,6 +222,14 @@ impl AuditTable {
         outboxes.sort_by(|(a, one), (b, other)| (a, &one.epoch_id).cmp(&(b, &other.epoch_id)));
         Ok(outboxes.into_iter().map(|(_, outbox)| outbox).collect())
     }
+}
+
+/// The number of an epoch that has dead letters.
+fn letters_of(outbox: &Outbox) -> Option<u64> {
+    if outbox.dead_letter_files.is_empty() {
+        return None;
+    }
+    Pointer::read(outbox.location.as_deref()?)?.sequence
 }
 
 fn changed(partition: &TopicPartition, ours: i64, found: Option<&String>) -> Error {

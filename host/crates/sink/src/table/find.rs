@@ -35,6 +35,15 @@ pub(crate) async fn find_or_create(
     store.load(name).await
 }
 
+/// The table, if the catalog names the newest metadata of its folder: what an old copy of the catalog calls garbage may be
+/// the table.
+pub(crate) async fn load_newest(store: &Store, name: &TableName) -> Result<Table, Error> {
+    match find(store, name).await? {
+        Some(table) => Ok(table),
+        None => Err(Error::NoTable { table: name.to_string() }),
+    }
+}
+
 /// The table in the catalog; `None` if neither the catalog nor the folder has it.
 async fn find(store: &Store, name: &TableName) -> Result<Option<Table>, Error> {
     let location = name.folder(&store.warehouse);
@@ -42,6 +51,7 @@ async fn find(store: &Store, name: &TableName) -> Result<Option<Table>, Error> {
     let files = folder::metadata_files(&location);
     match store.load(name).await {
         Ok(table) => {
+            check_place(name, &table, &location, !files.is_empty())?;
             check_is_newest(store, name, &table, files).await?;
             Ok(Some(table))
         }
@@ -55,6 +65,25 @@ async fn find(store: &Store, name: &TableName) -> Result<Option<Table>, Error> {
         },
         Err(error) => Err(error),
     }
+}
+
+/// A folder that was copied has the metadata of the original, which names files of the original: two programs would write
+/// there. A table that lies elsewhere has no files here.
+fn check_place(
+    name: &TableName,
+    table: &Table,
+    folder: &str,
+    has_files: bool,
+) -> Result<(), Error> {
+    let written_for = table.metadata().location();
+    if !has_files || folder::is_same_place(written_for, folder) {
+        return Ok(());
+    }
+    Err(Error::MovedTable {
+        table: name.to_string(),
+        folder: folder.to_owned(),
+        written_for: written_for.to_owned(),
+    })
 }
 
 /// A crash leaves at most files of the next version, which nothing has committed. One that is two versions ahead was

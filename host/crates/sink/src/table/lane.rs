@@ -62,8 +62,16 @@ pub(crate) fn lane_in(table: &Table, group: &str) -> Result<Option<LaneMark>, Er
 
 /// The number of the newest epoch of the group whose dead letters are in their table.
 pub(crate) fn done_in(dead_letters: &Table, group: &str) -> Result<Option<u64>, Error> {
-    let property = names::done_property(group);
-    let Some(text) = dead_letters.metadata().properties().get(&property) else { return Ok(None) };
+    number_in(dead_letters, names::done_property(group))
+}
+
+/// The number of the newest epoch of the group that has dead letters.
+pub(crate) fn letters_in(rows: &Table, group: &str) -> Result<Option<u64>, Error> {
+    number_in(rows, names::letters_property(group))
+}
+
+fn number_in(table: &Table, property: String) -> Result<Option<u64>, Error> {
+    let Some(text) = table.metadata().properties().get(&property) else { return Ok(None) };
     sequence_of(text).map(Some).ok_or_else(|| Error::Damaged {
         what: "the table property",
         location: property,

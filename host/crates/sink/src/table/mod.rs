@@ -7,7 +7,7 @@ pub(crate) mod clock;
 pub(crate) mod commit;
 mod definition;
 mod epochs;
-mod find;
+pub(crate) mod find;
 pub(crate) mod lane;
 pub(crate) mod open;
 pub(crate) mod outbox;
@@ -34,7 +34,7 @@ use crate::catalog::Store;
 use crate::epoch::writer::{EpochWriter, WriterSettings};
 use crate::error::Error;
 use crate::table::commit::{CommitCheck, TableChange, commit};
-use crate::table::lane::{Holder, LaneMark, done_in, lane_in};
+use crate::table::lane::{Holder, LaneMark, done_in, lane_in, letters_in};
 use crate::table::outbox::{Objects, Pointer, pending_in};
 use crate::table::settings::TableSettings;
 use crate::upkeep::{Upkeep, UpkeepSettings, history};
@@ -82,14 +82,12 @@ impl AuditTable {
             Some(json) => Some(Pointer::parse(&property, json)?),
             None => None,
         };
-        // What is damaged must be found before the lane is taken: a supervisor would take it again and again.
-        pending_in(&rows, group)?;
         let mut known = provenance::offsets(&rows, group, &settings.topics)?;
         let mut plugins = lineage::chain_in(&rows, group)?;
         let topics = &settings.topics;
         history::complete(&store, &rows, group, topics, &mut known, &mut plugins).await?;
         let run: String = uuid::Uuid::new_v4().simple().to_string().chars().take(12).collect();
-        let sequence = newest_sequence(&rows, &dead_letters, group)?;
+        let sequence = newest_sequence(&settings, &rows, &dead_letters)?;
         let mark = LaneMark { instance: settings.instance.clone(), run, sequence };
         let lane = properties.get(&names::lane_property(group)).cloned();
         let (finished, state_digest) = (Vec::new(), Arc::from([]));
@@ -248,11 +246,14 @@ impl AuditTable {
 
     /// What two instances of one name need to be told: a restart does not wait for itself.
     fn hint(&self, found: Option<&String>) -> &'static str {
-        let theirs = found.and_then(|text| LaneMark::parse(text));
-        if theirs.is_some_and(|theirs| theirs.instance == self.mark.instance) {
-            " (both are called the same: each living instance needs its own --instance)"
-        } else {
-            ""
+        match found.and_then(|text| LaneMark::parse(text)) {
+            Some(theirs) if theirs.run == self.mark.run => {
+                " (it is an earlier commit of this process: the catalog was set back)"
+            }
+            Some(theirs) if theirs.instance == self.mark.instance => {
+                " (both are called the same: each living instance needs its own --instance)"
+            }
+            _ => "",
         }
     }
 
@@ -333,8 +334,25 @@ impl TableStage for AuditTable {
     }
 }
 
-/// The number of the group's newest commit: also known from the dead letters, which may outlive the audit table.
-fn newest_sequence(rows: &Table, dead_letters: &Table, group: &str) -> Result<u64, Error> {
-    let of_lane = lane_in(rows, group)?.map_or(0, |mark| mark.sequence);
-    Ok(of_lane.max(done_in(dead_letters, group)?.unwrap_or(0)))
+/// The number of the group's newest commit. Fails if one of the tables is older than the other.
+fn newest_sequence(
+    settings: &TableSettings,
+    rows: &Table,
+    dead_letters: &Table,
+) -> Result<u64, Error> {
+    let group = &settings.group;
+    let (table, letters) = (settings.name.to_string(), settings.name.dead_letters().to_string());
+    let sequence = lane_in(rows, group)?.map_or(0, |mark| mark.sequence);
+    let done = done_in(dead_letters, group)?.unwrap_or(0);
+    let group = group.clone();
+    if done > sequence {
+        return Err(Error::LettersAhead { table, letters, group, done, ours: sequence });
+    }
+    let pending = pending_in(rows, &group)?;
+    let counted = letters_in(rows, &group)?.unwrap_or(0);
+    let is_pending = pending.iter().any(|pointer| pointer.sequence == Some(counted));
+    if done < counted && !is_pending {
+        return Err(Error::LettersBehind { table, letters, group, done, ours: counted });
+    }
+    Ok(sequence)
 }

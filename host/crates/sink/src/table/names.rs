@@ -113,6 +113,11 @@ pub(crate) fn done_property(group: &str) -> String {
     own_property(group, &format!("done.{LANE}"))
 }
 
+/// The lane's number of the newest epoch that has dead letters: [`done_property`] gets there.
+pub(crate) fn letters_property(group: &str) -> String {
+    own_property(group, &format!("letters.{LANE}"))
+}
+
 /// The format of these properties and of the objects that they point at.
 pub(crate) const FORMAT_PROPERTY: &str = "audit-host.format";
 /// What this version writes.

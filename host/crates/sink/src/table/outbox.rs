@@ -85,13 +85,17 @@ impl Objects {
             )));
         }
         let input = self.file_io.new_input(&pointer.location).map_err(Error::Files)?;
-        // Objects are kept for a while after the table stops naming them: one that is gone was named by a table that is
-        // older than it should be.
-        let bytes = self.waits.answered(input.read()).await.map_err(|cause| {
-            damaged(format!(
-                "{cause}; if the catalog is an old copy, run `audit-host table register --latest`"
-            ))
-        })?;
+        let bytes = match self.waits.answered(input.read()).await {
+            Ok(bytes) => bytes,
+            // Objects are kept for a while after the table stops naming them: one that is gone was named by a table that
+            // is older than it should be.
+            Err(_) if matches!(self.file_io.exists(&pointer.location).await, Ok(false)) => {
+                return Err(damaged(
+                    "it does not exist; if the catalog is an old copy, run `audit-host table register --latest`".into(),
+                ));
+            }
+            Err(cause) => return Err(Error::Files(cause)),
+        };
         if hex::encode(Sha256::digest(&bytes)) != pointer.sha256 {
             return Err(damaged("its SHA-256 is not the one of the table's pointer".into()));
         }

@@ -160,13 +160,31 @@ pub(super) async fn write_segments(
                 part: written.len(),
                 files: files.to_vec(),
             };
-            let Pointer { location, sha256, .. } =
-                object::put(store, GARBAGE_FOLDER, &segment).await?;
-            let files = files.len();
-            written.push(SegmentRef { location, sha256, since: now_ms, is_data, files });
+            written.push(write_segment(store, &segment, is_data).await?);
         }
     }
     Ok(written)
+}
+
+/// Writes what is left of a segment, since when its files are unnamed unchanged.
+pub(super) async fn write_rest(
+    store: &Store,
+    segment: &Segment,
+    is_data: bool,
+    files: Vec<Garbage>,
+) -> Result<SegmentRef, Error> {
+    let rest = Segment { files, ..segment.clone() };
+    write_segment(store, &rest, is_data).await
+}
+
+async fn write_segment(
+    store: &Store,
+    segment: &Segment,
+    is_data: bool,
+) -> Result<SegmentRef, Error> {
+    let Pointer { location, sha256, .. } = object::put(store, GARBAGE_FOLDER, segment).await?;
+    let (since, files) = (segment.since, segment.files.len());
+    Ok(SegmentRef { location, sha256, since, is_data, files })
 }
 
 /// The commits since the last pass.

@@ -23,6 +23,9 @@ use crate::table::swap::{Swapped, swap};
 
 /// Manifests that one merge reads at most.
 const SOURCES_MAX: usize = 500;
+/// Entries of a merged manifest at most. Iceberg's writer keeps all of them in memory, about 3 KiB each, and its default
+/// target of 8 MiB compressed has tens of thousands.
+const ENTRIES_MAX: u64 = 10_000;
 /// Marks the snapshot of a merge; it is no epoch.
 pub(super) const SUMMARY_UPKEEP: &str = "audit-host.upkeep";
 
@@ -68,7 +71,8 @@ pub(super) fn plan(manifests: &[ManifestFile], settings: MergeSettings) -> Vec<M
         // Deletions apply by sequence number; they and what is encrypted are left alone.
         let may_merge = manifest.content == ManifestContentType::Data
             && manifest.key_metadata.is_none()
-            && length < settings.target_bytes / 2;
+            && length < settings.target_bytes / 2
+            && entries_of(manifest) < ENTRIES_MAX / 2;
         if may_merge {
             let tier = length.max(1).ilog10();
             tiers.entry((tier, manifest.partition_spec_id)).or_default().push(manifest);
@@ -79,10 +83,11 @@ pub(super) fn plan(manifests: &[ManifestFile], settings: MergeSettings) -> Vec<M
         if tier.len() < settings.count_min && bytes < settings.target_bytes {
             continue;
         }
-        let mut total = 0;
+        let (mut total, mut n_entries) = (0, 0);
         let fits = |manifest: &&&ManifestFile| {
             total += manifest.manifest_length;
-            total <= settings.target_bytes
+            n_entries += entries_of(manifest);
+            total <= settings.target_bytes && n_entries <= ENTRIES_MAX
         };
         let sources: Vec<_> = tier.iter().take(SOURCES_MAX).take_while(fits).collect();
         if sources.len() > 1 {
@@ -90,6 +95,13 @@ pub(super) fn plan(manifests: &[ManifestFile], settings: MergeSettings) -> Vec<M
         }
     }
     Vec::new()
+}
+
+/// The files that a manifest names, as far as its list says; older writers leave the counts out.
+fn entries_of(manifest: &ManifestFile) -> u64 {
+    let counts =
+        [manifest.added_files_count, manifest.existing_files_count, manifest.deleted_files_count];
+    counts.into_iter().flatten().map(u64::from).sum()
 }
 
 /// A merge whose manifests are written, and named by nothing yet.

@@ -1,12 +1,13 @@
 //! The operations of the upkeep as a person asks for them: each can be looked at before it is done.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use iceberg::table::Table;
 
 use crate::catalog::Store;
 use crate::error::Error;
 use crate::table::clock::now_ms;
+use crate::table::find;
 use crate::table::names::TableName;
 use crate::upkeep::garbage::{GarbageKind, Head, Segment, since_pass};
 use crate::upkeep::history::History;
@@ -97,7 +98,7 @@ pub async fn run_expire(
         done.n_kept = table.metadata().snapshots().len();
         let head = Head::read(store, &table).await?;
         let pass = Pass { store, name, table: &table, head: &head, now_ms: now_ms() };
-        let plan = pass.plan(settings, &mut lists, HashSet::new()).await?;
+        let plan = pass.plan(settings, &mut lists, HashMap::new()).await?;
         if plan.expired.is_empty() {
             return Ok(done);
         }
@@ -127,7 +128,7 @@ pub async fn plan_garbage(
     let due: usize = segments.iter().map(|segment| segment.files).sum();
     plan.n_waiting = plan.n_waiting.saturating_sub(due);
     let pass = Pass { store, name, table: &table, head: &head, now_ms: now_ms() };
-    let found = pass.plan(&keeps_all(), &mut Lists::default(), HashSet::new()).await?;
+    let found = pass.plan(&keeps_all(), &mut Lists::default(), HashMap::new()).await?;
     plan.n_waiting += found.garbage.len();
     plan.removed.sort();
     Ok(plan)
@@ -181,7 +182,7 @@ pub async fn run_garbage(
 ) -> Result<GarbagePlan, Error> {
     let mut lists = Lists::default();
     let mut progress = Progress::default();
-    let mut removed = std::collections::HashMap::<GarbageKind, usize>::new();
+    let mut removed = HashMap::<GarbageKind, usize>::new();
     let mut attempts = 0;
     loop {
         let table = open(store, name, REMOVE).await?;
@@ -250,7 +251,7 @@ pub async fn run_merge(store: &Store, name: &TableName) -> Result<MergePlan, Err
     let mut done = MergePlan::default();
     let mut attempts = 0;
     loop {
-        let table = store.load(name).await?;
+        let table = find::load_newest(store, name).await?;
         let (n_manifests, sources) = look_for_sources(name, &table).await?;
         done.n_manifests = n_manifests;
         if sources.is_empty() {
@@ -276,7 +277,7 @@ pub async fn run_merge(store: &Store, name: &TableName) -> Result<MergePlan, Err
 
 /// The table, if anything of it may be removed.
 async fn open(store: &Store, name: &TableName, operation: &'static str) -> Result<Table, Error> {
-    let table = store.load(name).await?;
+    let table = find::load_newest(store, name).await?;
     if is_gc_disabled(&table) {
         return Err(Error::GcDisabled { table: name.to_string(), operation });
     }

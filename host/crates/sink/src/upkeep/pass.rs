@@ -10,6 +10,7 @@ use iceberg::table::Table;
 
 use crate::catalog::Store;
 use crate::error::Error;
+use crate::table::clock;
 use crate::table::names::TableName;
 use crate::table::outbox::Pointer;
 use crate::table::swap::{Swapped, swap};
@@ -25,8 +26,8 @@ pub(super) struct Plan {
     pub(super) expired: Vec<SnapshotRef>,
     /// Files that nothing names any more, without those that the pass itself replaces.
     pub(super) garbage: Vec<Garbage>,
-    /// Segments whose files are all removed, and what of them is named again.
-    done: HashSet<String>,
+    /// Segments whose files are removed, each with what is left of it.
+    done: HashMap<String, Option<SegmentRef>>,
     /// The snapshots that go into the history, oldest first.
     recorded: Vec<SnapshotRef>,
     objects: Vec<String>,
@@ -63,7 +64,7 @@ impl Pass<'_> {
         &self,
         settings: &UpkeepSettings,
         lists: &mut Lists,
-        done: HashSet<String>,
+        done: HashMap<String, Option<SegmentRef>>,
     ) -> Result<Plan, Error> {
         let metadata = self.table.metadata();
         let refs = retention::refs(metadata).map_err(|cause| self.failed(cause))?;
@@ -221,7 +222,7 @@ impl Pass<'_> {
         }
         let mut files = plan.garbage;
         replaced.extend(self.current(GARBAGE_PROPERTY));
-        replaced.extend(plan.done.iter().cloned());
+        replaced.extend(plan.done.keys().cloned());
         let kind = GarbageKind::Object;
         files.extend(replaced.into_iter().map(|location| Garbage { location, kind }));
         files.retain(|file| named::is_ours(self.store, self.table, &file.location));
@@ -237,6 +238,7 @@ impl Pass<'_> {
         if !ids.is_empty() {
             updates.push(TableUpdate::RemoveSnapshots { snapshot_ids: ids });
         }
+        clock::wait_for(self.name, self.table).await?;
         match swap(self.store, self.name, self.table, updates).await? {
             Swapped::Done(table) => {
                 reach("expire-committed");
@@ -256,7 +258,7 @@ impl Pass<'_> {
         &self,
         expired: &[i64],
         mut objects: Vec<String>,
-        done: &HashSet<String>,
+        done: &HashMap<String, Option<SegmentRef>>,
         new: Vec<SegmentRef>,
     ) -> Head {
         let metadata = self.table.metadata();
@@ -270,7 +272,11 @@ impl Pass<'_> {
         });
         let log = metadata.metadata_log().iter().map(|entry| entry.metadata_file.clone());
         let base = self.table.metadata_location().unwrap_or_default().to_owned();
-        let waiting = self.head.segments.iter().filter(|it| !done.contains(&it.location));
+        let rest_of = |segment: &SegmentRef| match done.get(&segment.location) {
+            Some(rest) => rest.clone(),
+            None => Some(segment.clone()),
+        };
+        let waiting = self.head.segments.iter().filter_map(rest_of);
         // Those of the upkeep itself are accounted for when they are replaced.
         let own = [HISTORY_PROPERTY, GARBAGE_PROPERTY].map(|property| self.current(property));
         objects.retain(|location| !own.contains(&Some(location.clone())));
@@ -281,7 +287,7 @@ impl Pass<'_> {
             metadata: log.chain([base]).collect(),
             snapshots: snapshots.collect(),
             objects,
-            segments: waiting.cloned().chain(new).collect(),
+            segments: waiting.chain(new).collect(),
             ..Head::default()
         }
     }

@@ -11,7 +11,7 @@ use iceberg::table::Table;
 
 use crate::catalog::Store;
 use crate::error::Error;
-use crate::upkeep::garbage::{Garbage, GarbageKind, Head, Segment, SegmentRef};
+use crate::upkeep::garbage::{self, Garbage, GarbageKind, Head, Segment, SegmentRef};
 use crate::upkeep::named::{self, Lists, Named};
 use crate::upkeep::object::{self, Stored};
 use crate::upkeep::settings::{UpkeepSettings, millis};
@@ -27,22 +27,24 @@ const LOOK_AGAIN_MS: i64 = 60_000;
 /// What was learned about segments; lost at the end of the process, which costs a second look.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
-    /// Segments of which nothing is left.
-    pub(super) finished: HashSet<String>,
+    /// Segments of which nothing is left, or less: what is left is a segment of its own.
+    pub(super) finished: HashMap<String, Option<SegmentRef>>,
     /// Segments with a file that was named when it was due, and when that was.
     named_at: HashMap<String, i64>,
 }
 
 impl Progress {
     pub(super) fn add(&mut self, removed: &Removed, now_ms: i64) {
-        self.finished.extend(removed.finished.iter().cloned());
+        self.finished.extend(removed.finished.clone());
+        let rests = removed.finished.values().flatten();
+        self.named_at.extend(rests.map(|rest| (rest.location.clone(), now_ms)));
         self.named_at.extend(removed.waiting.iter().map(|location| (location.clone(), now_ms)));
     }
 
     /// Forgets segments that the list no longer has.
     pub(super) fn retain(&mut self, head: &Head) {
         let known: HashSet<&str> = head.segments.iter().map(|it| it.location.as_str()).collect();
-        self.finished.retain(|location| known.contains(location.as_str()));
+        self.finished.retain(|location, _| known.contains(location.as_str()));
         self.named_at.retain(|location, _| known.contains(location.as_str()));
     }
 
@@ -62,7 +64,7 @@ impl Progress {
             };
             // A clock that was put back makes nothing due.
             since.checked_add(after).is_some_and(|due| due <= now_ms)
-                && !self.finished.contains(&segment.location)
+                && !self.finished.contains_key(&segment.location)
         };
         let fits = |segment: &&SegmentRef| {
             n_files += segment.files;
@@ -83,8 +85,8 @@ pub(super) enum Mode {
 #[derive(Debug, Default)]
 pub(super) struct Removed {
     pub(super) by_kind: HashMap<GarbageKind, usize>,
-    pub(super) finished: Vec<String>,
-    /// Segments with files that are named again.
+    pub(super) finished: HashMap<String, Option<SegmentRef>>,
+    /// Segments all of whose files are named again.
     waiting: Vec<String>,
     /// Why something was left for later.
     pub(super) error: Option<Error>,
@@ -102,8 +104,13 @@ pub(super) async fn remove(
     let mut removed = Removed { lists, ..Removed::default() };
     for segment in segments {
         match remove_segment(store, table, segment, &mut removed, mode).await {
-            Ok(true) => removed.finished.push(segment.location.clone()),
-            Ok(false) => removed.waiting.push(segment.location.clone()),
+            Ok(Left::Nothing) => {
+                removed.finished.insert(segment.location.clone(), None);
+            }
+            Ok(Left::Some(rest)) => {
+                removed.finished.insert(segment.location.clone(), Some(rest));
+            }
+            Ok(Left::All) => removed.waiting.push(segment.location.clone()),
             Err(error) => removed.error = Some(error),
         }
     }
@@ -113,35 +120,44 @@ pub(super) async fn remove(
     removed
 }
 
-/// Returns whether nothing of the segment is left.
+/// What is left of a segment.
+enum Left {
+    Nothing,
+    Some(SegmentRef),
+    All,
+}
+
 async fn remove_segment(
     store: &Store,
     table: &Table,
     segment: &SegmentRef,
     removed: &mut Removed,
     mode: Mode,
-) -> Result<bool, Error> {
-    let files = match object::get::<Segment>(store, &segment.pointer()).await? {
-        Stored::Found(segment) => segment.files,
+) -> Result<Left, Error> {
+    let read = match object::get::<Segment>(store, &segment.pointer()).await? {
+        Stored::Found(segment) => segment,
         Stored::Damaged(problem) => {
             let location = &segment.location;
             tracing::warn!(location, problem, "a part of the garbage list is lost");
-            return Ok(true);
+            return Ok(Left::Nothing);
         }
     };
-    let n_files = files.len();
-    let unnamed = unnamed(store, table, files, &mut removed.lists).await?;
-    let is_all = unnamed.len() == n_files;
+    let unnamed = unnamed(store, table, read.files.clone(), &mut removed.lists).await?;
     for file in &unnamed {
         *removed.by_kind.entry(file.kind).or_default() += 1;
     }
-    if mode == Mode::Look {
-        return Ok(is_all);
+    if mode == Mode::Look || unnamed.is_empty() {
+        return Ok(Left::All);
     }
     let deletions: Vec<_> = unnamed.iter().map(|file| delete(store, &file.location)).collect();
     let results: Vec<_> = stream::iter(deletions).buffer_unordered(CONCURRENT).collect().await;
     results.into_iter().collect::<Result<Vec<()>, _>>()?;
-    Ok(is_all)
+    let gone: HashSet<&Garbage> = unnamed.iter().collect();
+    let rest: Vec<_> = read.files.iter().filter(|file| !gone.contains(file)).cloned().collect();
+    if rest.is_empty() {
+        return Ok(Left::Nothing);
+    }
+    Ok(Left::Some(garbage::write_rest(store, &read, segment.is_data, rest).await?))
 }
 
 /// One that is absent is fine: a process may have ended in the middle, or another one removes the same files.

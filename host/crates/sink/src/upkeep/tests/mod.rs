@@ -276,6 +276,17 @@ fn manifests_of_one_size_are_merged_once_there_are_enough() {
     check(&[300_000; 5], &[300_000; 3]);
 }
 
+/// What a merge keeps in memory is bounded by entries, however well they compress.
+#[test]
+fn a_merged_manifest_has_a_bounded_number_of_entries() {
+    let settings = MergeSettings::with(1_000_000, 4);
+    for (n_entries, expected) in [(3_000, 3), (4_999, 2), (5_000, 0), (1_000, 9)] {
+        let one = || ManifestFile { existing_files_count: Some(n_entries - 1), ..manifest(5_000) };
+        let plan = merge::plan(&(0..9).map(|_| one()).collect::<Vec<_>>(), settings);
+        assert_eq!(plan.len(), expected, "{n_entries} entries each");
+    }
+}
+
 fn manifest(bytes: i64) -> ManifestFile {
     ManifestFile {
         manifest_path: uuid::Uuid::now_v7().to_string(),
