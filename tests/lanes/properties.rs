@@ -63,8 +63,15 @@ fn a_table_of_a_newer_format_is_left_alone() -> Result<()> {
 
 /// What format 1 did not have.
 fn is_of_format_2(key: &str) -> bool {
-    const PROPERTIES: [&str; 6] =
-        ["..lane.", "..holder.", "..topics", "..witness", "..leader-epoch.", "..done."];
+    const PROPERTIES: [&str; 6] = [
+        "..lane.",
+        "..holder.",
+        "..topics",
+        "..witness",
+        "..leader-epoch.",
+        "..done.",
+        "..letters.",
+    ];
     const KEYS: [&str; 7] = [
         FORMAT,
         "audit-host...history",

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use audit_tests::case::Case;
 use audit_tests::program::{LIMIT, wait_until};
 
-use super::{FAILED, USAGE, check_exactly_once, filled, refused, send_bad_records, state};
+use super::{USAGE, check_exactly_once, filled, refused, send_bad_records, state};
 
 fn delete_catalog(case: &Case) -> Result<()> {
     for name in ["catalog.db", "catalog.db-wal", "catalog.db-shm"] {
@@ -59,7 +59,7 @@ fn a_catalog_without_its_metadata_is_not_called_up_to_date() -> Result<()> {
     fs::rename(&metadata, &aside)?;
     refused(
         &case.host()?.args(&["--until-end"]),
-        FAILED,
+        USAGE,
         &[&named, "register --latest", "AH-0530"],
     )?;
     let register = case.table_command(&["register", "--latest"]);
@@ -128,13 +128,13 @@ fn what_cannot_be_registered_is_refused_by_name() -> Result<()> {
     // A file that does not exist, and a torn one.
     refused(
         &case.table_command(&["register", "--metadata", "/nowhere/00001-x.metadata.json"]),
-        FAILED,
+        USAGE,
         &["/nowhere/00001-x.metadata.json", "AH-0530"],
     )?;
     let torn = case.dir.join("warehouse/demo/audit_trail/metadata/00000-torn.metadata.json");
     fs::write(&torn, "{")?;
     let torn = torn.display().to_string();
-    refused(&case.table_command(&["register", "--metadata", &torn]), FAILED, &[&torn, "AH-0530"])?;
+    refused(&case.table_command(&["register", "--metadata", &torn]), USAGE, &[&torn, "AH-0530"])?;
     // Metadata that was moved names files at its old place.
     let moved = case.dir.join("warehouse/demo/moved/metadata");
     fs::create_dir_all(&moved)?;
