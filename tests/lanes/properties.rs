@@ -63,7 +63,7 @@ fn a_table_of_a_newer_format_is_left_alone() -> Result<()> {
 
 /// What format 1 did not have.
 fn is_of_format_2(key: &str) -> bool {
-    const PROPERTIES: [&str; 6] = [
+    const PROPERTIES: [&str; 7] = [
         "..lane.",
         "..holder.",
         "..topics",

@@ -92,6 +92,7 @@ fn upkeep_by_hand_says_what_it_would_do_and_the_second_run_does_nothing() -> Res
     producer.kill()?;
     running.terminate()?;
     running.wait(LIMIT)?.success()?;
+    case.host()?.args(&["--until-end"]).succeed()?;
     for verb in ["expire", "merge-manifests", "garbage"] {
         let before = state(&case)?;
         case.table_command(&[verb, "--dry-run"]).succeed()?;
