@@ -4,11 +4,13 @@ pub(super) mod new;
 
 pub(super) mod build;
 mod project;
+mod sources;
 
-mod plugin_args;
+pub(super) mod plugin_args;
 mod text;
 
 pub(super) mod check;
+mod replaces;
 pub(super) mod inspect;
 
 pub(super) mod test;

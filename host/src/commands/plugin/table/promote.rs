@@ -13,6 +13,7 @@ use crate::stdout::print;
 
 pub(crate) async fn run(args: SwapArgs) -> Result<()> {
     let SwapArgs { table, plugin, pick, .. } = args;
+    let config = table.config.clone();
     let opened = Opened::open(table).await?;
     let (chain, history) = (opened.chain().await?, opened.history(Some(&plugin)).await?);
     let current = chain.iter().find(|id| id.name == plugin);
@@ -26,8 +27,10 @@ pub(crate) async fn run(args: SwapArgs) -> Result<()> {
     // The source of a shadow's start is the file of the plugin that it runs beside.
     let order = Order { plugin: &plugin, wanted, current, source: &shadow.source };
     let path = order.file(&pick, &opened.components())?;
-    install(&path, &opened.component(wanted).await?)?;
-    print(&order.done(&path, &pick))
+    let component = opened.component(wanted).await?;
+    let unchecked = order.check(&opened, config.as_deref(), &pick, &path, &component).await?;
+    install(&path, &component)?;
+    print(&(order.done(&path, &pick) + &unchecked))
 }
 
 /// The start of the shadow named, or of the newest that still runs.

@@ -12,6 +12,7 @@ use crate::stdout::print;
 
 pub(crate) async fn run(args: SwapArgs) -> Result<()> {
     let SwapArgs { table, plugin, pick, .. } = args;
+    let config = table.config.clone();
     let opened = Opened::open(table).await?;
     let (chain, history) = (opened.chain().await?, opened.history(Some(&plugin)).await?);
     let current = chain.iter().find(|id| id.name == plugin);
@@ -27,8 +28,10 @@ pub(crate) async fn run(args: SwapArgs) -> Result<()> {
     let wanted = wanted(&plugin, &ran, current, pick.to.as_deref())?;
     let order = Order { plugin: &plugin, wanted, current, source };
     let path = order.file(&pick, &opened.components())?;
-    install(&path, &opened.component(wanted).await?)?;
-    print(&order.done(&path, &pick))
+    let component = opened.component(wanted).await?;
+    let unchecked = order.check(&opened, config.as_deref(), &pick, &path, &component).await?;
+    install(&path, &component)?;
+    print(&(order.done(&path, &pick) + &unchecked))
 }
 
 /// The component named, or else the one that ran before the one that runs now.
