@@ -9,11 +9,8 @@ use audit_core::PluginId;
 use audit_sink::{ComponentStore, PastChange};
 
 use super::history_format::{judging, shown};
-use super::opened::Opened;
-use super::starts;
 use crate::atomic_file;
 use crate::cli::PickArgs;
-use crate::commands::columns::clean;
 use crate::commands::plugin::error::Error;
 use crate::error;
 
@@ -75,29 +72,6 @@ impl Order<'_> {
         let Ok(leads_to) = fs::read_link(path) else { return Ok(()) };
         let component = store.location(&self.wanted.sha256);
         Err(Error::Link { path: path.to_owned(), leads_to, component })
-    }
-
-    /// Refuses a component with which a host would not start, and returns what could not be checked. A copy
-    /// elsewhere starts nothing.
-    pub(super) async fn check(
-        &self,
-        opened: &Opened,
-        config: Option<&Path>,
-        pick: &PickArgs,
-        path: &Path,
-        component: &[u8],
-    ) -> Result<String> {
-        if pick.output.is_some() {
-            return Ok(String::new());
-        }
-        let checked = starts::check(opened, config, self, component).await;
-        let unchecked = checked.map_err(|cause| Error::WouldNotStart {
-            plugin: self.plugin.to_owned(),
-            wanted: shown(self.wanted),
-            path: path.to_owned(),
-            cause,
-        })?;
-        Ok(unchecked.iter().map(|what| format!("not checked: {}\n", clean(what))).collect())
     }
 
     /// What the user should know besides.

@@ -7,6 +7,7 @@ use audit_sink::PastChange;
 use super::history_format::{pick, time};
 use super::install::{Order, install};
 use super::opened::Opened;
+use super::starts;
 use crate::cli::SwapArgs;
 use crate::commands::plugin::error::Error;
 use crate::stdout::print;
@@ -28,7 +29,11 @@ pub(crate) async fn run(args: SwapArgs) -> Result<()> {
     let order = Order { plugin: &plugin, wanted, current, source: &shadow.source };
     let path = order.file(&pick, &opened.components())?;
     let component = opened.component(wanted).await?;
-    let unchecked = order.check(&opened, config.as_deref(), &pick, &path, &component).await?;
+    let unchecked = match &pick.output {
+        None => starts::check(&opened, config.as_deref(), &order, &path, &component).await?,
+        // A copy elsewhere starts nothing.
+        Some(_) => String::new(),
+    };
     install(&path, &component)?;
     print(&(order.done(&path, &pick) + &unchecked))
 }

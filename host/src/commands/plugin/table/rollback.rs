@@ -6,6 +6,7 @@ use audit_core::PluginId;
 use super::history_format::{known, pick, ran, shown};
 use super::install::{Order, install, source_of};
 use super::opened::Opened;
+use super::starts;
 use crate::cli::SwapArgs;
 use crate::commands::plugin::error::Error;
 use crate::stdout::print;
@@ -29,7 +30,11 @@ pub(crate) async fn run(args: SwapArgs) -> Result<()> {
     let order = Order { plugin: &plugin, wanted, current, source };
     let path = order.file(&pick, &opened.components())?;
     let component = opened.component(wanted).await?;
-    let unchecked = order.check(&opened, config.as_deref(), &pick, &path, &component).await?;
+    let unchecked = match &pick.output {
+        None => starts::check(&opened, config.as_deref(), &order, &path, &component).await?,
+        // A copy elsewhere starts nothing.
+        Some(_) => String::new(),
+    };
     install(&path, &component)?;
     print(&(order.done(&path, &pick) + &unchecked))
 }

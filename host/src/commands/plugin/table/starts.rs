@@ -1,7 +1,7 @@
 //! Whether a host would start with another component in a plugin's place: what a start does with it is done
 //! here before the file is written, with the configuration that a start would read.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
@@ -10,9 +10,12 @@ use audit_core::text::one_line;
 use audit_lookup::Lookups;
 use audit_sink::{ComponentStore, Vault};
 
+use super::history_format::shown;
 use super::install::Order;
 use super::opened::Opened;
+use crate::commands::columns::clean;
 use crate::commands::plugin::author::plugin_args;
+use crate::commands::plugin::error::Error as PluginError;
 use crate::config::{PluginEntry, Wanted, plugins_and_key_file};
 use crate::error::Error;
 use crate::{golden, plugins};
@@ -20,8 +23,26 @@ use crate::{golden, plugins};
 /// A configuration that nobody wrote.
 const EMPTY: &str = "{}";
 
-/// What could not be checked, a line each. The error is what a start would refuse.
+/// Refuses a component with which a host would not start, and returns what could not be checked, a line each.
 pub(super) async fn check(
+    opened: &Opened,
+    config: Option<&Path>,
+    order: &Order<'_>,
+    path: &Path,
+    component: &[u8],
+) -> Result<String> {
+    let unchecked = start(opened, config, order, component).await;
+    let unchecked = unchecked.map_err(|cause| PluginError::WouldNotStart {
+        plugin: order.plugin.to_owned(),
+        wanted: shown(order.wanted),
+        path: path.to_owned(),
+        cause,
+    })?;
+    Ok(unchecked.iter().map(|what| format!("not checked: {}\n", clean(what))).collect())
+}
+
+/// Starts it. The error is what a start would refuse.
+async fn start(
     opened: &Opened,
     config: Option<&Path>,
     order: &Order<'_>,
@@ -50,7 +71,7 @@ struct Check {
     entry: PluginEntry,
     /// Whether that is what a start would read.
     is_known: bool,
-    key_file: Option<std::path::PathBuf>,
+    key_file: Option<PathBuf>,
     unchecked: Vec<String>,
 }
 

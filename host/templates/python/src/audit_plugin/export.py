@@ -3,6 +3,7 @@
 It runs in the host only: `wit_world` is made by componentize-py out of `wit/`.
 """
 
+import inspect
 import json
 import sys
 from typing import Any
@@ -13,7 +14,7 @@ from wit_world.exports import lifecycle, state
 from wit_world.imports import crypto, log, types
 
 from .columns import Batch, Column
-from .errors import ConfigError, Fault, StateError
+from .errors import ConfigError, Fault, StateError, UnsupportedVersion
 from .model import Alert, Judgement
 
 _VALUES = {
@@ -100,14 +101,19 @@ def export_plugin(plugin_class: type) -> tuple[type, type, type]:
         def snapshot(self) -> bytes:
             if not configured or not hasattr(plugin_class, "snapshot"):
                 return b""
-            # Sorted, so that equal states give equal bytes.
-            return json.dumps(plugin().snapshot(), sort_keys=True, separators=(",", ":")).encode()
+            try:
+                # Sorted, so that equal states give equal bytes.
+                return json.dumps(plugin().snapshot(), sort_keys=True, separators=(",", ":")).encode()
+            except Exception as error:
+                # There is no error to report: it becomes a trap, and the log says where.
+                log.write(log.Level.ERROR, f"snapshot: {_place(error)}")
+                raise
 
         def restore(self, version: int, bytes: bytes) -> None:
-            if version != plugin_class.DESCRIPTION.state_version:
-                raise Err(state.RestoreError_UnsupportedVersion())
             try:
-                _restore(plugin(), bytes)
+                _restore(plugin(), version, bytes)
+            except UnsupportedVersion:
+                raise Err(state.RestoreError_UnsupportedVersion()) from None
             except StateError as error:
                 raise Err(state.RestoreError_Corrupt(str(error))) from None
             except Exception as error:
@@ -116,11 +122,18 @@ def export_plugin(plugin_class: type) -> tuple[type, type, type]:
     return Lifecycle, Judge, State
 
 
-def _restore(plugin: Any, state_bytes: bytes) -> None:
-    if hasattr(plugin, "restore"):
+def _restore(plugin: Any, version: int, state_bytes: bytes) -> None:
+    if not hasattr(plugin, "restore"):
+        if state_bytes:
+            raise StateError("a plugin without state was given one")
+        return
+    # A `restore` that does not ask for the version knows only one.
+    if len(inspect.signature(plugin.restore).parameters) < 2:
+        if version != plugin.DESCRIPTION.state_version:
+            raise UnsupportedVersion()
         plugin.restore(json.loads(state_bytes))
-    elif state_bytes:
-        raise StateError("a plugin without state was given one")
+    else:
+        plugin.restore(json.loads(state_bytes), version)
 
 
 def _parse(config: str) -> dict[str, Any]:
