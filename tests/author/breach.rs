@@ -28,7 +28,11 @@ fn a_breach_fails_test_check_and_bench() -> Result<()> {
     }
     let bench = ["plugin", "bench", &guest, "--config", CONFIG, "--rows", "64"];
     let ended = Program::new(&dir, &bench).run()?;
-    ensure!(ended.code() == Some(1) && ended.stderr.contains("a batch was halved"), "{}", ended.stderr);
+    ensure!(
+        ended.code() == Some(1) && ended.stderr.contains("a batch was halved"),
+        "{}",
+        ended.stderr
+    );
     Ok(())
 }
 
@@ -40,7 +44,8 @@ fn the_host_logs_once_an_epoch_why_batches_were_halved() -> Result<()> {
     let plugin = "config = { do = \"short-column\", above_rows = 1 }";
     fs::write(&config, format!("[[plugin]]\npath = {guest:?}\n{plugin}\n"))?;
     let ended = case.host()?.args(&["--config", &config, "--until-end"]).succeed()?;
-    let lines: Vec<_> = ended.stderr.lines().filter(|line| line.contains("batches halved")).collect();
+    let lines: Vec<_> =
+        ended.stderr.lines().filter(|line| line.contains("batches halved")).collect();
     let (snapshots, rows) = case.reader().rows(TABLE, &["source_offset"])?;
     ensure!(!lines.is_empty() && lines.len() <= 2, "{lines:?} for {snapshots:?}");
     ensure!(lines[0].contains("offsets for") && lines[0].contains("n_times="), "{lines:?}");

@@ -130,12 +130,16 @@ fn check(project: &Project, versions: &Versions) -> Result<()> {
     project.edit(&[versions.forget])?;
     let forgets = project.version("forgets.wasm")?;
     let ended = project.plugin(&["check", &forgets, "--replaces", &first, "--one-way"])?;
-    fails(&ended, &["takes the state of the version before and finds something else", "many-events"])?;
+    fails(
+        &ended,
+        &["takes the state of the version before and finds something else", "many-events"],
+    )?;
 
     project.restore(&source)?;
     project.edit(&[versions.lose])?;
     project.version("loses.wasm")?;
-    let words = ["a restart after event 3 of 5", "(- without, + with it)", "differs in: first_event"];
+    let words =
+        ["a restart after event 3 of 5", "(- without, + with it)", "differs in: first_event"];
     fails(&project.plugin(&["test"])?, &words)?;
 
     project.restore(&source)?;
@@ -152,7 +156,10 @@ fn what_a_run_would_find_is_found_before_it_in_javascript() -> Result<()> {
         second: &[
             ("stateVersion: 1", "stateVersion: 2"),
             ("users: users.map(", "tallies: users.map("),
-            ("restore({ window, users }, version) {", "restore({ window, users, tallies }, version) {"),
+            (
+                "restore({ window, users }, version) {",
+                "restore({ window, users, tallies }, version) {",
+            ),
             (
                 "if (version !== Plugin.description.stateVersion) throw new StateError('unsupported-version');",
                 "if (version > 2) throw new StateError('unsupported-version');\n    users = version === 1 ? users : tallies;",

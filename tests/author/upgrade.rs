@@ -17,9 +17,7 @@ fn version(dir: &Path, mode: &str) -> Result<PathBuf> {
     fs::write(&path, &bytes)?;
     let case = cases.join("count");
     fs::create_dir_all(&case)?;
-    let event = |minute: u32| {
-        json!({"event_timestamp": format!("2025-01-16T08:{minute:02}:00Z"), "action_type": "x"})
-    };
+    let event = |minute: u32| json!({"event_timestamp": format!("2025-01-16T08:{minute:02}:00Z"), "action_type": "x"});
     let events: Vec<Value> = (0..6).map(event).collect();
     let lines: Vec<String> = events.iter().map(ToString::to_string).collect();
     fs::write(case.join("events.jsonl"), lines.join("\n"))?;
@@ -31,7 +29,8 @@ fn version(dir: &Path, mode: &str) -> Result<PathBuf> {
     Program::new(dir, &test).succeed()?;
     let alerts = fs::read_to_string(case.join("alerts.jsonl"))?;
     let alerts: Result<Vec<Value>, _> = alerts.lines().map(serde_json::from_str).collect();
-    let section = json!([{ "name": "count", "events": events, "config": config, "alerts": alerts? }]);
+    let section =
+        json!([{ "name": "count", "events": events, "config": config, "alerts": alerts? }]);
     let name = std::str::from_utf8(SECTION).context("the section has a name")?;
     fs::write(&path, hostile::with_section(&bytes, name, section.to_string().as_bytes()))?;
     Ok(path)
@@ -54,12 +53,19 @@ fn the_upgrade_of_a_state_and_the_way_back_are_proved() -> Result<()> {
         Ok(path)
     };
     let said = check(&dir, &one, &one, &[])?.success()?.stdout;
-    ensure!(said.contains("it takes over the state of") && said.contains("6 swaps, and gives"), "{said}");
+    ensure!(
+        said.contains("it takes over the state of") && said.contains("6 swaps, and gives"),
+        "{said}"
+    );
     let said = check(&dir, &two, &one, &["--one-way"])?.success()?.stdout;
     ensure!(said.contains("(0.1.0) at 6 swaps\n"), "{said}");
     for (new, old, words) in [
         (&two, &one, &["no way back", "does not support state version 2", "--one-way"][..]),
-        (&nine, &one, &["refuses the state", "does not support state version 1", "after event 1 of 6"]),
+        (
+            &nine,
+            &one,
+            &["refuses the state", "does not support state version 1", "after event 1 of 6"],
+        ),
         (&bare("transform")?, &one, &["it is a transform, the version before a detector"]),
         (&bare("detector")?, &bare("detector")?, &["nothing shows that the state moves"]),
         (&bare("detector+b")?, &one, &["it is the plugin \"hostile_b\", not \"hostile\""]),
@@ -86,6 +92,10 @@ fn a_snapshot_that_the_detector_itself_refuses_fails_its_case() -> Result<()> {
     let cases = dir.join("detector").display().to_string();
     let ended = Program::new(&dir, &["plugin", "test", &component, "--cases", &cases]).run()?;
     ensure!(ended.code() == Some(1), "{}", ended.stdout);
-    ensure!(ended.stdout.contains("a restart after event 1 of 6 is not possible"), "{}", ended.stdout);
+    ensure!(
+        ended.stdout.contains("a restart after event 1 of 6 is not possible"),
+        "{}",
+        ended.stdout
+    );
     Ok(())
 }

@@ -59,7 +59,8 @@ impl Nulls {
 
     /// `None` where the batch lacks a column, which a decoded one does not.
     fn replaced(&self, rows: &RecordBatch) -> Option<RecordBatch> {
-        let offsets = rows.column_by_name(schema::SOURCE_OFFSET)?.as_primitive_opt::<Int64Type>()?;
+        let offsets =
+            rows.column_by_name(schema::SOURCE_OFFSET)?.as_primitive_opt::<Int64Type>()?;
         let gone: BooleanArray =
             offsets.values().iter().map(|offset| Some(offset % self.every == 0)).collect();
         let mut arrays = rows.columns().to_vec();

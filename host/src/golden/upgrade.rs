@@ -63,9 +63,13 @@ fn misfits_of_columns(old: &Plugin, new: &Plugin) -> Vec<String> {
         let name = &before.name;
         let Some(now) = new.writes().iter().find(|output| output.name == *name) else {
             misfits.push(if decoded.index_of(name).is_ok() {
-                format!("it no longer replaces the column {name:?}: events would be stored as they came")
+                format!(
+                    "it no longer replaces the column {name:?}: events would be stored as they came"
+                )
             } else {
-                format!("it no longer adds the column {name:?}, which the table has: it would be null")
+                format!(
+                    "it no longer adds the column {name:?}, which the table has: it would be null"
+                )
             });
             continue;
         };
@@ -86,7 +90,8 @@ fn misfits_of_columns(old: &Plugin, new: &Plugin) -> Vec<String> {
     };
     for output in new.writes().iter().filter(|output| is_new(&output.name)) {
         let name = &output.name;
-        misfits.push(format!("it adds the column {name:?}: a reload is refused, a restart adds it"));
+        misfits
+            .push(format!("it adds the column {name:?}: a reload is refused, a restart adds it"));
     }
     misfits
 }
@@ -154,7 +159,10 @@ impl Swap<'_> {
     fn forward(&self) -> Result<Option<String>, Error> {
         let mut stream = self.before()?;
         if let Err(why) = stream.move_to(self.new) {
-            return Ok(Some(format!("{}: it refuses the state of the version before: {why}", self.place())));
+            return Ok(Some(format!(
+                "{}: it refuses the state of the version before: {why}",
+                self.place()
+            )));
         }
         self.rest(&mut stream)?;
         let (by_old, by_new) = (self.alone(self.old)?, self.alone(self.new)?);
@@ -226,7 +234,10 @@ impl Swap<'_> {
 
     fn place(&self) -> String {
         let n_events = self.case.events.len();
-        format!("golden case {:?}, replaced after event {} of {n_events}", self.case.name, self.after)
+        format!(
+            "golden case {:?}, replaced after event {} of {n_events}",
+            self.case.name, self.after
+        )
     }
 }
 
@@ -268,8 +279,10 @@ mod tests {
 
     #[test]
     fn a_swap_may_find_what_one_version_finds_and_must_find_what_both_do() {
-        let alert = |rule: &str, count: u32| json!({"rule": rule, "window_start": 0, "count": count});
-        let check = |old: &[Value], new: &[Value], mixed: &[Value]| between(old, new, mixed).to_string();
+        let alert =
+            |rule: &str, count: u32| json!({"rule": rule, "window_start": 0, "count": count});
+        let check =
+            |old: &[Value], new: &[Value], mixed: &[Value]| between(old, new, mixed).to_string();
         let (a, b) = (alert("a", 1), alert("b", 1));
         let both = [a.clone(), b.clone()];
         assert_eq!(check(&both, &both, &both), "");
@@ -281,5 +294,28 @@ mod tests {
         // Both count alike, so the swap must.
         assert!(check(&both[..1], &both[..1], &[alert("a", 2)]).contains("differs in: count"));
         assert_eq!(check(&[alert("a", 3)], &both[..1], &[alert("a", 2)]), "");
+    }
+
+    fn plugin(config: &Value) -> Plugin {
+        let component = crate::builtin::component("redact_pii").unwrap();
+        let config = config.to_string();
+        let source = PluginSource { config, ..PluginSource::new("redact_pii", component) };
+        Plugin::load(&Engine::new().unwrap(), source).unwrap()
+    }
+
+    #[test]
+    fn a_column_that_is_no_longer_replaced_and_one_that_is_newly_read_are_misfits() {
+        let fields =
+            |fields: Value| json!({"fields": fields, "free-text": [], "details-paths": {}});
+        let both = plugin(&fields(json!({"user_email": "mask", "user_agent": "drop"})));
+        let one = plugin(&fields(json!({"user_email": "mask"})));
+        assert_eq!(misfits(&both, &both), [] as [String; 0]);
+        let exposed = misfits(&both, &one);
+        assert!(
+            exposed[0].starts_with("it no longer replaces the column \"user_agent\""),
+            "{exposed:?}"
+        );
+        let wider = misfits(&one, &both);
+        assert!(wider[0].starts_with("it reads the column \"user_agent\""), "{wider:?}");
     }
 }

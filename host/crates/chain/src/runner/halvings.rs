@@ -40,7 +40,13 @@ impl Halvings {
 pub(crate) fn log(by_plugin: BTreeMap<String, Halvings>) {
     for (plugin, Halvings { n_times, why, is_breach }) in by_plugin {
         if n_times > 0 {
-            tracing::warn!(plugin, n_times, why, is_breach, "batches halved as the plugin failed on them");
+            tracing::warn!(
+                plugin,
+                n_times,
+                why,
+                is_breach,
+                "batches halved as the plugin failed on them"
+            );
         }
     }
 }

@@ -7,8 +7,8 @@ use audit_chain::{Engine, Plugin, PluginChain, PluginSource};
 use audit_core::text::one_line;
 use serde_json::json;
 
-use super::text::{clean, count};
 use super::replaces::{Replaced, replaces};
+use super::text::{clean, count};
 use super::{inspect, plugin_args};
 use crate::cli::CheckArgs;
 use crate::commands::plugin::error::Error;
@@ -115,9 +115,9 @@ impl Report {
                 Ok(mismatches)
             });
             match mismatches {
-                Ok(mismatches) => self.problems.extend(
-                    mismatches.iter().map(|m| format!("golden case {:?}: {m}", case.name)),
-                ),
+                Ok(mismatches) => self
+                    .problems
+                    .extend(mismatches.iter().map(|m| format!("golden case {:?}: {m}", case.name))),
                 Err(error) => self.problems.push(one_line(&error)),
             }
         }

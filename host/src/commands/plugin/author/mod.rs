@@ -10,8 +10,8 @@ pub(super) mod plugin_args;
 mod text;
 
 pub(super) mod check;
-mod replaces;
 pub(super) mod inspect;
+mod replaces;
 
 pub(super) mod test;
 

@@ -135,9 +135,8 @@ mod tests {
 
     fn compare(old: &str, new: &str) -> Replaced {
         let engines = [&Engine::new().unwrap(), &Engine::new().unwrap()];
-        let [old, new] = [old, new].map(|name| {
-            PluginSource::new(name, crate::builtin::component(name).unwrap())
-        });
+        let [old, new] = [old, new]
+            .map(|name| PluginSource::new(name, crate::builtin::component(name).unwrap()));
         let mut replaced = Replaced { file: "old.wasm".to_owned(), ..Replaced::default() };
         replaced.and_back = true;
         replaced.compare(engines, &old, &new);
@@ -159,7 +158,8 @@ mod tests {
     #[test]
     fn another_plugin_is_no_version() {
         let replaced = compare("redact_pii", "detect_off_hours");
-        let expect = "replacing old.wasm: it is the plugin \"detect_off_hours\", not \"redact_pii\"";
+        let expect =
+            "replacing old.wasm: it is the plugin \"detect_off_hours\", not \"redact_pii\"";
         assert_eq!(replaced.problems, [expect]);
     }
 }

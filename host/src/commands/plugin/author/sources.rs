@@ -37,12 +37,7 @@ pub(super) fn digest(project: &Project) -> Result<String> {
     Ok(ComponentStore::digest(digests.as_bytes()))
 }
 
-fn collect(
-    folder: &Path,
-    project: &Project,
-    depth: usize,
-    files: &mut Vec<PathBuf>,
-) -> Result<()> {
+fn collect(folder: &Path, project: &Project, depth: usize, files: &mut Vec<PathBuf>) -> Result<()> {
     let failed = |cause| error::Error::file("reading the folder", folder)(cause);
     for entry in fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
@@ -153,7 +148,8 @@ mod tests {
     fn only_sources_count() {
         let (dir, project) = project();
         let before = digest(&project).unwrap();
-        for path in ["tests/golden/first/rows.jsonl", "target/p.wasm", "README.md", ".x", "src/a~"] {
+        for path in ["tests/golden/first/rows.jsonl", "target/p.wasm", "README.md", ".x", "src/a~"]
+        {
             let path = dir.path().join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(&path, "other").unwrap();

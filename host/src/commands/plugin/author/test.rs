@@ -8,8 +8,8 @@ use audit_chain::{Engine, PluginSource};
 use audit_core::text::one_line;
 
 use super::project::Project;
-use super::{plugin_args, sources};
 use super::text::{clean, count};
+use super::{plugin_args, sources};
 use crate::cli::TestArgs;
 use crate::commands::plugin::error::Error;
 use crate::config;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use audit_chain::{Engine, Plugin, PluginChain};
+use audit_core::PluginState;
 use audit_core::text::one_line;
 use audit_lookup::Lookups;
 use audit_sink::{ComponentStore, Vault};
@@ -59,10 +60,21 @@ async fn start(
         }
         return Ok(check.unchecked);
     };
-    let mut states = opened.states(&Vault::open(key_file)?).await?;
-    states.retain(|state| state.plugin.name == order.plugin);
-    chain.restore(&states)?;
+    match states(opened, key_file, order.plugin).await {
+        Ok(states) => chain.restore(&states)?,
+        // Whoever rolls back need not be who may read the key.
+        Err(error) => {
+            check.unchecked.push(format!("its saved state: {}", one_line(error.as_ref())))
+        }
+    }
     Ok(check.unchecked)
+}
+
+/// The saved states of one plugin.
+async fn states(opened: &Opened, key_file: &Path, plugin: &str) -> Result<Vec<PluginState>> {
+    let mut states = opened.states(&Vault::open(key_file)?).await?;
+    states.retain(|state| state.plugin.name == plugin);
+    Ok(states)
 }
 
 struct Check {
@@ -105,9 +117,15 @@ impl Check {
         component: Arc<[u8]>,
     ) -> Result<Option<PluginChain>> {
         let lookups = self.lookups();
-        let source = plugins::source_of(&self.entry, component, &self.wanted.keys, &lookups)?;
-        golden::prove(engine, &source).context("its own golden cases")?;
-        let plugin = match Plugin::load(engine, source) {
+        let source = plugins::source_of(&self.entry, component, &self.wanted.keys, &lookups);
+        let source = match source {
+            Ok(source) => source,
+            Err(error) => {
+                self.unchecked.push(format!("all that needs its keys: {}", one_line(&error)));
+                return Ok(None);
+            }
+        };
+        let plugin = match Plugin::load(engine, source.clone()) {
             Ok(plugin) => plugin,
             Err(error) if !self.is_known && is_of_configuration(&error) => {
                 let what = "its configuration, the other plugins and its state: give --config";
@@ -121,6 +139,7 @@ impl Check {
             let (found, running) = (found.clone(), order.plugin.to_owned());
             return Err(Error::OtherPlugin { found, running }.into());
         }
+        golden::prove(engine, &source).context("its own golden cases")?;
         if !self.is_known {
             self.unchecked.push("its configuration: give --config".to_owned());
         }
