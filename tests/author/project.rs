@@ -162,7 +162,8 @@ fn what_a_run_would_find_is_found_before_it_in_javascript() -> Result<()> {
             ),
             (
                 "if (version !== Plugin.description.stateVersion) throw new StateError('unsupported-version');",
-                "if (version > 2) throw new StateError('unsupported-version');\n    users = version === 1 ? users : tallies;",
+                "if (version > 2) throw new StateError('unsupported-version');\n    \
+                 users = version === 1 ? users : tallies;",
             ),
         ],
         forget: ("version === 1 ? users", "version === 1 ? []"),
@@ -194,7 +195,8 @@ fn what_a_run_would_find_is_found_before_it_in_python() -> Result<()> {
         ),
         breach: (
             "        return judgement\n\n    def snapshot",
-            "        if batch.rows > 1:\n            judgement.quarantined.append((batch.rows, \"x\"))\n        return judgement\n\n    def snapshot",
+            "        if batch.rows > 1:\n            judgement.quarantined.append((batch.rows, \"x\"))\n        \
+             return judgement\n\n    def snapshot",
         ),
         broken: "\n)",
     };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{AsArray, BooleanArray};
 use arrow::compute::nullif;
-use arrow::datatypes::Int64Type;
+use arrow::datatypes::{Field, Int64Type};
 use arrow::record_batch::RecordBatch;
 use audit_chain::Plugin;
 use audit_core::{Batch, schema};
@@ -31,7 +31,7 @@ impl Nulls {
         let may_be_null = |name: &&String| {
             let field = decoded.field_with_name(name);
             let is_required = schema::REQUIRED_FIELDS.contains(&name.as_str());
-            !is_required && field.is_ok_and(|field| field.is_nullable())
+            !is_required && field.is_ok_and(Field::is_nullable)
         };
         let columns: Vec<String> = plugin.reads().iter().filter(may_be_null).cloned().collect();
         let of_one = |name: &String| Self { columns: vec![name.clone()], every: 2 };

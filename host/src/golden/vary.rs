@@ -35,7 +35,7 @@ pub(crate) fn vary(
         }
         let varied = Varied { nulls, ..varied.clone() };
         let in_one = varied.judge(&[], Restarts::Never)?.map_err(|_| ()).unwrap_or_default();
-        let mismatch = match varied.faults(whole, &in_one).or_else(|| breach(&in_one)) {
+        let mismatch = match faults(whole, &in_one).or_else(|| breach(&in_one)) {
             Some(mismatch) => Some(mismatch),
             None => varied.repeated(&in_one)?,
         };
@@ -159,20 +159,20 @@ impl Varied<'_> {
         }
         Ok(Ok(stream.finish()))
     }
+}
 
-    /// Events that the plugin fails on only because of the nulls.
-    fn faults(&self, whole: &Outcome, with_nulls: &Outcome) -> Option<Mismatch> {
-        let of = |outcome: &Outcome| -> Vec<Value> {
-            let faults = outcome.dead_letters.iter();
-            let faults = faults.filter(|l| l["class"] == ReasonClass::PluginFault.as_str());
-            faults.cloned().collect()
-        };
-        let before = of(whole);
-        let mut new = of(with_nulls);
-        new.retain(|letter| before.iter().all(|known| known[OFFSET] != letter[OFFSET]));
-        let diff = Diff::of(&[], &new, diff::same);
-        (!diff.is_empty()).then_some(Mismatch::Faults { diff })
-    }
+/// Events that the plugin fails on only because of the nulls.
+fn faults(whole: &Outcome, with_nulls: &Outcome) -> Option<Mismatch> {
+    let of = |outcome: &Outcome| -> Vec<Value> {
+        let faults = outcome.dead_letters.iter();
+        let faults = faults.filter(|l| l["class"] == ReasonClass::PluginFault.as_str());
+        faults.cloned().collect()
+    };
+    let before = of(whole);
+    let mut new = of(with_nulls);
+    new.retain(|letter| before.iter().all(|known| known[OFFSET] != letter[OFFSET]));
+    let diff = Diff::of(&[], &new, diff::same);
+    (!diff.is_empty()).then_some(Mismatch::Faults { diff })
 }
 
 #[cfg(test)]

@@ -3,10 +3,9 @@
 use audit_core::PluginState;
 
 use crate::catalog::Store;
-use crate::catalog::pointer::Pointer;
 use crate::error::Error;
 use crate::table::names::{self, TableName};
-use crate::table::outbox::Objects;
+use crate::table::outbox::{Objects, Pointer};
 use crate::vault::Vault;
 
 /// The states that a start of the group would restore; none if it has no detector, or its state is not kept.

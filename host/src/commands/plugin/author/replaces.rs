@@ -95,12 +95,12 @@ impl Replaced {
     /// What was shown, for a component without problems.
     pub(super) fn as_text(&self) -> String {
         let Self { file, version, .. } = self;
-        let mut text = if !self.has_state {
-            format!("ok: it can replace {file} ({version}), which has no state\n")
-        } else {
+        let mut text = if self.has_state {
             let swaps = count(self.n_swaps, "swap");
             let back = if self.and_back { ", and gives it back" } else { "" };
             format!("ok: it takes over the state of {file} ({version}) at {swaps}{back}\n")
+        } else {
+            format!("ok: it can replace {file} ({version}), which has no state\n")
         };
         for skipped in &self.skipped {
             // Writing to a string does not fail.

@@ -72,12 +72,11 @@ impl Subject {
 
     fn of_project(dir: &Path, args: &TestArgs) -> Result<Self> {
         let project = Project::read(dir)?;
-        let component = match &args.component {
-            Some(component) => component.clone(),
-            None => {
-                sources::check_built(&project)?;
-                component_of(&project)?
-            }
+        let component = if let Some(component) = &args.component {
+            component.clone()
+        } else {
+            sources::check_built(&project)?;
+            component_of(&project)?
         };
         let folder = match &args.cases {
             Some(folder) => folder.clone(),

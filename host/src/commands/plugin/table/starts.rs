@@ -32,26 +32,29 @@ pub(super) async fn check(
     path: &Path,
     component: &[u8],
 ) -> Result<String> {
-    let unchecked = start(opened, config, order, component).await;
+    let engine = plugin_args::engine()?;
+    let unchecked = start(&engine, opened, config, order, component).await;
     let unchecked = unchecked.map_err(|cause| PluginError::WouldNotStart {
         plugin: order.plugin.to_owned(),
         wanted: shown(order.wanted),
         path: path.to_owned(),
         cause,
     })?;
-    Ok(unchecked.iter().map(|what| format!("not checked: {}\n", clean(what))).collect())
+    let lines: Vec<_> =
+        unchecked.iter().map(|what| format!("not checked: {}\n", clean(what))).collect();
+    Ok(lines.concat())
 }
 
 /// Starts it. The error is what a start would refuse.
 async fn start(
+    engine: &Engine,
     opened: &Opened,
     config: Option<&Path>,
     order: &Order<'_>,
     component: &[u8],
 ) -> Result<Vec<String>> {
     let mut check = Check::new(config, order);
-    let engine = plugin_args::engine()?;
-    let Some(mut chain) = check.load(&engine, order, component.into())? else {
+    let Some(mut chain) = check.load(engine, order, component.into())? else {
         return Ok(check.unchecked);
     };
     let Some(key_file) = &check.key_file else {
@@ -64,7 +67,7 @@ async fn start(
         Ok(states) => chain.restore(&states)?,
         // Whoever rolls back need not be who may read the key.
         Err(error) => {
-            check.unchecked.push(format!("its saved state: {}", one_line(error.as_ref())))
+            check.unchecked.push(format!("its saved state: {}", one_line(error.as_ref())));
         }
     }
     Ok(check.unchecked)
