@@ -90,12 +90,10 @@ struct Versions {
     broken: &'static str,
 }
 
-fn check(project: &Project, versions: &Versions) -> Result<()> {
-    let first = project.version("first.wasm")?;
+/// Another golden case: neither the tools of the language nor the engine compile again.
+fn a_golden_case_compiles_nothing(project: &Project) -> Result<()> {
     project.plugin(&["test"])?.success()?;
     ensure!(project.n_compiled()? == 1, "{} compiled components", project.n_compiled()?);
-
-    // Another golden case: neither the tools of the language nor the engine compile again.
     let cases = project.dir.join(&project.name).join("tests/golden");
     fs::create_dir(cases.join("again"))?;
     for file in ["events.jsonl", "config.json", "alerts.jsonl", "dead_letters.jsonl"] {
@@ -110,30 +108,45 @@ fn check(project: &Project, versions: &Versions) -> Result<()> {
         project.plugin(command)?.success()?;
     }
     ensure!(project.n_compiled()? == 1, "{} compiled components", project.n_compiled()?);
+    Ok(())
+}
 
-    // A failed build leaves an old component: it is not tested as if it were the new one.
+/// A failed build leaves an old component, which is not tested as if it were the new one.
+fn a_stale_component_is_not_tested(project: &Project, broken: &str) -> Result<()> {
     let source = project.source()?;
-    project.restore(&format!("{source}{}", versions.broken))?;
+    project.restore(&format!("{source}{broken}"))?;
     fails(&project.plugin(&["test"])?, &["its sources have changed"])?;
     fails(&project.plugin(&["build"])?, &["ended with"])?;
     fails(&project.plugin(&["test"])?, &["the last build of", "failed"])?;
     project.restore(&source)?;
     project.plugin(&["build"])?.success()?;
     project.plugin(&["test"])?.success()?;
+    Ok(())
+}
 
-    // The version of a state reaches `restore`, which reads the older format.
+/// The version of a state reaches `restore`, which reads the older format, or forgets it.
+fn an_upgrade_is_proved(project: &Project, first: &str, versions: &Versions) -> Result<()> {
     project.edit(versions.second)?;
     let second = project.version("second.wasm")?;
-    let replaces = ["check", &second, "--replaces", &first];
+    let replaces = ["check", &second, "--replaces", first];
     project.plugin(&[&replaces[..], &["--one-way"]].concat())?.success()?;
     fails(&project.plugin(&replaces)?, &["no way back", "does not support state version 2"])?;
     project.edit(&[versions.forget])?;
     let forgets = project.version("forgets.wasm")?;
-    let ended = project.plugin(&["check", &forgets, "--replaces", &first, "--one-way"])?;
+    let ended = project.plugin(&["check", &forgets, "--replaces", first, "--one-way"])?;
     fails(
         &ended,
         &["takes the state of the version before and finds something else", "many-events"],
-    )?;
+    )
+}
+
+fn check(lang: &str, source: &'static str, versions: &Versions) -> Result<()> {
+    let project = Project::new(lang, source)?;
+    let first = project.version("first.wasm")?;
+    let source = project.source()?;
+    a_golden_case_compiles_nothing(&project)?;
+    a_stale_component_is_not_tested(&project, versions.broken)?;
+    an_upgrade_is_proved(&project, &first, versions)?;
 
     project.restore(&source)?;
     project.edit(&[versions.lose])?;
@@ -174,7 +187,7 @@ fn what_a_run_would_find_is_found_before_it_in_javascript() -> Result<()> {
         ),
         broken: "}}}",
     };
-    check(&Project::new("js", "src/plugin.js")?, &versions)
+    check("js", "src/plugin.js", &versions)
 }
 
 #[test]
@@ -200,5 +213,5 @@ fn what_a_run_would_find_is_found_before_it_in_python() -> Result<()> {
         ),
         broken: "\n)",
     };
-    check(&Project::new("python", "src/plugin.py")?, &versions)
+    check("python", "src/plugin.py", &versions)
 }
