@@ -16,7 +16,7 @@ use super::run::{OFFSET, Stream, load};
 
 /// Cuts in the events of one case. Each starts an instance, which takes milliseconds where it carries an
 /// engine of its own.
-const CUTS_MAX: usize = 64;
+const CUTS_MAX: usize = 32;
 
 /// Everything in which a repetition differs; empty if none does. `whole` is the outcome of the case in one
 /// batch. Nothing after the first kind of difference is run: it would show the same again.
