@@ -5,6 +5,7 @@ It runs in the host only: `wit_world` is made by componentize-py out of `wit/`.
 
 import inspect
 import json
+import re
 import sys
 from typing import Any
 
@@ -30,6 +31,10 @@ _FAULTS = {
     "bad-input": types.Fault_BadInput,
     "other": types.Fault_Other,
 }
+
+
+#: The folder of the sources within the component, which is `src` in the project.
+_MOUNTED = re.compile(r"^/\d+/")
 
 
 class _Host:
@@ -218,6 +223,7 @@ def _place(error: BaseException) -> str:
     step = error.__traceback__
     while step is not None:
         code = step.tb_frame.f_code
-        places.append(f"{code.co_filename}:{step.tb_lineno} in {code.co_name}")
+        file = _MOUNTED.sub("src/", code.co_filename)
+        places.append(f"{file}:{step.tb_lineno} in {code.co_name}")
         step = step.tb_next
     return f"{type(error).__name__} at {' < '.join(reversed(places[-4:]))}"
