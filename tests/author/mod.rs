@@ -1,6 +1,9 @@
 //! The author's loop: a project made from nothing becomes a component, in each language.
 
+mod breach;
+mod project;
 mod tutorial;
+mod upgrade;
 
 use std::fs;
 use std::path::Path;

@@ -3,6 +3,7 @@
 
 mod answers;
 mod files;
+mod halvings;
 mod memory;
 mod poison;
 mod states;

@@ -67,6 +67,19 @@ pub fn without_state(bytes: &[u8]) -> Result<Vec<u8>> {
     patched(bytes, "audit-host:plugin/state@0.1.1", "audit-host:plugin/stale@0.1.1")
 }
 
+/// The component with a custom section more, as `plugin build` adds the golden cases.
+pub fn with_section(bytes: &[u8], name: &str, content: &[u8]) -> Vec<u8> {
+    let mut longer = bytes.to_vec();
+    let mut section = Vec::new();
+    leb128(&mut section, name.len());
+    section.extend_from_slice(name.as_bytes());
+    section.extend_from_slice(content);
+    longer.push(0);
+    leb128(&mut longer, section.len());
+    longer.extend(section);
+    longer
+}
+
 /// The component with `n_bytes` or a little more added, in sections that mean nothing. It stays valid.
 pub fn with_padding(bytes: &[u8], n_bytes: usize) -> Vec<u8> {
     let mut padded = bytes.to_vec();

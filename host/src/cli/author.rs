@@ -35,6 +35,12 @@ pub(crate) struct CheckArgs {
     pub(crate) log: LogArgs,
     #[command(flatten)]
     pub(crate) given: GivenArgs,
+    /// Also prove that it can replace this version of the same plugin: a component file or builtin:NAME
+    #[arg(long, value_name = "OLD")]
+    pub(crate) replaces: Option<String>,
+    /// With --replaces: accept that the old version does not take the state back
+    #[arg(long, requires = "replaces")]
+    pub(crate) one_way: bool,
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,

@@ -29,7 +29,9 @@ mod lookup_settings;
 pub(crate) use error::Error;
 pub(crate) use flags::{Flags, TableArgs};
 pub(crate) use keys::{KeyEntries, KeyEntry};
-pub(crate) use plugins::{PluginEntry, PluginPlaces, Wanted, lookups_and_keys};
+pub(crate) use plugins::{
+    PluginEntry, PluginPlaces, Wanted, lookups_and_keys, plugins_and_key_file,
+};
 pub(crate) use resolve::{PluginCache, Settings, resolve};
 pub(crate) use sections::{CommandLine, Kafka, OnGap, RECORD_BYTES_MAX, StartAt};
 pub(crate) use table_ref::{TableRef, resolve_table};

@@ -127,6 +127,14 @@ pub(crate) fn lookups_and_keys(path: &Path) -> Result<(Definitions, KeyEntries),
     Ok((definitions(&file), file.keys))
 }
 
+/// The plugins that a run with this file has, and the key file that seals their states, for commands that run
+/// no flow.
+pub(crate) fn plugins_and_key_file(path: &Path) -> Result<(Wanted, Option<PathBuf>), Error> {
+    let file = file::read(path)?;
+    let places = PluginPlaces { config: Some(path.to_owned()), ..PluginPlaces::default() };
+    Ok((places.wanted(&file)?, file.dead_letters.key_file))
+}
+
 fn definitions(file: &File) -> Definitions {
     Definitions { tables: file.lookups.clone(), calendars: file.calendars.clone() }
 }

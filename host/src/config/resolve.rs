@@ -137,6 +137,12 @@ pub(crate) enum PluginCache {
 }
 
 impl PluginCache {
+    /// For commands that run no flow: the variable of the setting, or the default.
+    pub(crate) fn of_environment() -> Result<Self, Error> {
+        let variable = Plugins::cache().flag.and_then(|flag| flag.variable);
+        Self::resolve(variable.and_then(|name| std::env::var(name).ok()).as_deref())
+    }
+
     /// By default a folder in the user's cache; without a home there is none.
     fn resolve(given: Option<&str>) -> Result<Self, Error> {
         match given {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use audit_core::ReasonClass;
 use audit_golden::{ALERTS, DEAD_LETTERS, ROWS};
 use serde_json::Value;
 
@@ -18,6 +19,21 @@ pub(crate) enum Mismatch {
     Unexpected { file: &'static str, diff: Diff },
     /// Two batches of the same events gave other rows than one.
     Split { diff: Diff },
+    /// What the plugin returned breaks the contract. No case can expect that.
+    Breach { why: String },
+    /// The plugin failed on a batch, and on none of its rows alone.
+    Halved { n_times: u64, why: String },
+    /// A detector found other things in other batches.
+    Batches { how: &'static str, diff: Diff },
+    /// A detector found other things after its own snapshot was restored; `after` so many events, or only with
+    /// several restarts.
+    Restart { after: Option<usize>, n_events: usize, diff: Diff },
+    /// A detector does not take its own snapshot.
+    Refused { after: usize, n_events: usize, why: String },
+    /// The plugin fails on events.
+    Faults { diff: Diff },
+    /// The same with nulls in these columns.
+    Nulls { nulls: String, mismatch: Box<Mismatch> },
 }
 
 impl fmt::Display for Mismatch {
@@ -37,6 +53,44 @@ impl fmt::Display for Mismatch {
                  depend on the rows around it, and the batch's clock is fixed by \"clock\" in \
                  case.json:\n{diff}"
             ),
+            Self::Breach { why } => write!(
+                f,
+                "it broke the contract, and the host had to judge its rows one by one or dead-letter them: \
+                 {why}"
+            ),
+            Self::Halved { n_times, why } => write!(
+                f,
+                "it failed on a batch and on none of its rows alone, so that the batch was halved {n_times} \
+                 times: {why}"
+            ),
+            Self::Batches { how, diff } => write!(
+                f,
+                "the same events gave other findings (- in one batch, + {how}); a run cuts batches anywhere, \
+                 so a finding must not depend on where one ends, and the batch's clock is fixed by \
+                 \"clock\" in case.json:\n{diff}"
+            ),
+            Self::Restart { after, n_events, diff } => {
+                match after {
+                    Some(after) => write!(f, "a restart after event {after} of {n_events}")?,
+                    None => write!(f, "a restart after each of the {n_events} events")?,
+                }
+                write!(
+                    f,
+                    " gave other findings (- without, + with it); `snapshot` must write all that later \
+                     events need, and `restore` must take all of it:\n{diff}"
+                )
+            }
+            Self::Refused { after, n_events, why } => write!(
+                f,
+                "a restart after event {after} of {n_events} is not possible; `restore` must take what \
+                 `snapshot` wrote: {why}"
+            ),
+            Self::Faults { diff } => write!(
+                f,
+                "it fails on events that it judges otherwise; every field but event_timestamp and action_type \
+                 may be absent:\n{diff}"
+            ),
+            Self::Nulls { nulls, mismatch } => write!(f, "with {nulls}: {mismatch}"),
         }
     }
 }
@@ -56,9 +110,24 @@ pub(crate) fn compare(case: &Case, outcome: &Outcome) -> Vec<Mismatch> {
     .into_iter()
     .flatten()
     .collect();
+    mismatches.extend(breach(outcome));
     let split = Diff::of(&outcome.rows, &outcome.split_rows, diff::same);
     mismatches.extend((!split.is_empty()).then_some(Mismatch::Split { diff: split }));
     mismatches
+}
+
+/// A breach of the contract; or a failure that halving hid, as every row passed by itself.
+pub(super) fn breach(outcome: &Outcome) -> Option<Mismatch> {
+    if let Some(breach) = outcome.halvings.iter().find(|halvings| halvings.is_breach) {
+        return Some(Mismatch::Breach { why: breach.why.clone() });
+    }
+    let is_fault = |letter: &Value| letter["class"] == ReasonClass::PluginFault.as_str();
+    let n_times = outcome.halvings.iter().map(|halvings| halvings.n_times).sum();
+    if n_times == 0 || outcome.dead_letters.iter().any(is_fault) {
+        return None;
+    }
+    let why = outcome.halvings.first().map(|halvings| halvings.why.clone());
+    Some(Mismatch::Halved { n_times, why: why.unwrap_or_default() })
 }
 
 fn lines(file: &'static str, expected: Option<&[Value]>, found: &[Value]) -> Option<Mismatch> {

@@ -10,6 +10,7 @@ mod case;
 mod load;
 mod lookups;
 
+mod nulls;
 mod outcome;
 mod run;
 
@@ -17,6 +18,8 @@ mod compare;
 mod diff;
 
 mod prove;
+mod upgrade;
+mod vary;
 
 pub(crate) use self::case::Case;
 pub(crate) use self::compare::{Mismatch, compare};
@@ -24,6 +27,8 @@ pub(crate) use self::error::Error;
 pub(crate) use self::load::{embedded, read_folder, update};
 pub(crate) use self::prove::prove;
 pub(crate) use self::run::run;
+pub(crate) use self::upgrade::{Upgrade, misfits};
+pub(crate) use self::vary::vary;
 
 #[cfg(test)]
 pub(crate) mod tests;

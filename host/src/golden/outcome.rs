@@ -1,5 +1,6 @@
 //! What came out of a case.
 
+use audit_chain::Halvings;
 use serde_json::Value;
 
 use super::case::Expected;
@@ -14,6 +15,8 @@ pub(crate) struct Outcome {
     pub(crate) dead_letters: Vec<Value>,
     /// The rows of the same events in two batches.
     pub(crate) split_rows: Vec<Value>,
+    /// Of every batch in which calls failed.
+    pub(crate) halvings: Vec<Halvings>,
     pub(crate) writes_columns: bool,
     pub(crate) is_detector: bool,
 }

@@ -7,41 +7,50 @@ use arrow::datatypes::Int64Type;
 use arrow::record_batch::RecordBatch;
 use audit_chain::{Engine, OnError, Plugin, PluginChain, PluginKind, PluginSource, Scope};
 use audit_core::stage::Chain;
+use audit_core::text::one_line;
 use audit_core::{Alert, DeadLetter, Judged, schema};
 use serde_json::{Map, Value, json};
 
 use super::case::Case;
 use super::error::Error;
+use super::nulls::Nulls;
 use super::outcome::Outcome;
 use crate::cells;
 use crate::feed::{Feed, Stamp};
 
 /// The key of a line that holds its record's offset.
-const OFFSET: &str = "offset";
+pub(super) const OFFSET: &str = "offset";
+/// The host's alert when a state cannot be saved.
+const STATE_LOST: &str = "detector-state-lost";
 
 /// Runs a case in one batch, and then on another instance in two. The plugin gets the configuration and the
 /// keys of the case, and the limits of `plugin`. Rows on which it fails are dead letters regardless of the
 /// `on_error` of `plugin`: a case says which rows those are.
 pub(crate) fn run(engine: &Engine, plugin: &PluginSource, case: &Case) -> Result<Outcome, Error> {
+    let plugin = load(engine, plugin, case)?;
     let whole: [&[Vec<u8>]; 1] = [&case.events];
     let (first, second) = case.events.split_at(case.events.len().div_ceil(2));
-    let mut outcome = judge(engine, plugin, case, &whole)?;
-    outcome.split_rows = if second.is_empty() {
-        outcome.rows.clone()
+    let mut outcome = judge(&plugin, case, &whole)?;
+    if second.is_empty() {
+        outcome.split_rows = outcome.rows.clone();
     } else {
-        judge(engine, plugin, case, &[first, second])?.rows
-    };
+        let split = judge(&plugin, case, &[first, second])?;
+        outcome.halvings.extend(split.halvings);
+        outcome.split_rows = split.rows;
+    }
     Ok(outcome)
 }
 
-fn judge(
-    engine: &Engine,
-    plugin: &PluginSource,
-    case: &Case,
-    batches: &[&[Vec<u8>]],
-) -> Result<Outcome, Error> {
-    let loading = |cause| Error::Load { case: case.name.clone(), cause };
-    let running = |cause| Error::Run { case: case.name.clone(), cause };
+fn judge(plugin: &Plugin, case: &Case, batches: &[&[Vec<u8>]]) -> Result<Outcome, Error> {
+    let mut stream = Stream::new(plugin, case)?;
+    for events in batches {
+        stream.judge(events, &Nulls::none())?;
+    }
+    Ok(stream.finish())
+}
+
+/// The plugin as a case configures it.
+pub(super) fn load(engine: &Engine, plugin: &PluginSource, case: &Case) -> Result<Plugin, Error> {
     let source = PluginSource {
         config: case.config.clone(),
         keys: case.keys.clone(),
@@ -52,23 +61,65 @@ fn judge(
         keyed_by: Vec::new(),
         ..plugin.clone()
     };
-    let plugin = Plugin::load(engine, source).map_err(loading)?;
-    let writes: BTreeSet<String> = plugin.writes().iter().map(|out| out.name.clone()).collect();
-    let mut outcome = Outcome {
-        writes_columns: !writes.is_empty(),
-        is_detector: plugin.kind() == PluginKind::Detector,
-        ..Outcome::default()
-    };
-    let mut chain = PluginChain::new(vec![plugin]).map_err(loading)?;
-    let mut feed = Feed::new(&case.topic);
-    let stamp = case.clock.map_or(Stamp::EventTime, Stamp::At);
-    for events in batches {
-        let batch = feed.batch(events, stamp).map_err(running)?;
-        let judged = chain.judge(batch).map_err(running)?;
-        add(&mut outcome, &writes, &judged);
+    let loading = |cause| Error::Load { case: case.name.clone(), cause };
+    Plugin::load(engine, source).map_err(loading)
+}
+
+/// The events of a case on their way through a plugin, batch by batch.
+pub(super) struct Stream<'a> {
+    case: &'a Case,
+    writes: BTreeSet<String>,
+    chain: PluginChain,
+    feed: Feed,
+    outcome: Outcome,
+}
+
+impl<'a> Stream<'a> {
+    /// On a new instance.
+    pub(super) fn new(plugin: &Plugin, case: &'a Case) -> Result<Self, Error> {
+        let loading = |cause| Error::Load { case: case.name.clone(), cause };
+        let writes: BTreeSet<String> =
+            plugin.writes().iter().map(|output| output.name.clone()).collect();
+        let outcome = Outcome {
+            writes_columns: !writes.is_empty(),
+            is_detector: plugin.kind() == PluginKind::Detector,
+            ..Outcome::default()
+        };
+        let chain = PluginChain::new(vec![plugin.fresh()]).map_err(loading)?;
+        Ok(Self { case, writes, chain, feed: Feed::new(&case.topic), outcome })
     }
-    outcome.dead_letters.sort_by_key(|letter| letter[OFFSET].as_i64());
-    Ok(outcome)
+
+    /// The next events, as one batch.
+    pub(super) fn judge(&mut self, events: &[Vec<u8>], nulls: &Nulls) -> Result<(), Error> {
+        let case = &self.case.name;
+        let running = |cause| Error::Run { case: case.clone(), cause };
+        let stamp = self.case.clock.map_or(Stamp::EventTime, Stamp::At);
+        let batch = self.feed.batch(events, stamp).map_err(running)?;
+        let judged = self.chain.judge(nulls.applied(batch)).map_err(running)?;
+        add(&mut self.outcome, &self.writes, &judged);
+        self.outcome.halvings.extend(self.chain.take_halvings().into_values());
+        Ok(())
+    }
+
+    /// Goes on with its state in a new instance, of the same plugin after a restart, or of another version. The
+    /// error says why that is not possible.
+    pub(super) fn move_to(&mut self, plugin: &Plugin) -> Result<(), String> {
+        let states = self.chain.snapshot().map_err(|error| one_line(&error))?;
+        let mut alerts = self.chain.drain_events().alerts.into_iter();
+        if let Some(lost) = alerts.find(|alert| alert.rule == STATE_LOST) {
+            return Err(lost.message);
+        }
+        let next = PluginChain::new(vec![plugin.fresh()]);
+        let mut next = next.map_err(|error| one_line(&error))?;
+        next.restore(&states).map_err(|error| one_line(&error))?;
+        self.chain = next;
+        Ok(())
+    }
+
+    pub(super) fn finish(mut self) -> Outcome {
+        self.outcome.dead_letters.sort_by_key(|letter| letter[OFFSET].as_i64());
+        self.outcome
+    }
 }
 
 fn add(outcome: &mut Outcome, writes: &BTreeSet<String>, judged: &Judged) {

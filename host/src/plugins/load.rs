@@ -41,7 +41,7 @@ pub(crate) fn load_chain(
     lookups: &Lookups,
     counters: &Arc<Counters>,
 ) -> Result<LoadedPlugins> {
-    let engine = engine(settings).context("loading plugins")?;
+    let engine = engine(&settings.plugin_cache).context("loading plugins")?;
     let wanted = &settings.wanted;
     let (mut plugins, mut components, mut marks) = (Vec::new(), Vec::new(), Vec::new());
     let mut active = BTreeMap::new();
@@ -78,8 +78,8 @@ fn check_shadows(wanted: &Wanted, plugins: &[Plugin]) -> Result<(), Error> {
 
 /// The engine of a run. A default cache that cannot be used costs a compilation at each start, and is not
 /// worth a failure; one that was named is.
-fn engine(settings: &Settings) -> Result<Engine, audit_chain::Error> {
-    match &settings.plugin_cache {
+pub(crate) fn engine(cache: &PluginCache) -> Result<Engine, audit_chain::Error> {
+    match cache {
         PluginCache::Off => Engine::new(),
         PluginCache::Named(folder) => Engine::with_cache(folder),
         PluginCache::Default(folder) => Engine::with_cache(folder).or_else(|error| {
@@ -90,7 +90,7 @@ fn engine(settings: &Settings) -> Result<Engine, audit_chain::Error> {
 }
 
 /// Reads a plugin and what it may use. Nothing of it runs.
-pub(super) fn source(
+pub(crate) fn source(
     entry: &PluginEntry,
     keys: &KeyEntries,
     lookups: &Lookups,
@@ -102,6 +102,16 @@ pub(super) fn source(
         let bytes = read::whole(path, entry.limits.file_bytes);
         bytes.map_err(|cause| Error::Plugin { path: path.to_owned(), cause })?.into()
     };
+    source_of(entry, component, keys, lookups)
+}
+
+/// The same with these bytes in the place of the file's.
+pub(crate) fn source_of(
+    entry: &PluginEntry,
+    component: Arc<[u8]>,
+    keys: &KeyEntries,
+    lookups: &Lookups,
+) -> Result<PluginSource, Error> {
     Ok(PluginSource {
         name: entry.path.clone(),
         origin: entry.origin(),

@@ -7,7 +7,9 @@ mod reload;
 mod shadows;
 mod watch;
 
-pub(crate) use load::{LoadedPlugins, load_chain, load_lookups, read_keys};
+pub(crate) use load::{
+    LoadedPlugins, engine, load_chain, load_lookups, read_keys, source, source_of,
+};
 pub(crate) use reload::Reloader;
 pub(crate) use shadows::report_at_end;
 pub(crate) use watch::{Cause, Watch, on_hangup};

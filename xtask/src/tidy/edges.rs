@@ -10,7 +10,7 @@ const HOST: &[(&str, &[&str])] = &[
     ("audit-source", &["audit-core"]),
     ("audit-decode", &["audit-core"]),
     ("audit-lookup", &[]),
-    ("audit-chain", &["audit-core", "audit-lookup"]),
+    ("audit-chain", &["audit-core", "audit-golden", "audit-lookup"]),
     ("audit-sink", &["audit-core"]),
     ("audit-alert", &["audit-core"]),
     ("audit-generate", &["audit-core"]),

@@ -26,6 +26,7 @@ pub use error::Error;
 pub use limits::{Limits, OnError, Scope};
 pub use plugin::candidate::Plugin;
 pub use plugin::spec::{Output, PluginKind, PluginSource};
+pub use runner::halvings::Halvings;
 pub use wasm::component::{ABI_VERSION, ImportPolicy, Interfaces};
 pub use wasm::engine::Engine;
 pub use wasm::host::state::Granted;

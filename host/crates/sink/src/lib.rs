@@ -22,6 +22,7 @@ pub use audit::components::ComponentStore;
 pub use audit::history::{CommittedIn, PastChange, chain, history};
 pub use audit::known_keys::KnownKeys;
 pub use audit::lineage::plugins_of_row;
+pub use audit::states::states;
 pub use catalog::pointer::{Pointer, PointerError};
 pub use catalog::waits::Waits;
 pub use catalog::{CatalogSettings, Store};

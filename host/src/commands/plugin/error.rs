@@ -19,6 +19,26 @@ pub(crate) enum Error {
         #[source]
         cause: std::io::Error,
     },
+    /// The last build failed.
+    ///
+    /// Cause: the component in `target` is older than the sources, as the build after it did not end well.
+    ///
+    /// Remedy: correct what the build reports and build again, or name a component with `--component`.
+    #[error(
+        "testing {plugin}: the last build of {plugin} failed, and the component in target is that of an older \
+         one: run `audit-host plugin build`, or give --component"
+    )]
+    Unbuilt { plugin: String },
+    /// The component is older than its sources.
+    ///
+    /// Cause: a source of the project was changed after the last build.
+    ///
+    /// Remedy: build again, or name a component with `--component`.
+    #[error(
+        "testing {plugin}: its sources have changed since the component in target was built: run `audit-host \
+         plugin build`, or give --component"
+    )]
+    Outdated { plugin: String },
     /// A tool of the build failed.
     ///
     /// Cause: a compiler or package manager ended with an error; its messages are above.
@@ -220,6 +240,24 @@ pub(crate) enum Error {
         path.display()
     )]
     ThereAlready { path: PathBuf, plugin: String, wanted: String },
+    /// A host would not start with the component.
+    ///
+    /// Cause: the component does not load with the configuration of the plugin, its golden cases fail, it does
+    /// not fit the other plugins, or it refuses the saved state. The plugin's file is unchanged.
+    ///
+    /// Remedy: choose another component with `--to`, or correct what the message names. `--output FILE` writes
+    /// the component without this check.
+    #[error(
+        "{plugin}: a host would not start with {wanted}, so {} is unchanged; choose another one with --to, or \
+         write it to a file with --output", path.display()
+    )]
+    WouldNotStart {
+        plugin: String,
+        wanted: String,
+        path: PathBuf,
+        #[source]
+        cause: anyhow::Error,
+    },
     /// The component cannot be installed.
     ///
     /// Cause: the folder of the plugin's file is not writable, or the file is a mount of its own.
@@ -237,6 +275,9 @@ impl Error {
     /// The stable code: `docs/errors.md` has cause and remedy of each.
     pub(crate) fn code(&self) -> &'static str {
         match self {
+            Self::Unbuilt { .. } => "AH-0885",
+            Self::Outdated { .. } => "AH-0886",
+            Self::WouldNotStart { .. } => "AH-0887",
             Self::ToolStart { .. } => "AH-0820",
             Self::ToolFailed { .. } => "AH-0821",
             Self::GoldenCases { .. } => "AH-0822",
@@ -269,7 +310,10 @@ impl Error {
     /// What the program must do about it.
     pub(crate) fn kind(&self) -> Kind {
         match self {
-            Self::ToolStart { .. }
+            Self::Unbuilt { .. }
+            | Self::Outdated { .. }
+            | Self::WouldNotStart { .. }
+            | Self::ToolStart { .. }
             | Self::ToolFailed { .. }
             | Self::NotAPlugin { .. }
             | Self::NotLoaded { .. }

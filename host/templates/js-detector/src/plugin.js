@@ -120,8 +120,14 @@ export class Plugin {
     return { window: String(this.window), users: users.map(([user, tally]) => [user, tally.write()]) };
   }
 
-  /** Takes a state over: all of it, or none where anything is wrong with it. */
-  restore({ window, users }) {
+  /**
+   * Takes a state over: all of it, or none where anything is wrong with it.
+   *
+   * @param {number} version the `stateVersion` of the plugin that wrote it: to read an older format too, tell
+   *   them apart here
+   */
+  restore({ window, users }, version) {
+    if (version !== Plugin.description.stateVersion) throw new StateError('unsupported-version');
     if (!Array.isArray(users)) throw new StateError('corrupt', 'no list of users');
     const restored = new Map(users.map(([user, tally]) => [user, Tally.read(tally)]));
     this.window = BigInt(window);

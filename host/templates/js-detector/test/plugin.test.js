@@ -8,6 +8,7 @@ import { batch, TestHost } from '../src/audit_plugin/testing.js';
 import { Plugin } from '../src/plugin.js';
 
 const CONFIG = { threshold: 2, 'window-seconds': 60, 'max-users': 2 };
+const VERSION = Plugin.description.stateVersion;
 const CONTEXT = { topic: 'audit_events', clock: 600_000_000n };
 
 /** Events of users at seconds of one minute. */
@@ -44,7 +45,7 @@ test('a restart changes nothing', () => {
     const first = new Plugin(CONFIG, new TestHost());
     const seen = alerts(first, before);
     const second = new Plugin(CONFIG, new TestHost());
-    second.restore(JSON.parse(JSON.stringify(first.snapshot())));
+    second.restore(JSON.parse(JSON.stringify(first.snapshot())), VERSION);
     seen.push(...alerts(second, after));
     assert.deepEqual(seen, expected, `cut at ${cut}`);
     assert.deepEqual(second.snapshot(), whole.snapshot(), `cut at ${cut}`);
@@ -54,8 +55,9 @@ test('a restart changes nothing', () => {
 test('damaged state is refused', () => {
   const plugin = new Plugin(CONFIG, new TestHost());
   for (const damaged of [{}, { window: '0', users: [['ann', ['many', '0', '0', []]]] }, { window: 'x', users: [] }]) {
-    assert.throws(() => plugin.restore(damaged));
+    assert.throws(() => plugin.restore(damaged, VERSION));
   }
+  assert.throws(() => plugin.restore(plugin.snapshot(), VERSION + 1), { kind: 'unsupported-version' });
 });
 
 test('the state is bounded', () => {

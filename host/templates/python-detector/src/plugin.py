@@ -7,7 +7,16 @@ event that comes after its window was closed is not counted.
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from audit_plugin import Alert, Batch, Description, Judgement, StateError, in_range, settings
+from audit_plugin import (
+    Alert,
+    Batch,
+    Description,
+    Judgement,
+    StateError,
+    UnsupportedVersion,
+    in_range,
+    settings,
+)
 
 #: The newest events that an alert shows.
 EVENTS_MAX = 10
@@ -109,8 +118,14 @@ class Plugin:
             "users": {user: asdict(tally) for user, tally in self.users.items()},
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Takes a state over: all of it, or none where anything is wrong with it."""
+    def restore(self, state: dict[str, Any], version: int) -> None:
+        """Takes a state over: all of it, or none where anything is wrong with it.
+
+        The version is the `state_version` of the plugin that wrote it: to read an older format too, tell
+        them apart here.
+        """
+        if version != self.DESCRIPTION.state_version:
+            raise UnsupportedVersion()
         try:
             window, users = state["window"], {}
             for user, tally in state["users"].items():

@@ -7,11 +7,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "src"))
 
-from audit_plugin import StateError, int32, int64, timestamp, utf8
+from audit_plugin import StateError, UnsupportedVersion, int32, int64, timestamp, utf8
 from audit_plugin.testing import Context, TestHost, batch
 from plugin import Plugin
 
 CONFIG = {"threshold": 2, "window-seconds": 60, "max-users": 2}
+
+VERSION = Plugin.DESCRIPTION.state_version
 
 
 def alerts(plugin, events):
@@ -44,7 +46,7 @@ class PluginTest(unittest.TestCase):
             first = Plugin(CONFIG, TestHost())
             seen = alerts(first, before)
             second = Plugin(CONFIG, TestHost())
-            second.restore(json.loads(json.dumps(first.snapshot())))
+            second.restore(json.loads(json.dumps(first.snapshot())), VERSION)
             seen += alerts(second, after)
             self.assertEqual(seen, expected, f"cut at {cut}")
             self.assertEqual(second.snapshot(), whole.snapshot(), f"cut at {cut}")
@@ -53,7 +55,9 @@ class PluginTest(unittest.TestCase):
         plugin = Plugin(CONFIG, TestHost())
         for damaged in [{}, {"window": 0, "users": {"ann": {}}}, {"window": 0, "users": []}]:
             with self.assertRaises(StateError):
-                plugin.restore(damaged)
+                plugin.restore(damaged, VERSION)
+        with self.assertRaises(UnsupportedVersion):
+            plugin.restore(plugin.snapshot(), VERSION + 1)
 
     def test_the_state_is_bounded(self):
         host = TestHost()

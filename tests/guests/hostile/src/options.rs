@@ -91,6 +91,8 @@ pub(crate) struct Options {
     rows: Rows,
     /// How many batches of one instance may misbehave; unset for all of them.
     times: Option<u64>,
+    /// Only batches with more rows misbehave: the failure that halving hides.
+    above_rows: usize,
     /// Bytes of something large; each behavior has a default.
     bytes: Option<usize>,
     /// The number of something; each behavior has a default.
@@ -138,6 +140,7 @@ impl Options {
             behavior: take_behavior(map)?,
             rows,
             times: take_size(map, "times")?.map(|times| times as u64),
+            above_rows: take_size(map, "above_rows")?.unwrap_or(0),
             bytes: take_size(map, "bytes")?,
             n: take_size(map, "n")?,
             key: take_text(map, "key")?.unwrap_or_else(|| "k".to_owned()),
@@ -151,7 +154,7 @@ impl Options {
 
     /// The first row of a batch that sets off the behavior, when this instance did it `n_done` times.
     pub(crate) fn triggered(&self, offsets: &[i64], n_done: u64) -> Option<usize> {
-        if self.times.is_some_and(|times| n_done >= times) {
+        if self.times.is_some_and(|times| n_done >= times) || offsets.len() <= self.above_rows {
             return None;
         }
         offsets.iter().position(|&offset| self.rows.is_unset() || self.rows.contains(offset))

@@ -23,7 +23,7 @@ use crate::limits::OnError;
 use crate::plugin::spec::Blueprint;
 use crate::runner::bisect::Verdict;
 use crate::runner::breaker::Transition;
-use crate::runner::slot;
+use crate::runner::{halvings, slot};
 
 impl Chain for PluginChain {
     fn take_changes(&mut self) -> Changes {
@@ -76,6 +76,7 @@ impl Chain for PluginChain {
 
     fn snapshot(&mut self) -> Result<Vec<PluginState>, audit_core::Error> {
         self.alerted.clear();
+        halvings::log(self.take_halvings());
         let mut states = Vec::new();
         for idx in 0..self.slots.len() {
             let Some(slot) = self.slots.get_mut(idx) else { break };
@@ -107,6 +108,9 @@ impl PluginChain {
         Counters::add(&self.counters.plugin_failures, verdict.n_failures);
         Counters::add(&self.counters.plugin_poison_rows, verdict.poison.len() as u64);
         Counters::add(&self.counters.plugin_breaker_batches, u64::from(!judged.called));
+        if !verdict.halvings.why.is_empty() {
+            self.halvings.entry(name.clone()).or_default().add(&verdict.halvings);
+        }
         for why in &judged.lost {
             self.report_lost_state(blueprint, why);
         }

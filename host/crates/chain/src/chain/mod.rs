@@ -27,6 +27,7 @@ use crate::error::Error;
 use crate::plugin::candidate::Plugin;
 use crate::plugin::output::alert_id;
 use crate::plugin::spec::Blueprint;
+use crate::runner::halvings::Halvings;
 use crate::runner::slot::Slot;
 use crate::text;
 
@@ -48,6 +49,8 @@ pub struct PluginChain {
     lookups: Lookups,
     /// Plugins whose poison rows raised an alert in this epoch: one alert is enough.
     alerted: Vec<String>,
+    /// By plugin what was halved in this epoch.
+    halvings: BTreeMap<String, Halvings>,
 }
 
 impl PluginChain {
@@ -69,6 +72,7 @@ impl PluginChain {
             counters: Arc::default(),
             lookups: Lookups::default(),
             alerted: Vec::new(),
+            halvings: BTreeMap::new(),
         };
         chain.publish_view();
         Ok(chain)
@@ -146,6 +150,12 @@ impl PluginChain {
     /// The highest use of linear memory of any instance so far, in bytes.
     pub fn peak_bytes(&self) -> usize {
         self.slots.iter().map(Slot::peak_bytes).max().unwrap_or_default()
+    }
+
+    /// By plugin how often its batches were halved since this was last asked, or since the last snapshot,
+    /// which logs it.
+    pub fn take_halvings(&mut self) -> BTreeMap<String, Halvings> {
+        std::mem::take(&mut self.halvings)
     }
 
     /// Restores the states of the detectors of an earlier run, by plugin name. A state without a plugin is

@@ -66,6 +66,13 @@ impl Plugin {
         Ok(Self { blueprint, runner, lanes: BTreeMap::new() })
     }
 
+    /// The same plugin before it has judged anything; its instance starts when it is needed.
+    #[must_use]
+    pub fn fresh(&self) -> Self {
+        let runner = Runner::idle(Arc::clone(&self.blueprint));
+        Self { blueprint: Arc::clone(&self.blueprint), runner, lanes: BTreeMap::new() }
+    }
+
     /// Name, version and digests of the plugin.
     pub fn id(&self) -> &PluginId {
         &self.blueprint.id

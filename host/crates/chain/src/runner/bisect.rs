@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::plugin::output::{self, GuestOutput};
 use crate::plugin::spec::Blueprint;
 use crate::runner::Runner;
+use crate::runner::halvings::Halvings;
 use crate::runner::replay::Part;
 use crate::wasm::failure::{Failure, FailureKind};
 
@@ -31,6 +32,7 @@ pub(crate) struct Verdict {
     pub(crate) alerts: Vec<Alert>,
     /// Calls that failed.
     pub(crate) n_failures: u64,
+    pub(crate) halvings: Halvings,
     /// Why the search for poison rows was abandoned, if it was.
     pub(crate) tripped: Option<String>,
 }
@@ -96,6 +98,7 @@ impl Search {
             Ok(output) => return self.take(runner, output, part.rows(), first_row),
             Err(failure) => failure,
         };
+        self.verdict.halvings.note(&failure, part.rows());
         if part.rows() <= 1 {
             self.give_up(part.rows(), first_row, &failure.about(&part.columns, 0));
             return self.trip_if_due(runner, &failure);

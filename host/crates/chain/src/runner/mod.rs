@@ -9,6 +9,7 @@ pub(crate) mod replay;
 
 pub(crate) mod bisect;
 pub(crate) mod breaker;
+pub(crate) mod halvings;
 pub(crate) mod slot;
 
 use std::collections::BTreeSet;

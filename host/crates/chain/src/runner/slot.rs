@@ -113,6 +113,7 @@ impl Slot {
             merged.poison.extend(verdict.poison.into_iter().filter_map(row_of));
             merged.alerts.extend(verdict.alerts);
             merged.n_failures += verdict.n_failures;
+            merged.halvings.add(&verdict.halvings);
             merged.tripped = verdict.tripped;
         }
         Ok(merged)

@@ -86,6 +86,11 @@ impl Cache {
         self.folder.join(format!("{digest}-{:016x}.cwasm", self.engine))
     }
 
+    /// Whether there is a file for it, which [`Cache::get`] may still not trust.
+    pub(crate) fn has(&self, digest: &str) -> bool {
+        self.path(digest).is_file()
+    }
+
     /// The compiled component, if the cache has it and it can be trusted. Otherwise the caller compiles it
     /// and replaces the file.
     pub(crate) fn get(&self, engine: &wasmtime::Engine, digest: &str) -> Option<Component> {

@@ -12,6 +12,7 @@ use wasmtime::component::{Component, HasSelf, Linker};
 use crate::error::Error;
 use crate::wasm::abi::{self, PluginPre};
 use crate::wasm::cache::Cache;
+use crate::wasm::code;
 use crate::wasm::component::Interfaces;
 use crate::wasm::host::state::Guest;
 use crate::wasm::host::wasi;
@@ -66,6 +67,11 @@ impl Engine {
         Ok(engine)
     }
 
+    /// Whether the cache has the compiled code of a component.
+    pub fn has_cached(&self, bytes: &[u8], sha256: &str) -> bool {
+        self.cache.as_ref().is_some_and(|cache| cache.has(&code::of(bytes, sha256).1))
+    }
+
     /// The imports and exports of a component, which need not be a plugin.
     pub fn interfaces(
         &self,
@@ -112,10 +118,12 @@ impl Engine {
         if let Some(component) = self.latest(sha256) {
             return Ok(component);
         }
-        let cached = self.cache.as_ref().and_then(|cache| cache.get(&self.engine, sha256));
+        // Only the code counts: another golden case compiles nothing.
+        let (code, digest) = code::of(bytes, sha256);
+        let cached = self.cache.as_ref().and_then(|cache| cache.get(&self.engine, &digest));
         let component = match cached {
             Some(component) => component,
-            None => self.compile_now(plugin, bytes, sha256)?,
+            None => self.compile_now(plugin, &code, &digest)?,
         };
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         *latest = Some((sha256.to_owned(), component.clone()));

@@ -3,6 +3,7 @@
 pub(crate) mod engine;
 
 pub(crate) mod cache;
+pub(crate) mod code;
 pub(crate) mod component;
 pub(crate) mod instance;
 

@@ -5,6 +5,7 @@ pub(crate) mod witness;
 
 pub(crate) mod history;
 pub(crate) mod lineage;
+pub(crate) mod states;
 
 pub(crate) mod ancestry;
 pub(crate) mod components;

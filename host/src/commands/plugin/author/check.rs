@@ -7,6 +7,7 @@ use audit_chain::{Engine, Plugin, PluginChain, PluginSource};
 use audit_core::text::one_line;
 use serde_json::json;
 
+use super::replaces::{Replaced, replaces};
 use super::text::{clean, count};
 use super::{inspect, plugin_args};
 use crate::cli::CheckArgs;
@@ -27,10 +28,15 @@ pub(crate) fn run(args: &CheckArgs) -> Result<()> {
             lookups: plugin_args::lookups(&args.given.keys)?,
             ..PluginSource::new(file, bytes)
         };
-        Report::of(&Engine::new()?, &source)
+        let engine = plugin_args::engine()?;
+        let mut report = Report::of(&engine, &source);
+        if let (Some(old), []) = (&args.replaces, report.problems.as_slice()) {
+            report.replaces = Some(replaces(old, &engine, &source, args)?);
+        }
+        report
     };
     print(&if args.json { report.as_json(file) } else { report.as_text(file) })?;
-    match report.problems.len() {
+    match report.n_problems() {
         0 => Ok(()),
         n => {
             let (file, problems) = (file.clone(), count(n, "problem"));
@@ -46,6 +52,8 @@ struct Report {
     /// The plugin as it describes itself, once it does.
     plugin: Option<Described>,
     n_cases: usize,
+    /// What replacing another version would do; looked at only if nothing else is wrong.
+    replaces: Option<Replaced>,
 }
 
 #[derive(Debug)]
@@ -99,26 +107,32 @@ impl Report {
     fn run_cases(&mut self, engine: &Engine, source: &PluginSource, cases: &[golden::Case]) {
         self.n_cases = cases.len();
         for case in cases {
-            match golden::run(engine, source, case) {
-                Ok(outcome) => {
-                    let mismatches = golden::compare(case, &outcome);
-                    self.problems.extend(
-                        mismatches.iter().map(|m| format!("golden case {:?}: {m}", case.name)),
-                    );
+            let mismatches = golden::run(engine, source, case).and_then(|outcome| {
+                let mismatches = golden::compare(case, &outcome);
+                if mismatches.is_empty() {
+                    return golden::vary(engine, source, case, &outcome);
                 }
+                Ok(mismatches)
+            });
+            match mismatches {
+                Ok(mismatches) => self
+                    .problems
+                    .extend(mismatches.iter().map(|m| format!("golden case {:?}: {m}", case.name))),
                 Err(error) => self.problems.push(one_line(&error)),
             }
         }
     }
 
     fn as_text(&self, file: &str) -> String {
-        if let ([], Some(plugin)) = (self.problems.as_slice(), &self.plugin) {
+        if let (0, Some(plugin)) = (self.n_problems(), &self.plugin) {
             let Described { name, version, kind } = plugin;
             let cases = count(self.n_cases, "golden case");
-            return format!("ok: {file} is {name} {version}, a {kind}; {cases} passed\n");
+            let replaced = self.replaces.as_ref().map_or_else(String::new, Replaced::as_text);
+            return format!("ok: {file} is {name} {version}, a {kind}; {cases} passed\n{replaced}");
         }
         let mut text = String::new();
-        for problem in &self.problems {
+        let of_replaced = self.replaces.iter().flat_map(|replaced| &replaced.problems);
+        for problem in self.problems.iter().chain(of_replaced) {
             // Writing to a string does not fail. The lines of a diff are ours, their content may not be.
             let lines: Vec<_> = problem.lines().map(clean).collect();
             let _ = writeln!(text, "- {}", lines.join("\n  "));
@@ -126,15 +140,22 @@ impl Report {
         text
     }
 
+    fn n_problems(&self) -> usize {
+        self.problems.len() + self.replaces.as_ref().map_or(0, |replaced| replaced.problems.len())
+    }
+
     fn as_json(&self, file: &str) -> String {
         let mut report = json!({
-            "file": file, "ok": self.problems.is_empty(), "problems": self.problems,
+            "file": file, "ok": self.n_problems() == 0, "problems": self.problems,
             "golden_cases": self.n_cases,
         });
         if let Some(Described { name, version, kind }) = &self.plugin {
             report["name"] = json!(name);
             report["version"] = json!(version);
             report["kind"] = json!(kind);
+        }
+        if let Some(replaced) = &self.replaces {
+            report["replaces"] = replaced.as_json();
         }
         format!("{report}\n")
     }

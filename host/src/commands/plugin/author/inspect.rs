@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use arrow::datatypes::DataType;
-use audit_chain::{ABI_VERSION, Engine, Interfaces, Output, Plugin, PluginKind, PluginSource};
+use audit_chain::{ABI_VERSION, Interfaces, Output, Plugin, PluginKind, PluginSource};
 use audit_core::text::one_line;
 use serde_json::{Value, json};
 
@@ -44,6 +44,8 @@ struct Seen {
     /// Names, or why they cannot be read.
     cases: Result<Vec<String>, String>,
     compile: Duration,
+    /// Whether the compiled code was in the cache, and was only read.
+    is_cached: bool,
     /// The plugin and how long it took to start, or why it did not.
     loaded: Result<(Box<Plugin>, Duration), String>,
 }
@@ -51,8 +53,9 @@ struct Seen {
 impl Seen {
     /// An error for a file that is not a component: there is nothing to show.
     fn of(source: &PluginSource) -> Result<Self> {
-        let engine = Engine::new()?;
+        let engine = plugin_args::engine()?;
         let sha256 = source.sha256();
+        let is_cached = engine.has_cached(&source.component, &sha256);
         let began = Instant::now();
         let interfaces = engine.interfaces(&source.name, &source.component, &sha256);
         let interfaces = interfaces.map_err(|cause| {
@@ -69,7 +72,7 @@ impl Seen {
             .map(|plugin| (Box::new(plugin), began.elapsed()))
             .map_err(|error| one_line(&error));
         let n_bytes = source.component.len();
-        Ok(Self { sha256, n_bytes, interfaces, cases, compile, loaded })
+        Ok(Self { sha256, n_bytes, interfaces, cases, compile, is_cached, loaded })
     }
 
     /// The version of the contract that the component was built for.
@@ -121,7 +124,8 @@ impl Seen {
                 Err(problem) => problem.clone(),
             },
         );
-        line("compile", &format!("{:.1} ms", millis(self.compile)));
+        let cached = if self.is_cached { ", from the cache" } else { "" };
+        line("compile", &format!("{:.1} ms{cached}", millis(self.compile)));
         if let Ok((plugin, start)) = &self.loaded {
             line("start", &format!("{:.2} ms (instantiate, describe, configure)", millis(*start)));
             let schema = match schema(plugin) {
@@ -149,6 +153,7 @@ impl Seen {
             "problems": self.interfaces.problems,
             "golden_cases": self.cases.as_ref().ok(),
             "compile_ms": millis(self.compile),
+            "compiled_before": self.is_cached,
         });
         match &self.loaded {
             Err(problem) => seen["not_loaded"] = json!(problem),

@@ -4,12 +4,14 @@ pub(super) mod new;
 
 pub(super) mod build;
 mod project;
+mod sources;
 
-mod plugin_args;
+pub(super) mod plugin_args;
 mod text;
 
 pub(super) mod check;
 pub(super) mod inspect;
+mod replaces;
 
 pub(super) mod test;
 

@@ -4,14 +4,19 @@ use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::Path;
 
-use audit_chain::{Granted, Keys, Limits, PluginSource};
+use audit_chain::{Engine, Granted, Keys, Limits, PluginSource};
 use audit_lookup::{Lookups, Set};
 use serde_json::Value;
 
 use crate::builtin;
 use crate::cli::{GivenArgs, KeyArgs};
-use crate::config::{Error, KeyEntries, KeyEntry, lookups_and_keys};
-use crate::plugins::read_keys;
+use crate::config::{Error, KeyEntries, KeyEntry, PluginCache, lookups_and_keys};
+use crate::plugins::{self, read_keys};
+
+/// An engine with the cache of compiled code that a run has: what one command compiled, no other compiles again.
+pub(in super::super) fn engine() -> anyhow::Result<Engine> {
+    Ok(plugins::engine(&PluginCache::of_environment()?)?)
+}
 
 /// The plugin with its configuration and keys, and the limits of a run.
 pub(super) fn source(args: &GivenArgs) -> Result<PluginSource, Error> {

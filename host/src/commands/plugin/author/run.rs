@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
 
 use anyhow::{Context as _, Result};
-use audit_chain::{Engine, Plugin, PluginChain, PluginSource};
+use audit_chain::{Plugin, PluginChain, PluginSource};
 use audit_core::stage::Chain;
 use audit_core::{DeadLetter, Judged};
 use serde_json::{Value, json};
@@ -45,7 +45,7 @@ fn load(args: &TryArgs) -> Result<PluginChain> {
         }
         .into());
     }
-    let engine = Engine::new()?;
+    let engine = plugin_args::engine()?;
     let keys = plugin_args::keys(&args.keys)?;
     let lookups = plugin_args::lookups(&args.keys)?;
     let mut plugins = Vec::with_capacity(args.files.len());

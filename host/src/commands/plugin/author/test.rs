@@ -7,9 +7,9 @@ use anyhow::Result;
 use audit_chain::{Engine, PluginSource};
 use audit_core::text::one_line;
 
-use super::plugin_args;
 use super::project::Project;
 use super::text::{clean, count};
+use super::{plugin_args, sources};
 use crate::cli::TestArgs;
 use crate::commands::plugin::error::Error;
 use crate::config;
@@ -18,7 +18,7 @@ use crate::stdout::print;
 
 pub(crate) fn run(args: &TestArgs) -> Result<()> {
     let subject = Subject::find(args)?;
-    let engine = Engine::new()?;
+    let engine = plugin_args::engine()?;
     // A file that is not a component is reported once, not for every case.
     let (source, sha256) = (&subject.source, subject.source.sha256());
     engine.interfaces(&source.name, &source.component, &sha256).map_err(|cause| {
@@ -72,9 +72,11 @@ impl Subject {
 
     fn of_project(dir: &Path, args: &TestArgs) -> Result<Self> {
         let project = Project::read(dir)?;
-        let component = match &args.component {
-            Some(component) => component.clone(),
-            None => component_of(&project)?,
+        let component = if let Some(component) = &args.component {
+            component.clone()
+        } else {
+            sources::check_built(&project)?;
+            component_of(&project)?
         };
         let folder = match &args.cases {
             Some(folder) => folder.clone(),
@@ -124,7 +126,13 @@ impl Subject {
             }
             case.expected = outcome.as_expected();
         }
-        let mismatches = golden::compare(&case, &outcome);
+        let mut mismatches = golden::compare(&case, &outcome);
+        if mismatches.is_empty() {
+            match golden::vary(engine, &self.source, &case, &outcome) {
+                Ok(found) => mismatches = found,
+                Err(error) => return failed(&one_line(&error)),
+            }
+        }
         if mismatches.is_empty() {
             let time = began.elapsed().as_millis();
             return (format!("ok    {name} ({time} ms{written})\n"), false);

@@ -9,6 +9,7 @@ pub(super) mod rollback;
 mod history_format;
 mod install;
 mod opened;
+mod starts;
 
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,8 @@
 //! The table that a command reads.
 
 use anyhow::{Context as _, Result};
-use audit_core::PluginId;
-use audit_sink::{ComponentStore, PastChange, Store};
+use audit_core::{PluginId, PluginState};
+use audit_sink::{ComponentStore, PastChange, Store, Vault};
 
 use crate::cli::TableArgs;
 use crate::commands::columns::clean;
@@ -45,6 +45,12 @@ impl Opened {
     pub(super) async fn component(&self, id: &PluginId) -> Result<Vec<u8>> {
         let bytes = self.components().get(&id.sha256).await;
         bytes.with_context(|| format!("fetching the plugin {} with SHA-256 {}", id.name, id.sha256))
+    }
+
+    /// The states that a start would restore.
+    pub(super) async fn states(&self, vault: &Vault) -> Result<Vec<PluginState>> {
+        let Self { store, place } = self;
+        audit_sink::states(store, &place.name, &place.group, vault).await.context(READING)
     }
 
     /// The error where no plugin of that name was ever in the chain.

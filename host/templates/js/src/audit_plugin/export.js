@@ -10,6 +10,13 @@ import { ConfigError, Fault, StateError } from './errors.js';
 const ENCODER = new TextEncoder();
 const DECODER = new TextDecoder();
 
+/** The fields of what a plugin returns. */
+const JUDGEMENT = ['columns', 'quarantined', 'alerts'];
+const QUARANTINED = ['row', 'reason'];
+const ALERT = [
+  'rule', 'severity', 'key', 'windowStart', 'firstEvent', 'lastEvent', 'count', 'events', 'message', 'labels',
+];
+
 /** What a plugin may ask of the host. Tests give a plugin an object with the same functions. */
 const host = {
   log: {
@@ -43,7 +50,7 @@ export function exportPlugin(Plugin) {
   };
   return {
     lifecycle: {
-      describe: () => describe(Plugin.description),
+      describe: () => located('describe', () => describe(Plugin.description)),
       configure(config) {
         return guarded(asConfigError, () => {
           plugin = new Plugin(parse(config), host);
@@ -59,7 +66,7 @@ export function exportPlugin(Plugin) {
     state: {
       snapshot() {
         if (plugin?.snapshot === undefined) return new Uint8Array(0);
-        return ENCODER.encode(JSON.stringify(plugin.snapshot()));
+        return located('snapshot', () => ENCODER.encode(JSON.stringify(plugin.snapshot())));
       },
       restore(version, bytes) {
         return guarded(asStateError, () => restore(Plugin.description, configured(), version, bytes));
@@ -90,12 +97,23 @@ function outputColumn({ name, type = 'utf8', preservesEquality = false }) {
   return { name, type, preservesEquality };
 }
 
-function judgement({ columns = {}, quarantined = [], alerts = [] } = {}) {
+function judgement(judged = {}) {
+  // A misspelled field would be lost without a word.
+  only(judged, JUDGEMENT, 'what process returns');
+  const { columns = {}, quarantined = [], alerts = [] } = judged;
+  for (const alert of alerts) only(alert, ALERT, 'an alert');
+  for (const row of quarantined) only(row, QUARANTINED, 'a quarantined row');
   return {
     columns: Object.entries(columns).map(([name, column]) => ({ name, ...column })),
     quarantined,
     alerts: alerts.map((alert) => ({ events: [], ...alert, key: fields(alert.key), labels: fields(alert.labels) })),
   };
+}
+
+function only(object, known, what) {
+  const unknown = Object.keys(object).find((name) => !known.includes(name));
+  if (unknown === undefined) return;
+  throw new Fault('other', `${what} has the unknown field "${unknown}"; known: ${known.join(', ')}`);
 }
 
 function fields(object = {}) {
@@ -107,8 +125,20 @@ function restore(description, plugin, version, bytes) {
     if (bytes.length > 0) throw new StateError('corrupt', 'a plugin without state was given one');
     return;
   }
-  if (version !== description.stateVersion) throw new StateError('unsupported-version');
-  plugin.restore(JSON.parse(DECODER.decode(bytes)));
+  // A `restore` that does not ask for the version knows only one.
+  const known = plugin.restore.length < 2 ? version === description.stateVersion : true;
+  if (!known) throw new StateError('unsupported-version');
+  plugin.restore(JSON.parse(DECODER.decode(bytes)), version);
+}
+
+/** Calls `work`, which cannot report an error: what it throws becomes a trap, and the log says where. */
+function located(name, work) {
+  try {
+    return work();
+  } catch (error) {
+    host.log.error(`${name}: ${place(error)}`);
+    throw error;
+  }
 }
 
 /** Calls `work`; what it throws becomes an error of the contract, never a trap without a word. */

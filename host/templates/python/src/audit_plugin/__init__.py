@@ -4,7 +4,7 @@ Nothing of it needs the host, so that a rule runs in unit tests as it is; see `t
 """
 
 from .columns import Batch, boolean, float64, int32, int64, timestamp, utf8
-from .errors import ConfigError, Fault, StateError
+from .errors import ConfigError, Fault, StateError, UnsupportedVersion
 from .model import Alert, Description, Judgement, Output
 from .settings import in_range, settings
 
@@ -17,6 +17,7 @@ __all__ = [
     "Judgement",
     "Output",
     "StateError",
+    "UnsupportedVersion",
     "boolean",
     "float64",
     "in_range",

@@ -24,3 +24,7 @@ class Fault(Exception):
 
 class StateError(Exception):
     """A state that the plugin cannot take over: damaged, or not one of its own."""
+
+
+class UnsupportedVersion(StateError):
+    """A state of a version that the plugin does not read."""

@@ -3,7 +3,9 @@
 It runs in the host only: `wit_world` is made by componentize-py out of `wit/`.
 """
 
+import inspect
 import json
+import re
 import sys
 from typing import Any
 
@@ -13,7 +15,7 @@ from wit_world.exports import lifecycle, state
 from wit_world.imports import crypto, log, types
 
 from .columns import Batch, Column
-from .errors import ConfigError, Fault, StateError
+from .errors import ConfigError, Fault, StateError, UnsupportedVersion
 from .model import Alert, Judgement
 
 _VALUES = {
@@ -29,6 +31,10 @@ _FAULTS = {
     "bad-input": types.Fault_BadInput,
     "other": types.Fault_Other,
 }
+
+
+#: The folder of the sources within the component, which is `src` in the project.
+_MOUNTED = re.compile(r"^/\d+/")
 
 
 class _Host:
@@ -100,14 +106,19 @@ def export_plugin(plugin_class: type) -> tuple[type, type, type]:
         def snapshot(self) -> bytes:
             if not configured or not hasattr(plugin_class, "snapshot"):
                 return b""
-            # Sorted, so that equal states give equal bytes.
-            return json.dumps(plugin().snapshot(), sort_keys=True, separators=(",", ":")).encode()
+            try:
+                # Sorted, so that equal states give equal bytes.
+                return json.dumps(plugin().snapshot(), sort_keys=True, separators=(",", ":")).encode()
+            except Exception as error:
+                # There is no error to report: it becomes a trap, and the log says where.
+                log.write(log.Level.ERROR, f"snapshot: {_place(error)}")
+                raise
 
         def restore(self, version: int, bytes: bytes) -> None:
-            if version != plugin_class.DESCRIPTION.state_version:
-                raise Err(state.RestoreError_UnsupportedVersion())
             try:
-                _restore(plugin(), bytes)
+                _restore(plugin(), version, bytes)
+            except UnsupportedVersion:
+                raise Err(state.RestoreError_UnsupportedVersion()) from None
             except StateError as error:
                 raise Err(state.RestoreError_Corrupt(str(error))) from None
             except Exception as error:
@@ -116,11 +127,18 @@ def export_plugin(plugin_class: type) -> tuple[type, type, type]:
     return Lifecycle, Judge, State
 
 
-def _restore(plugin: Any, state_bytes: bytes) -> None:
-    if hasattr(plugin, "restore"):
+def _restore(plugin: Any, version: int, state_bytes: bytes) -> None:
+    if not hasattr(plugin, "restore"):
+        if state_bytes:
+            raise StateError("a plugin without state was given one")
+        return
+    # A `restore` that does not ask for the version knows only one.
+    if len(inspect.signature(plugin.restore).parameters) < 2:
+        if version != plugin.DESCRIPTION.state_version:
+            raise UnsupportedVersion()
         plugin.restore(json.loads(state_bytes))
-    elif state_bytes:
-        raise StateError("a plugin without state was given one")
+    else:
+        plugin.restore(json.loads(state_bytes), version)
 
 
 def _parse(config: str) -> dict[str, Any]:
@@ -205,6 +223,7 @@ def _place(error: BaseException) -> str:
     step = error.__traceback__
     while step is not None:
         code = step.tb_frame.f_code
-        places.append(f"{code.co_filename}:{step.tb_lineno} in {code.co_name}")
+        file = _MOUNTED.sub("src/", code.co_filename)
+        places.append(f"{file}:{step.tb_lineno} in {code.co_name}")
         step = step.tb_next
     return f"{type(error).__name__} at {' < '.join(reversed(places[-4:]))}"

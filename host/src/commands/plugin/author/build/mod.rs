@@ -8,6 +8,7 @@ use audit_golden::Case;
 
 use self::tools::say;
 use super::project::Project;
+use super::sources;
 use crate::cli::{BuildArgs, Lang};
 use crate::commands::plugin::error::Error;
 use crate::stdout::print;
@@ -28,11 +29,11 @@ pub(crate) fn run(args: &BuildArgs) -> Result<()> {
         say(&format!("the golden case {} expects nothing yet: left out", case.name))?;
     }
     print(&format!("building {}, a {:?} in {:?}\n", project.name(), project.kind, project.lang))?;
-    let mut component = match project.lang {
-        Lang::Rust => rust::build(&project)?,
-        Lang::Js => javascript::build(&project)?,
-        Lang::Python => python::build(&project)?,
-    };
+    let sources = sources::digest(&project)?;
+    if args.output.is_none() {
+        sources::begin(&project)?;
+    }
+    let mut component = code(&project, &sources)?;
     audit_golden::embed(&cases, &mut component)?;
     let output = match &args.output {
         Some(output) => output.clone(),
@@ -44,6 +45,9 @@ pub(crate) fn run(args: &BuildArgs) -> Result<()> {
     // A host that watches the file must never see half of it.
     atomic_file::replace(&output, &component)
         .map_err(error::Error::file("writing the component", &output))?;
+    if args.output.is_none() {
+        sources::finish(&project, &sources)?;
+    }
     print(&format!(
         "{}: {} KiB, golden cases: {}, built in {:.1} s\n",
         output.display(),
@@ -51,6 +55,25 @@ pub(crate) fn run(args: &BuildArgs) -> Result<()> {
         cases.len(),
         begin.elapsed().as_secs_f64(),
     ))
+}
+
+/// The component without golden cases. cargo knows by itself what changed; the other tools would begin anew.
+fn code(project: &Project, sources: &str) -> Result<Vec<u8>> {
+    let build = match project.lang {
+        Lang::Rust => return rust::build(project),
+        Lang::Js => javascript::build,
+        Lang::Python => python::build,
+    };
+    if let Some(code) = sources::kept(project, sources) {
+        say("the sources are those of the last build: nothing to compile")?;
+        return Ok(code);
+    }
+    let code = build(project)?;
+    // Sources that were changed meanwhile may be in it or not.
+    if sources::digest(project)? == sources {
+        sources::keep(project, sources, &code)?;
+    }
+    Ok(code)
 }
 
 /// The finished cases of a project, and those that expect nothing yet.
