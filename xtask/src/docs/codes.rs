@@ -186,7 +186,8 @@ fn arms(function: &ImplItemFn) -> Vec<Arm> {
         patterns(&arm.pat, &mut variants);
         let mut literals = Literals::default();
         literals.visit_expr(&arm.body);
-        let exit = if arm.guard.is_some() { None } else { exit(&arm.body) };
+        let is_guarded = matches!(arm.pat, Pat::Guard(_));
+        let exit = if is_guarded { None } else { exit(&arm.body) };
         Arm { variants, literals: literals.0, exit }
     };
     found.arms.iter().map(arm).collect()

@@ -133,8 +133,7 @@ pub enum Error {
     OffsetChanged { partition: TopicPartition, ours: i64, theirs: String },
     /// The group reads other topics.
     ///
-    /// Cause: a host with other topics writes to this table under the same group. Both would share one state of
-    /// detectors and one chain.
+    /// Cause: a host with other topics writes to this table under the same group. They would share state and chain.
     ///
     /// Remedy: give this host its own `--group`.
     #[error(
@@ -153,8 +152,7 @@ pub enum Error {
     NewerTable { table: String, found: u32, ours: u32 },
     /// The table was replaced.
     ///
-    /// Cause: it was dropped, and another one was created or registered under its name, while the host was running.
-    /// Nothing of the open epoch was committed.
+    /// Cause: while the host was running it was dropped, and another one was created or registered under its name.
     ///
     /// Remedy: start again to write to the new one, from where it says.
     #[error(
@@ -164,8 +162,7 @@ pub enum Error {
     OtherTable { table: String, uuid: String },
     /// The table's newest rows are gone.
     ///
-    /// Cause: the table was rolled back to an older snapshot, while its properties say how far Kafka was read. Reading
-    /// on would lose the rows in between.
+    /// Cause: the table was rolled back to an older snapshot. Reading on would lose the rows in between.
     ///
     /// Remedy: set the table to its newest snapshot again ([how](operations/backup-and-upgrade.md#after-a-rollback)). To
     /// read the records again instead, use a new `--table` and a new `--group`: in this table rows would be there twice. If
@@ -180,8 +177,7 @@ pub enum Error {
     RowsGone { table: String, group: String, partition: TopicPartition, offset: i64 },
     /// The table of dead letters was rolled back.
     ///
-    /// Cause: it was set to an older snapshot, and dead letters that were appended since cannot be seen. Going on would
-    /// lose them.
+    /// Cause: it was set to an older snapshot. The dead letters that were appended since would be lost.
     ///
     /// Remedy: set the table to its newest snapshot again ([how](operations/backup-and-upgrade.md#after-a-rollback)).
     #[error(
@@ -203,8 +199,7 @@ pub enum Error {
     LettersAhead { table: String, letters: String, group: String, done: u64, ours: u64 },
     /// The table of dead letters is older than the audit table.
     ///
-    /// Cause: the catalog names an old copy of the dead letters' metadata, or their table was dropped. Dead letters
-    /// that the audit table counts would be missing for good.
+    /// Cause: the catalog names an old copy of the dead letters' metadata, or their table was dropped.
     ///
     /// Remedy: restore the table of dead letters; `audit-host table register --latest` takes the newest metadata of its
     /// folder. If they were removed on purpose, remove the property `audit-host.<group>..letters.all` of the audit table.
@@ -215,8 +210,7 @@ pub enum Error {
     LettersBehind { table: String, letters: String, group: String, done: u64, ours: u64 },
     /// The catalog is older than the table's files.
     ///
-    /// Cause: a backup of the catalog was restored. The rows that were committed since exist, but the catalog does not
-    /// know them.
+    /// Cause: a backup of the catalog was restored. It does not know the rows that were committed since.
     ///
     /// Remedy: `audit-host table register --latest` takes the newest metadata of the folder into the catalog.
     #[error(
@@ -486,8 +480,7 @@ pub enum Error {
     ///
     /// Cause: each time the operation was about to commit, somebody else had committed.
     ///
-    /// Remedy: do it again later; nothing of the table was changed by the attempts. A running host does it by
-    /// itself.
+    /// Remedy: do it again later; the attempts changed nothing. A running host does it by itself.
     #[error(
         "{operation} of {table}: gave up after {attempts} attempts, since others commit all the time"
     )]
@@ -564,18 +557,6 @@ impl Error {
         }
     }
 
-    /// Whether another attempt may succeed.
-    pub(crate) fn is_transient(&self) -> bool {
-        matches!(
-            self,
-            Self::Table { .. }
-                | Self::MetadataFile { .. }
-                | Self::Pointer { .. }
-                | Self::NotCommitted { .. }
-                | Self::UnknownOutcome { .. }
-        )
-    }
-
     /// What the program must do about it.
     pub fn kind(&self) -> Kind {
         match self {
@@ -613,34 +594,7 @@ impl Error {
             | Self::MergeDisabled { .. }
             | Self::Seal => Kind::Config,
             Self::Fenced { .. } => Kind::Fenced,
-            Self::Table { .. }
-            | Self::OtherSecret { .. }
-            | Self::OffsetChanged { .. }
-            | Self::OtherTable { .. }
-            | Self::Pointer { .. }
-            | Self::OtherCatalogFile { .. }
-            | Self::ClockBehind { .. }
-            | Self::NotCommitted { .. }
-            | Self::UnknownOutcome { .. }
-            | Self::Contended { .. }
-            | Self::GaveUp { .. }
-            | Self::Files(_)
-            | Self::Arrow(_)
-            | Self::Component { .. }
-            | Self::Remove { .. }
-            | Self::Outpaced { .. }
-            | Self::UpkeepFile { .. } => Kind::Failed,
+            _ => Kind::Failed,
         }
-    }
-}
-
-impl From<Error> for audit_core::Error {
-    fn from(error: Error) -> Self {
-        let attempted = match (&error, error.kind()) {
-            (Error::Component { .. } | Error::NoComponent { .. }, _) => "storing the plugins",
-            (_, Kind::Fenced) => "committing to the table",
-            (_, Kind::Config | Kind::Failed) => "writing to the table",
-        };
-        Self::caused_by(error.kind(), error.code(), attempted, error)
     }
 }

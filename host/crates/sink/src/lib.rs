@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod attempted;
 mod error;
 
 mod catalog;
