@@ -5,6 +5,7 @@ mod answers;
 mod files;
 mod memory;
 mod poison;
+mod redact;
 mod states;
 mod variants;
 mod wasi;
