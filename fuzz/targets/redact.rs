@@ -1,6 +1,7 @@
 //! No value costs the redactor much more than others of its length. The goal of the search is nanoseconds a byte: each rung
 //! of the ladder that an input climbs is new coverage, so that libFuzzer keeps it and changes it further.
 #![no_main]
+#![allow(clippy::print_stderr, reason = "libFuzzer reports there too")]
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};

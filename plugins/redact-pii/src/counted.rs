@@ -9,8 +9,8 @@ use crate::soup::Random;
 use crate::text::{self, Searcher};
 use crate::{details, search};
 
-/// What may be counted at once, for each byte, before the budget is looked at.
-const OVERSHOOT: usize = 32;
+/// What may be counted at once, for each byte, before the budget is looked at: most of it is sorting many matches.
+const OVERSHOOT: usize = 64;
 
 fn settings(case: &Case) -> Settings {
     Settings::from_config(&Config::new(case.config())).expect("a good configuration")

@@ -178,8 +178,8 @@ fn kind_in(inner: &[u8], wrapped: Wrapped, work: &mut Work) -> Option<Kind> {
         return Some(Kind::Unreadable);
     };
     work.charge(2 * inner.len());
-    if let Some(kind) = work.result(inner, kinds, layers) {
-        return kind;
+    if let Some(searched) = work.result(inner, kinds, layers) {
+        return searched.kind;
     }
     let kind = search(inner, kinds, layers, work)
         .or_else(|| kind_behind_escapes(inner, Wrapped { layers, ..wrapped }, work));

@@ -30,10 +30,10 @@ pub(crate) struct Work {
 
 /// What was found in a text, for these kinds and with so many layers of base64 still decoded.
 #[derive(Debug)]
-struct Searched {
+pub(super) struct Searched {
     kinds: Kinds,
     layers: usize,
-    kind: Option<Kind>,
+    pub(super) kind: Option<Kind>,
 }
 
 impl Default for Work {
@@ -64,10 +64,9 @@ impl Work {
     }
 
     /// What an earlier search of the same text found.
-    pub(super) fn result(&self, text: &[u8], kinds: Kinds, layers: usize) -> Option<Option<Kind>> {
-        let searched = self.results.get(text)?.iter();
-        let mut same = searched.filter(|other| other.kinds == kinds && other.layers == layers);
-        same.next().map(|found| found.kind)
+    pub(super) fn result(&self, text: &[u8], kinds: Kinds, layers: usize) -> Option<&Searched> {
+        let mut searched = self.results.get(text)?.iter();
+        searched.find(|other| other.kinds == kinds && other.layers == layers)
     }
 
     /// Keeps what a search found.

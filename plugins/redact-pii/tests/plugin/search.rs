@@ -151,7 +151,9 @@ impl Candidate {
                 let to = random.below(tokens.len() + 1);
                 tokens.insert(to, token(random));
             }
-            2 if !tokens.is_empty() => drop(tokens.remove(at)),
+            2 if !tokens.is_empty() => {
+                tokens.remove(at);
+            }
             3 if !tokens.is_empty() => tokens[at] = token(random),
             4 if !tokens.is_empty() => tokens.insert(at, tokens[at].clone()),
             5 if !tokens.is_empty() => {
@@ -162,7 +164,9 @@ impl Candidate {
                 let to = random.below(layers.len() + 1);
                 layers.insert(to, layer(random));
             }
-            _ if !layers.is_empty() => drop(layers.remove(random.below(layers.len()))),
+            _ if !layers.is_empty() => {
+                layers.remove(random.below(layers.len()));
+            }
             _ => {}
         }
     }
