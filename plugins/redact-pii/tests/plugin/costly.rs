@@ -270,6 +270,9 @@ impl Layer {
     }
 }
 
+/// Longer text is wrapped no further: each layer may make it six times as long.
+const WRAPPED_BYTES_MAX: usize = 2 << 20;
+
 /// An `A` in three layers of percent-encoding, the plus of forms, and escapes.
 const NOISE: &str = " %252541 a+b \\\\n \\u0041 ";
 
@@ -311,7 +314,10 @@ impl Recipe {
 
     fn wrapped(&self, n_units: usize) -> String {
         let text = self.unit.repeat(n_units);
-        self.layers.iter().fold(text, |text, layer| layer.wrap(&text))
+        let wrap = |text: String, layer: &Layer| {
+            if text.len() > WRAPPED_BYTES_MAX { text } else { layer.wrap(&text) }
+        };
+        self.layers.iter().fold(text, wrap)
     }
 }
 
