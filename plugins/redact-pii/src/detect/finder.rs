@@ -44,13 +44,13 @@ impl Finder {
         }
         self.scan(text, 0, kinds, word::LAYERS_MAX);
         for _ in 0..ROUNDS_MAX {
-            self.merge();
-            let n_found = self.matches.len();
-            self.scan_gaps(text, kinds);
             if self.work.is_exhausted() {
                 self.matches.clear();
                 return &self.matches;
             }
+            self.merge();
+            let n_found = self.matches.len();
+            self.scan_gaps(text, kinds);
             if self.matches.len() == n_found {
                 return &self.matches;
             }
@@ -224,7 +224,7 @@ impl Finder {
 
     /// Merges overlapping matches: the rest of one of them could be half of the other.
     fn merge(&mut self) {
-        if self.matches.len() < 2 || self.work.is_exhausted() {
+        if self.matches.len() < 2 {
             return;
         }
         self.work.charge(MATCH_COST * self.matches.len());

@@ -33,5 +33,4 @@ pub(crate) use iban::at as iban_at;
 pub(crate) use kind::{Kind, Kinds, Match};
 pub(crate) use label::Label;
 pub(crate) use secret::ends_with_scheme;
-#[cfg(test)]
 pub(crate) use work::Work;
