@@ -121,7 +121,7 @@ fn batch(n_rows: usize, value: impl Fn(usize, &str) -> Value) -> Result<Batch> {
 }
 
 /// Rows of one partition, a second of event time apart.
-fn batch_of(
+pub(crate) fn batch_of(
     partition: i32,
     first: i64,
     n_rows: usize,

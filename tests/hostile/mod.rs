@@ -6,6 +6,7 @@ mod files;
 mod halvings;
 mod memory;
 mod poison;
+mod redact;
 mod states;
 mod variants;
 mod wasi;

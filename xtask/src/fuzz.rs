@@ -9,14 +9,20 @@ use anyhow::{Context as _, Result, bail, ensure};
 use crate::context::Context;
 use crate::{folder, needs, run};
 
+#[path = "../../plugins/redact-pii/tests/plugin/costly.rs"]
+#[allow(dead_code, reason = "shared: the seeds are a part of it")]
+mod costly;
+
 /// `canary` is none of them.
-const TARGETS: [&str; 2] = ["lift", "decode"];
+const TARGETS: [&str; 3] = ["lift", "decode", "redact"];
 /// A panic is found in it, or the others prove nothing.
 const CANARY: &str = "canary";
 /// It takes less than one.
 const CANARY_SECONDS: u32 = 60;
 /// For one target, unless `--seconds` says otherwise.
 const SECONDS: u32 = 60;
+/// What a target says of the input that took longest for its length.
+const WORST: &str = "worst so far: ";
 /// An input that takes longer is a failure.
 const INPUT_SECONDS_MAX: u32 = 10;
 const MEMORY_MIB_MAX: u32 = 2048;
@@ -102,6 +108,9 @@ fn search(ctx: &Context, target: &str, seconds: u32) -> Result<()> {
         }
         ensure!(ended.n_inputs > seeds.len() as u64, "no input was tried:\n{}", ended.said);
         println!("  {} inputs, {} kept in {}", ended.n_inputs, n_files(&dir)?, dir.display());
+        if let Some(line) = ended.said.lines().rfind(|line| line.starts_with(WORST)) {
+            println!("  {line}");
+        }
         Ok(())
     })
 }
@@ -146,6 +155,9 @@ fn seeds(ctx: &Context, target: &str) -> Result<Vec<Vec<u8>>> {
     match target {
         "lift" => Ok(seeds_of_lift()),
         "decode" => seeds_of_decode(ctx),
+        "redact" => {
+            Ok(costly::FOUND.iter().map(|found| found.recipe().to_bytes(found.case)).collect())
+        }
         _ => bail!("`{target}` has no seeds"),
     }
 }
@@ -198,7 +210,7 @@ mod tests {
             let args: Vec<String> = args.iter().map(ToString::to_string).collect();
             parse(&args).ok()
         };
-        assert_eq!(parsed(&[]), Some((vec!["lift", "decode"], SECONDS)));
+        assert_eq!(parsed(&[]), Some((vec!["lift", "decode", "redact"], SECONDS)));
         assert_eq!(parsed(&["decode", "--seconds", "5"]), Some((vec!["decode"], 5)));
         assert_eq!(parsed(&["nothing"]), None);
         assert_eq!(parsed(&["--seconds"]), None);

@@ -10,7 +10,7 @@ use crate::action::{self, Action};
 use crate::detect::label::{self, Label};
 use crate::detect::{Kind, is_card_written, value, whole_digits};
 use crate::escape;
-use crate::output::{Origin, Output};
+use crate::output::{Mark, Origin, Output};
 use crate::path::{Down, Place};
 use crate::text::{self, Searcher, Style};
 
@@ -18,6 +18,9 @@ use crate::text::{self, Searcher, Style};
 const DEPTH_MAX: usize = 128;
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// What a token costs besides its bytes: a key is compared with known names and with the paths.
+const TOKEN_COST: usize = 8;
 
 /// How many levels of JSON strings within JSON are followed. A deeper string is replaced.
 const STRINGS_MAX: u32 = 3;
@@ -48,6 +51,7 @@ fn rewrite_json(
     start: Start,
     out: &mut Output<'_>,
 ) -> Option<bool> {
+    searcher.charge(text.len());
     let mark = out.mark();
     let mut document = Document::new(searcher, text, start, out);
     if document.walk().is_some() {
@@ -144,6 +148,7 @@ impl<'d, 'a, 'o> Document<'d, 'a, 'o> {
             let Some(byte) = self.peek() else {
                 return (expect == Expect::Nothing).then_some(());
             };
+            self.searcher.charge(TOKEN_COST);
             let is_object = self.levels.last().is_some_and(|level| level.is_object);
             expect = match (expect, byte) {
                 (Expect::Value | Expect::ValueOrEnd, b'{' | b'[') => self.open(byte == b'{')?,
@@ -262,14 +267,14 @@ impl<'d, 'a, 'o> Document<'d, 'a, 'o> {
     /// not start like one.
     fn document_in(&mut self, start: usize, inside: &Range<usize>) -> bool {
         let mut inner = Vec::new();
+        self.searcher.charge(inside.len());
         escape::unescape(&self.text[inside.clone()], &mut inner);
         let is_document = is_container(&inner) || inner.trim_ascii_start().starts_with(b"\"");
         if !is_document {
             return false;
         }
-        let (mark, copied) = (self.out.mark(), self.copied);
-        self.copy_to(start);
         if self.start.n_strings == STRINGS_MAX {
+            self.copy_to(start);
             self.replace_value(Action::Redact);
             self.copied = self.at;
             return true;
@@ -279,15 +284,11 @@ impl<'d, 'a, 'o> Document<'d, 'a, 'o> {
             depth: self.start.depth + self.levels.len(),
             n_strings: self.start.n_strings + 1,
         };
+        let mark = self.out.mark();
         self.out.open_string();
         let written = rewrite_json(self.searcher, &inner, below, self.out);
         self.out.close_string();
-        if written == Some(true) {
-            self.copied = self.at;
-        } else {
-            self.out.rewind(mark);
-            self.copied = copied;
-        }
+        self.keep_or_rewind(written == Some(true), mark, start, self.at);
         // A document without changes was searched. Text that is not a document was not.
         written.is_some()
     }
@@ -364,25 +365,26 @@ impl<'d, 'a, 'o> Document<'d, 'a, 'o> {
         }
         let text = self.text;
         let string = &text[inside.clone()];
-        let (mark, copied) = (self.out.mark(), self.copied);
-        self.copy_to(inside.start);
+        let mark = self.out.mark();
         let is_changed = if has_escapes {
+            self.searcher.charge(string.len());
             let mut unescaped = Vec::new();
             escape::unescape(string, &mut unescaped);
-            if self.searcher.is_hiding(&unescaped) {
-                self.out.literal(action::REDACTED.as_bytes());
-                true
-            } else {
-                self.searcher.replace(&unescaped, label, Style::Escaped, self.out)
-            }
+            self.searcher.replace_or_redact(&unescaped, label, Style::Escaped, self.out)
         } else {
             self.searcher.replace(string, label, Style::Plain, self.out)
         };
+        self.keep_or_rewind(is_changed, mark, inside.start, inside.end);
+    }
+
+    /// Keeps what was written since a mark for a part of the text, with the text before it, or discards it. Only what is
+    /// kept costs a copy of the text before it, which may be long.
+    fn keep_or_rewind(&mut self, is_changed: bool, mark: Mark, start: usize, end: usize) {
         if is_changed {
-            self.copied = inside.end;
+            self.out.insert(mark, &self.text[self.copied..start]);
+            self.copied = end;
         } else {
             self.out.rewind(mark);
-            self.copied = copied;
         }
     }
 
@@ -403,16 +405,11 @@ impl<'d, 'a, 'o> Document<'d, 'a, 'o> {
         if let Some((_, n_digits)) = named {
             digits.splice(..0, std::iter::repeat_n(b'0', n_digits - digits.len()));
         }
-        let (mark, copied) = (self.out.mark(), self.copied);
-        self.copy_to(start);
+        let mark = self.out.mark();
         self.out.literal(b"\"");
-        if self.searcher.replace(&digits, self.label, Style::Plain, self.out) {
-            self.out.literal(b"\"");
-            self.copied = self.at;
-        } else {
-            self.out.rewind(mark);
-            self.copied = copied;
-        }
+        let is_changed = self.searcher.replace(&digits, self.label, Style::Plain, self.out);
+        self.out.literal(b"\"");
+        self.keep_or_rewind(is_changed, mark, start, self.at);
     }
 
     /// Consumes a string. Returns the range of its content and whether it has escapes.

@@ -19,6 +19,15 @@ mod text;
 mod whole;
 
 #[cfg(test)]
+#[path = "../tests/plugin/costly.rs"]
+#[allow(dead_code, reason = "shared: the benchmark and the fuzz target use the rest")]
+mod costly;
+#[cfg(test)]
+mod counted;
+#[cfg(test)]
+#[path = "../tests/plugin/search.rs"]
+mod search;
+#[cfg(test)]
 mod sifted;
 #[cfg(test)]
 #[path = "../tests/plugin/soup.rs"]
@@ -81,6 +90,12 @@ impl Transform for RedactPii {
         if self.settings.logs_counts {
             log_counts(&searcher.counts);
         }
+        if searcher.n_exhausted > 0 {
+            let n = searcher.n_exhausted;
+            log::warn(&format!(
+                "{n} values were redacted as a whole, because their search exhausted its work budget"
+            ));
+        }
         Ok(())
     }
 }
@@ -104,12 +119,15 @@ fn rewrite<'a>(
         out.start_row(row);
         let mark = out.mark();
         let is_changed = if value.len() > VALUE_BYTES_MAX {
-            out.literal(action::REDACTED.as_bytes());
-            true
+            None
         } else {
-            rewrite(searcher, value, &mut out)
+            searcher.within_budget(value, |searcher| rewrite(searcher, value, &mut out))
         };
-        if is_changed {
+        if is_changed.is_none() {
+            out.rewind(mark);
+            out.literal(action::REDACTED.as_bytes());
+        }
+        if is_changed.unwrap_or(true) {
             out.keep_row();
         } else {
             out.rewind(mark);

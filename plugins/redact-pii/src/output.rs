@@ -32,6 +32,9 @@ pub(crate) struct Output<'a> {
     rows: Vec<Row>,
     holes: Vec<Hole>,
     originals: Vec<u8>,
+    /// How many bytes were appended or moved, also of what was discarded.
+    #[cfg(test)]
+    pub(crate) n_written: usize,
 }
 
 /// A row that changes. Its text starts where that of the one before ends, and so do its holes.
@@ -71,6 +74,8 @@ impl<'a> Output<'a> {
             rows: Vec::new(),
             holes: Vec::new(),
             originals: Vec::new(),
+            #[cfg(test)]
+            n_written: 0,
         }
     }
 
@@ -107,6 +112,10 @@ impl<'a> Output<'a> {
     }
 
     fn write(&mut self, text: &[u8], n_escapes: u32) {
+        #[cfg(test)]
+        {
+            self.n_written += text.len();
+        }
         match n_escapes {
             0 => self.bytes.extend_from_slice(text),
             1 => escape::escape(text, &mut self.bytes),
@@ -134,6 +143,21 @@ impl<'a> Output<'a> {
 
     pub(crate) fn mark(&self) -> Mark {
         Mark { n_bytes: self.bytes.len(), n_holes: self.holes.len() }
+    }
+
+    /// Inserts bytes before what was appended since, inside the open strings.
+    pub(crate) fn insert(&mut self, mark: Mark, bytes: &[u8]) {
+        let end = self.bytes.len();
+        self.literal(bytes);
+        let n_inserted = self.bytes.len() - end;
+        #[cfg(test)]
+        {
+            self.n_written += self.bytes.len() - mark.n_bytes;
+        }
+        self.bytes[mark.n_bytes..].rotate_right(n_inserted);
+        for hole in &mut self.holes[mark.n_holes..] {
+            hole.at += n_inserted;
+        }
     }
 
     /// Discards what was appended since.

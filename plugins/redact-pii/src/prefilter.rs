@@ -4,7 +4,7 @@
 use audit_plugin_sdk::Utf8Column;
 
 use crate::detect::label::{self, Label};
-use crate::detect::{Kind, Kinds, ends_with_scheme, iban_at, word};
+use crate::detect::{Kind, Kinds, Work, ends_with_scheme, iban_at, word};
 use crate::lanes::{BLOCK, Masks};
 
 /// The largest value that is searched. A longer one is redacted as a whole, so that one event cannot use up
@@ -245,7 +245,7 @@ impl<'a> Scan<'a> {
         let name = &value[..label::name_end(value, value.len())];
         let has_path = || self.filter.keys.iter().any(|key| name.ends_with(key));
         let has_label = || {
-            let label = label::before(value, value.len());
+            let label = label::before(value, value.len(), &mut Work::default());
             self.filter.kinds.has_labels() && label.is_some_and(|label| label != Label::Version)
         };
         let is_colon = self.bytes[at] == b':' && self.filter.kinds.has(Kind::Ip);

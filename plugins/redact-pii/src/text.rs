@@ -2,7 +2,7 @@
 
 use crate::action::{self, Action};
 use crate::config::Settings;
-use crate::detect::{Finder, Kind, Label, Match};
+use crate::detect::{Finder, Kind, Label, Match, Work};
 use crate::escape;
 use crate::output::{Origin, Output};
 use crate::sql;
@@ -18,6 +18,8 @@ pub(crate) struct Searcher<'a> {
     scratch: Vec<u8>,
     /// How much was found, by kind.
     pub(crate) counts: [u64; Kind::COUNT],
+    /// How many values exhausted their budget.
+    pub(crate) n_exhausted: u64,
 }
 
 /// How text is written.
@@ -32,17 +34,42 @@ pub(crate) enum Style {
 /// Writes a value with all that is found in it replaced. Returns whether that changed it; if not,
 /// nothing is written.
 pub(crate) fn rewrite(searcher: &mut Searcher<'_>, value: &[u8], out: &mut Output<'_>) -> bool {
-    if searcher.is_hiding(value) {
-        out.literal(action::REDACTED.as_bytes());
-        return true;
-    }
-    searcher.replace(value, None, Style::Plain, out)
+    searcher.replace_or_redact(value, None, Style::Plain, out)
 }
 
 impl<'a> Searcher<'a> {
     pub(crate) fn new(settings: &'a Settings) -> Self {
         let (finder, scratch) = (Finder::default(), Vec::new());
-        Self { settings, finder, scratch, counts: [0; Kind::COUNT] }
+        Self { settings, finder, scratch, counts: [0; Kind::COUNT], n_exhausted: 0 }
+    }
+
+    /// Rewrites one value within its budget. `None` if that is exhausted: the value must be replaced as a whole, and what
+    /// was written of it discarded.
+    pub(crate) fn within_budget<T>(
+        &mut self,
+        value: &[u8],
+        rewrite: impl FnOnce(&mut Self) -> T,
+    ) -> Option<T> {
+        let counts = self.counts;
+        self.finder.work = Work::on(value.len());
+        let result = rewrite(self);
+        if self.finder.work.is_exhausted() {
+            self.counts = counts;
+            self.n_exhausted += 1;
+            return None;
+        }
+        Some(result)
+    }
+
+    /// The work on the last value.
+    #[cfg(test)]
+    pub(crate) fn work(&self) -> &Work {
+        &self.finder.work
+    }
+
+    /// Counts bytes that are looked at outside of the search.
+    pub(crate) fn charge(&mut self, n_bytes: usize) {
+        self.finder.work.charge(n_bytes);
     }
 
     /// Writes text with the matches in it replaced. Returns whether there were any; if not, nothing is
@@ -54,36 +81,67 @@ impl<'a> Searcher<'a> {
         style: Style,
         out: &mut Output<'_>,
     ) -> bool {
-        let matches = self.finder.find(text, label, self.settings.kinds);
-        if matches.is_empty() {
-            return false;
+        self.finder.find(text, label, self.settings.kinds);
+        let matches = self.finder.take_matches();
+        self.write(matches, text, style, out)
+    }
+
+    /// The same, but text is redacted as a whole if escapes hide something in it that is not seen in the text as it is: it
+    /// may be cut JSON, or JSON in a string.
+    pub(crate) fn replace_or_redact(
+        &mut self,
+        text: &[u8],
+        label: Option<Label>,
+        style: Style,
+        out: &mut Output<'_>,
+    ) -> bool {
+        let kinds = self.settings.kinds;
+        if kinds.is_empty() || !text.contains(&b'\\') {
+            return self.replace(text, label, style, out);
         }
+        let rest = self.finder.rest(text, label, kinds);
+        let matches = self.finder.take_matches();
+        if rest.into_iter().any(|part| self.hides_below(&text[part])) {
+            out.literal(action::REDACTED.as_bytes());
+            return true;
+        }
+        self.write(matches, text, style, out)
+    }
+
+    fn write(
+        &mut self,
+        matches: Vec<Match>,
+        text: &[u8],
+        style: Style,
+        out: &mut Output<'_>,
+    ) -> bool {
+        let is_changed = !matches.is_empty();
         let write = |bytes: &[u8], out: &mut Output<'_>| match style {
             Style::Plain => out.literal(bytes),
             Style::Escaped => out.escaped(bytes),
         };
-        let action = self.settings.text_action;
         let mut copied = 0;
-        for found in matches {
+        for found in &matches {
             self.counts[found.kind as usize] += 1;
             write(&text[copied..found.start], out);
-            replace_match(found, text, action, &mut self.scratch, out);
+            replace_match(found, text, self.settings.text_action, &mut self.scratch, out);
             copied = found.end;
         }
-        write(&text[copied..], out);
-        true
+        if is_changed {
+            write(&text[copied..], out);
+        }
+        self.finder.give_back(matches);
+        is_changed
     }
 
     /// Writes a statement without its literals, and with what is found in the rest replaced.
     pub(crate) fn without_literals(&mut self, sql: &[u8], style: Style, out: &mut Output<'_>) {
+        // A few bytes are read again: the ends of quotes and comments are looked for first.
+        self.charge(4 * sql.len());
         let mut plain = Vec::with_capacity(sql.len());
         sql::rewrite(sql, &mut plain);
         // What stays, as names in backticks do, may be written with escapes.
-        if self.is_hiding(&plain) {
-            out.literal(action::REDACTED.as_bytes());
-            return;
-        }
-        if self.replace(&plain, None, style, out) {
+        if self.replace_or_redact(&plain, None, style, out) {
             return;
         }
         match style {
@@ -92,21 +150,14 @@ impl<'a> Searcher<'a> {
         }
     }
 
-    /// Whether escapes hide something that is not seen in the text as it is: the text may be cut
-    /// JSON, or JSON in a string.
-    pub(crate) fn is_hiding(&mut self, text: &[u8]) -> bool {
-        let kinds = self.settings.kinds;
-        if kinds.is_empty() || !text.contains(&b'\\') {
-            return false;
-        }
-        let rest = self.finder.rest(text, kinds);
-        rest.into_iter().any(|part| self.hides_below(&text[part]))
-    }
-
     /// Whether text in which nothing is found holds something once it is unescaped.
     fn hides_below(&mut self, text: &[u8]) -> bool {
         let mut inner = text.to_vec();
         for _ in 0..ESCAPE_DEPTH_MAX {
+            if self.finder.work.is_exhausted() {
+                return false;
+            }
+            self.charge(2 * inner.len());
             let mut unescaped = Vec::with_capacity(inner.len());
             escape::unescape(&inner, &mut unescaped);
             if unescaped == inner {

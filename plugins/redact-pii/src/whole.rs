@@ -64,10 +64,15 @@ fn without_literals(
             continue;
         };
         out.start_row(row);
-        if value.len() > VALUE_BYTES_MAX {
+        let mark = out.mark();
+        let written = (value.len() <= VALUE_BYTES_MAX).then(|| {
+            searcher.within_budget(value, |searcher| {
+                searcher.without_literals(value, Style::Plain, &mut out);
+            })
+        });
+        if written.flatten().is_none() {
+            out.rewind(mark);
             out.literal(action::REDACTED.as_bytes());
-        } else {
-            searcher.without_literals(value, Style::Plain, &mut out);
         }
         out.keep_row();
     }

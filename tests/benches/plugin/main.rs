@@ -22,6 +22,7 @@ mod native;
 mod office;
 mod rates;
 mod whole;
+mod worst;
 
 mod boundary;
 mod epochs;
@@ -44,7 +45,7 @@ const RUNS: usize = 9;
 
 /// The parts in their order, by the names that `--part` takes.
 type Part = (&'static str, fn(&Bench) -> Result<Vec<Table>>);
-const PARTS: [Part; 13] = [
+const PARTS: [Part; 14] = [
     ("rates", rates::tables),
     ("office", office::tables),
     ("whole", whole::tables),
@@ -55,6 +56,7 @@ const PARTS: [Part; 13] = [
     ("lanes", lanes::tables),
     ("languages", languages::tables),
     ("poison", poison::tables),
+    ("worst", worst::tables),
     ("keys", keys::tables),
     ("swaps", states::swaps),
     ("replay", states::replay),

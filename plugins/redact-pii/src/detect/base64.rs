@@ -1,8 +1,13 @@
 //! Text that is wrapped in base64, RFC 4648, of either alphabet and with padding or without. The text may be
 //! UTF-8, with NUL between its parts, or UTF-16.
 
+use super::work::Work;
+
 /// The fewest characters that are unwrapped: `10.0.0.1` has twelve with its padding.
 pub(super) const CHARS_MIN: usize = 11;
+
+/// What ruling a run out costs, by its first characters.
+const RUN_COST: usize = 4;
 
 /// Whether a byte belongs to one of the alphabets.
 pub(super) const fn is_part(byte: u8) -> bool {
@@ -10,11 +15,14 @@ pub(super) const fn is_part(byte: u8) -> bool {
 }
 
 /// Unwraps a run of the alphabet. `false` where what comes out is no text, as in words and digests.
-pub(super) fn decode(run: &[u8], out: &mut Vec<u8>) -> bool {
+pub(super) fn decode(run: &[u8], out: &mut Vec<u8>, work: &mut Work) -> bool {
     out.clear();
+    work.charge(RUN_COST);
     if !may_be_text(run) {
         return false;
     }
+    // Decoded, and what comes out is looked at twice.
+    work.charge(RUN_COST + 3 * run.len());
     decode_bytes(run, out);
     if let Some(units) = utf16_units(out) {
         let characters = char::decode_utf16(units);

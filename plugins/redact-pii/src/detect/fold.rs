@@ -4,6 +4,11 @@
 //! A folded text knows where each of its bytes comes from, so that what is found in it can be replaced
 //! where it stands.
 
+use super::work::Work;
+
+/// What a character costs that is folded: it is decoded and looked up.
+const CHARACTER_COST: usize = 8;
+
 /// A text without disguise.
 #[derive(Debug, Default)]
 pub(super) struct Folded {
@@ -20,13 +25,13 @@ impl Folded {
     }
 
     /// Folds a text. `None` where it stays as it is.
-    pub(super) fn of(text: &[u8]) -> Option<Self> {
-        fold(text, |at| at)
+    pub(super) fn of(text: &[u8], work: &mut Work) -> Option<Self> {
+        fold(text, work, |at| at)
     }
 
     /// Folds once more: what was decoded may be encoded again.
-    pub(super) fn again(&self) -> Option<Self> {
-        fold(&self.bytes, |at| self.origin(at))
+    pub(super) fn again(&self, work: &mut Work) -> Option<Self> {
+        fold(&self.bytes, work, |at| self.origin(at))
     }
 
     fn push(&mut self, bytes: &[u8], origin: usize) {
@@ -35,8 +40,9 @@ impl Folded {
     }
 }
 
-fn fold(text: &[u8], origin: impl Fn(usize) -> usize) -> Option<Folded> {
-    let first = first_folded(text)?;
+fn fold(text: &[u8], work: &mut Work, origin: impl Fn(usize) -> usize) -> Option<Folded> {
+    let first = first_folded(text, work)?;
+    work.charge(2 * text.len());
     let mut folded = Folded::default();
     folded.bytes.reserve(text.len());
     folded.origins.reserve(text.len() + 1);
@@ -45,6 +51,9 @@ fn fold(text: &[u8], origin: impl Fn(usize) -> usize) -> Option<Folded> {
     let mut at = first;
     while let Some(&byte) = text.get(at) {
         let (length, plain) = step(text, at);
+        if byte == b'%' || byte >= 0x80 {
+            work.charge(CHARACTER_COST);
+        }
         match plain {
             Plain::Byte(plain) => folded.push(&[plain], origin(at)),
             Plain::Nothing => {}
@@ -62,13 +71,15 @@ fn fold(text: &[u8], origin: impl Fn(usize) -> usize) -> Option<Folded> {
 }
 
 /// Where the first character is that is folded.
-fn first_folded(text: &[u8]) -> Option<usize> {
+fn first_folded(text: &[u8], work: &mut Work) -> Option<usize> {
+    work.charge(text.len());
     let mut at = 0;
     while let Some(&byte) = text.get(at) {
         if byte != b'%' && byte < 0x80 {
             at += 1;
             continue;
         }
+        work.charge(CHARACTER_COST);
         let (length, plain) = step(text, at);
         if plain != Plain::Itself {
             return Some(at);
@@ -80,7 +91,8 @@ fn first_folded(text: &[u8]) -> Option<usize> {
 
 /// The text with spaces where a form writes `+` for them: between letters, digits and brackets. `None` where
 /// there are none.
-pub(super) fn without_plus(text: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn without_plus(text: &[u8], work: &mut Work) -> Option<Vec<u8>> {
+    work.charge(text.len());
     let is_space = |at: usize| {
         text[at] == b'+'
             && matches!(at.checked_sub(1).map(|at| text[at]),
@@ -89,6 +101,7 @@ pub(super) fn without_plus(text: &[u8]) -> Option<Vec<u8>> {
                 Some(byte) if byte.is_ascii_alphanumeric() || *byte == b'(')
     };
     let first = (0..text.len()).find(|&at| is_space(at))?;
+    work.charge(text.len());
     let mut spaced = text.to_vec();
     for (at, byte) in spaced.iter_mut().enumerate().skip(first) {
         if is_space(at) {
@@ -202,7 +215,7 @@ mod tests {
     #[test]
     fn places_lead_back_to_the_original() {
         let text = "é١%32\u{200b}３".as_bytes();
-        let folded = Folded::of(text).expect("it is folded");
+        let folded = Folded::of(text, &mut Work::default()).expect("it is folded");
         assert_eq!(folded.bytes, "é123".as_bytes());
         let origins: Vec<usize> = (0..=folded.bytes.len()).map(|at| folded.origin(at)).collect();
         assert_eq!(origins, [0, 1, 2, 4, 10, 13]);
@@ -210,18 +223,19 @@ mod tests {
 
     #[test]
     fn what_is_decoded_may_be_decoded_again() {
-        let folded = Folded::of(b"a%2540b").expect("it is folded");
+        let mut work = Work::default();
+        let folded = Folded::of(b"a%2540b", &mut work).expect("it is folded");
         assert_eq!(folded.bytes, b"a%40b");
-        let again = folded.again().expect("it is folded again");
+        let again = folded.again(&mut work).expect("it is folded again");
         assert_eq!(again.bytes, b"a@b");
         assert_eq!((again.origin(1), again.origin(2)), (1, 6));
-        assert!(again.again().is_none());
+        assert!(again.again(&mut work).is_none());
     }
 
     #[test]
     fn ordinary_text_is_not_folded() {
         for text in ["50% off", "100%zz", "Jürgen Müller", "日本", "\u{1f600}", "%"] {
-            assert!(Folded::of(text.as_bytes()).is_none(), "{text}");
+            assert!(Folded::of(text.as_bytes(), &mut Work::default()).is_none(), "{text}");
         }
     }
 }

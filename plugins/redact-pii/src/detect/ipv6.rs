@@ -3,14 +3,17 @@
 
 use super::byte::{before, is_alphanumeric};
 use super::kind::{Kind, Match};
+use super::work::Work;
 
 const GROUPS: usize = 8;
 
 /// The address around a colon, and where the search for more goes on.
-pub(super) fn at(text: &[u8], colon: usize) -> (Option<Match>, usize) {
+pub(super) fn at(text: &[u8], colon: usize, work: &mut Work) -> (Option<Match>, usize) {
     let is_part = |byte: u8| byte.is_ascii_hexdigit() || byte == b':';
     let left = text[..colon].iter().rev().take_while(|&&byte| is_part(byte)).count();
     let right = text[colon..].iter().take_while(|&&byte| is_part(byte)).count();
+    // Groups are counted with and without the first, and checked one by one.
+    work.charge(8 + 4 * (left + right));
     let (mut start, mut end) = (colon - left, colon + right);
     let next = end;
     // `ip:2001:db8::1` and `2001:db8::1: refused`: a colon beside belongs to the words.
@@ -26,7 +29,7 @@ pub(super) fn at(text: &[u8], colon: usize) -> (Option<Match>, usize) {
     if is_alphanumeric_or_underline(before(text, start)) {
         return (None, next);
     }
-    let end = with_ipv4(text, start, end);
+    let end = with_ipv4(text, start, end, work);
     if is_alphanumeric_or_underline(text.get(end).copied()) {
         return (None, next);
     }
@@ -39,12 +42,13 @@ fn is_alphanumeric_or_underline(byte: Option<u8>) -> bool {
 }
 
 /// Where the address ends if its last group is the first number of an IPv4 address.
-fn with_ipv4(text: &[u8], start: usize, end: usize) -> usize {
+fn with_ipv4(text: &[u8], start: usize, end: usize, work: &mut Work) -> usize {
     let group = text[start..end].iter().rev().take_while(|&&byte| byte != b':').count();
     let tail = text[end - group..]
         .iter()
         .take_while(|&&byte| byte.is_ascii_digit() || byte == b'.')
         .count();
+    work.charge(group + 2 * tail);
     let dotted = &text[end - group..end - group + tail];
     let dotted = dotted.strip_suffix(b".").unwrap_or(dotted);
     if is_ipv4(dotted) { end - group + dotted.len() } else { end }

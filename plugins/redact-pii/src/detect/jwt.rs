@@ -2,6 +2,7 @@
 
 use super::base64;
 use super::kind::{Kind, Match};
+use super::work::Work;
 
 /// `{"` in base64.
 pub(super) const START: &[u8] = b"eyJ";
@@ -12,7 +13,8 @@ const PARTS_MAX: usize = 5;
 const HEADER_BYTES_MAX: usize = 8192;
 
 /// The token that starts in a run of letters, digits, dashes and underlines.
-pub(super) fn at(text: &[u8], start: usize, end: usize) -> Option<Match> {
+pub(super) fn at(text: &[u8], start: usize, end: usize, work: &mut Work) -> Option<Match> {
+    work.charge(end - start);
     // The run ends where the header does, so there is one candidate: the first.
     let first = text[start..end].windows(START.len()).position(|bytes| bytes == START)?;
     let start = start + first;
@@ -20,7 +22,7 @@ pub(super) fn at(text: &[u8], start: usize, end: usize) -> Option<Match> {
         return None;
     }
     let mut header = Vec::new();
-    if !base64::decode(&text[start..end], &mut header) || !is_object(&header) {
+    if !base64::decode(&text[start..end], &mut header, work) || !is_object(&header) {
         return None;
     }
     let (mut at, mut n_parts) = (end, 1);
@@ -29,6 +31,7 @@ pub(super) fn at(text: &[u8], start: usize, end: usize) -> Option<Match> {
         at += text[at..].iter().take_while(|&&byte| is_part(byte)).count();
         n_parts += 1;
     }
+    work.charge(at - end);
     (n_parts >= PARTS_MIN).then(|| Match::new(start, at, Kind::Jwt))
 }
 

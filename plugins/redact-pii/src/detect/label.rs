@@ -1,5 +1,7 @@
 //! What the name of a value says about it: `password=…`, `"api_key": "…"`, `phone: …`.
 
+use super::work::Work;
+
 /// A name that makes a value of a plain shape personal data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Label {
@@ -19,6 +21,9 @@ pub(crate) enum Label {
 
 /// The longest name that is inspected.
 const NAME_BYTES_MAX: usize = 64;
+
+/// What comparing a name with all known ones costs.
+const NAME_COST: usize = 32;
 
 /// Names by their last letters, without what parts their words.
 const ENDINGS: &[(&[u8], Label)] = &[
@@ -83,10 +88,16 @@ const HARMLESS: &[&[u8]] = &[b"nexttoken", b"pagetoken", b"continuationtoken"];
 
 /// What the name before a colon or an equals sign says: `"api_key" :`, `apiKey=`, and with blanks in it if
 /// quotes say where it ends, as in `"Phone Number":`.
-pub(crate) fn before(text: &[u8], sign: usize) -> Option<Label> {
+pub(crate) fn before(text: &[u8], sign: usize, work: &mut Work) -> Option<Label> {
     let end = name_end(text, sign);
     let is_quoted = text[end..sign].iter().any(|byte| matches!(byte, b'"' | b'\'' | b'`'));
-    of_name(if is_quoted { quoted_name(&text[..end]) } else { plain_name(&text[..end]) })
+    let name = if is_quoted { quoted_name(&text[..end]) } else { plain_name(&text[..end]) };
+    work.charge(2 * (sign - end) + name.len());
+    if !may_be_known(name) {
+        return None;
+    }
+    work.charge(NAME_COST);
+    of_known_name(name)
 }
 
 /// What a key of JSON says.
@@ -112,9 +123,10 @@ pub(crate) fn name_end(text: &[u8], sign: usize) -> usize {
 
 /// What a name says.
 fn of_name(name: &[u8]) -> Option<Label> {
-    if !may_be_known(name) {
-        return None;
-    }
+    if may_be_known(name) { of_known_name(name) } else { None }
+}
+
+fn of_known_name(name: &[u8]) -> Option<Label> {
     let mut letters = [0; NAME_BYTES_MAX];
     let mut n_letters = 0;
     let name = &name[name.len().saturating_sub(NAME_BYTES_MAX)..];
@@ -214,6 +226,7 @@ mod tests {
         }
         assert_eq!(of_name(b"user_api-key"), Some(Label::Token));
         assert_eq!(of_name(b"clientSecret"), Some(Label::Password));
+        let before = |text: &[u8], sign| before(text, sign, &mut Work::default());
         assert_eq!(before(b"'my key'", 8), Some(Label::Key));
         assert_eq!(before(b"my key", 6), Some(Label::Key));
         assert_eq!(before(b"\"Phone Number    \"\n", 19), Some(Label::Phone));

@@ -4,10 +4,14 @@
 use super::byte::{before, is_alphanumeric};
 use super::groups::{Group, Number, take_groups};
 use super::kind::{Kind, Kinds, Match};
+use super::work::Work;
 use super::{card, ipv4, phone, ssn};
 
 /// The fewest digits that any kind needs: `1.1.1.1`.
 const DIGITS_MIN: usize = 4;
+
+/// What it costs that every kind looks at a group: each at a bounded number of digits.
+const GROUP_COST: usize = 32;
 
 /// Checks the number that starts at a digit. Returns the position after it.
 pub(super) fn at(
@@ -15,10 +19,12 @@ pub(super) fn at(
     start: usize,
     kinds: Kinds,
     groups: &mut Vec<Group>,
+    work: &mut Work,
     found: &mut Vec<Match>,
 ) -> usize {
     let n_digits = take_groups(text, start, groups);
     let mut end = groups.last().map_or(start + 1, |group| group.end);
+    work.charge(2 * (end - start) + GROUP_COST * groups.len());
     if n_digits < DIGITS_MIN {
         return end;
     }
@@ -28,6 +34,7 @@ pub(super) fn at(
         if kinds.has(Kind::Card)
             && let Some(float_end) = card::float_end(text, groups[first].start)
         {
+            work.charge(4 * (float_end - groups[first].start));
             found.push(Match::new(groups[first].start, float_end, Kind::Card));
             end = end.max(float_end);
             first += groups[first..].iter().take_while(|group| group.start < float_end).count();

@@ -3,6 +3,7 @@
 use super::byte::{before, is_alphanumeric};
 use super::kind::{Kind, Match};
 use super::random::{is_credential, is_random};
+use super::work::Work;
 use super::{base64, label, value};
 
 /// Prefixes of keys, with the fewest characters that follow.
@@ -37,11 +38,23 @@ const PREFIXES: &[(&[u8], usize)] = &[
 /// The part of a named value that is judged. The rest gets the same kind.
 const VALUE_BYTES_MAX: usize = 512;
 
+/// What judging a byte of a named value costs: whether it looks random, a path, an id or a placeholder.
+const JUDGE_COST: usize = 6;
+/// What computing an entropy costs, whatever the value's length.
+const ENTROPY_COST: usize = 64;
+
 /// Keys with a prefix in a run of letters, digits, dashes and underlines.
-pub(super) fn prefixed(text: &[u8], start: usize, end: usize, found: &mut Vec<Match>) {
+pub(super) fn prefixed(
+    text: &[u8],
+    start: usize,
+    end: usize,
+    work: &mut Work,
+    found: &mut Vec<Match>,
+) {
+    work.charge(end - start);
     let mut at = start;
-    while at < end {
-        match key_at(text, at, end) {
+    while at < end && !work.is_exhausted() {
+        match key_at(text, at, end, work) {
             Some(key_end) => {
                 found.push(Match::new(at, key_end, Kind::ApiKey));
                 at = key_end;
@@ -51,16 +64,19 @@ pub(super) fn prefixed(text: &[u8], start: usize, end: usize, found: &mut Vec<Ma
     }
 }
 
-fn key_at(text: &[u8], at: usize, end: usize) -> Option<usize> {
+/// The end of the key that starts at a position. Whatever could start one in the middle of a word is ruled out before
+/// what follows is read: of `pwdghp_pwdghp_…` that is everything, each time.
+fn key_at(text: &[u8], at: usize, end: usize, work: &mut Work) -> Option<usize> {
     let run = &text[at..end];
-    if !may_start(run) {
+    if !may_start(run) || is_alphanumeric(before(text, at)) {
         return None;
     }
+    work.charge(PREFIXES.len());
     let &(prefix, n_more) = PREFIXES.iter().find(|(prefix, _)| run.starts_with(prefix))?;
     let is_part = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     let tail = run[prefix.len()..].iter().take_while(is_part).count();
-    let is_key = tail >= n_more && !is_alphanumeric(before(text, at));
-    is_key.then_some(at + prefix.len() + tail)
+    work.charge(tail);
+    (tail >= n_more).then_some(at + prefix.len() + tail)
 }
 
 /// Whether a run may start with a prefix.
@@ -78,14 +94,17 @@ pub(super) fn may_start(run: &[u8]) -> bool {
 }
 
 /// The credentials after `Bearer ` and `Basic `, which a run starts.
-pub(super) fn behind_scheme(text: &[u8], start: usize) -> Option<Match> {
+pub(super) fn behind_scheme(text: &[u8], start: usize, work: &mut Work) -> Option<Match> {
     let n_blank = text[..start].iter().rev().take_while(|&&byte| byte <= b' ').count();
+    work.charge(n_blank);
     if n_blank == 0 || !ends_with_scheme(&text[..start - n_blank]) {
         return None;
     }
     let end = start + text[start..].iter().take_while(|&&byte| is_credential(byte)).count();
     let value = &text[start..end];
-    (is_random(value) || is_user_and_password(value)).then(|| Match::new(start, end, Kind::ApiKey))
+    work.charge(ENTROPY_COST + JUDGE_COST * value.len());
+    (is_random(value) || is_user_and_password(value, work))
+        .then(|| Match::new(start, end, Kind::ApiKey))
 }
 
 /// Whether a text ends with the name of a scheme.
@@ -99,21 +118,24 @@ pub(crate) fn ends_with_scheme(text: &[u8]) -> bool {
 }
 
 /// The credentials of `Basic`, RFC 7617: `user:password` in base64.
-fn is_user_and_password(value: &[u8]) -> bool {
+fn is_user_and_password(value: &[u8], work: &mut Work) -> bool {
     let end = value.iter().rposition(|&byte| byte != b'=').map_or(0, |last| last + 1);
     let mut inner = Vec::new();
-    base64::decode(&value[..end], &mut inner) && inner.contains(&b':')
+    base64::decode(&value[..end], &mut inner, work) && inner.contains(&b':')
 }
 
 /// The value after a colon or an equals sign, if its name says what it is.
-pub(super) fn named(text: &[u8], sign: usize) -> Option<Match> {
-    let label = label::before(text, sign)?;
+pub(super) fn named(text: &[u8], sign: usize, work: &mut Work) -> Option<Match> {
+    let label = label::before(text, sign, work)?;
     let (start, quote) = value_start(text, sign + 1);
     let value = text.get(start..)?;
     let judged = &value[..value.len().min(VALUE_BYTES_MAX)];
     let judged = &judged[..value_length(judged, quote)];
+    work.charge(ENTROPY_COST + JUDGE_COST * judged.len());
     let kind = value::in_text(label, judged, quote != Quote::None)?;
-    Some(Match::new(start, start + value_length(value, quote), kind))
+    let length = value_length(value, quote);
+    work.charge(length);
+    Some(Match::new(start, start + length, kind))
 }
 
 /// How a value is quoted.

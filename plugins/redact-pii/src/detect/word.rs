@@ -1,6 +1,7 @@
 //! Long words: keys, tokens, and text encoded in base64.
 
 use super::kind::{Kind, Kinds, Match};
+use super::work::Work;
 use super::{base64, jwt, secret};
 use crate::escape;
 
@@ -19,6 +20,9 @@ pub(crate) const fn is_part(byte: u8) -> bool {
     base64::is_part(byte)
 }
 
+/// What a word costs before its letters are looked at.
+const WORD_COST: usize = 4;
+
 /// The shortest line of wrapped base64: PEM has 64 characters, MIME 76.
 const LINE_CHARS_MIN: usize = 60;
 /// The most blanks before a continuation line.
@@ -31,20 +35,27 @@ pub(super) struct Wrapped {
     /// The layers of base64 that may still be decoded.
     pub(super) layers: usize,
     /// Searches decoded text with the layers that are left.
-    pub(super) search: fn(&[u8], Kinds, usize) -> Option<Kind>,
+    pub(super) search: fn(&[u8], Kinds, usize, &mut Work) -> Option<Kind>,
 }
 
 /// Checks the word that starts at a position and the lines that continue it. Returns the position after them.
-pub(super) fn at(text: &[u8], start: usize, wrapped: Wrapped, found: &mut Vec<Match>) -> usize {
+pub(super) fn at(
+    text: &[u8],
+    start: usize,
+    wrapped: Wrapped,
+    work: &mut Work,
+    found: &mut Vec<Match>,
+) -> usize {
     let mut end = word_end(text, start);
+    work.charge(WORD_COST + end - start);
     if wrapped.kinds.has(Kind::ApiKey) {
         // Its first part may be short: `Bearer mF_9.B5f-4.1JqM`.
-        found.extend(secret::behind_scheme(text, start));
+        found.extend(secret::behind_scheme(text, start, work));
     }
     if end - start < CHARS_MIN {
         return end;
     }
-    one(text, start, end, wrapped, found);
+    one(text, start, end, wrapped, work, found);
     let line_chars = end - start;
     let Some(mut line) = next_line(text, end)
         .filter(|_| line_chars >= LINE_CHARS_MIN && line_chars.is_multiple_of(4))
@@ -55,15 +66,16 @@ pub(super) fn at(text: &[u8], start: usize, wrapped: Wrapped, found: &mut Vec<Ma
     loop {
         end = word_end(text, line);
         joined.extend_from_slice(&text[line..end]);
-        one(text, line, end, wrapped, found);
+        one(text, line, end, wrapped, work, found);
         match next_line(text, end) {
             Some(next) if end - line == line_chars => line = next,
             _ => break,
         }
     }
     let mut inner = Vec::new();
-    if base64::decode(&joined, &mut inner)
-        && let Some(kind) = kind_in(&inner, wrapped)
+    work.charge(joined.len());
+    if base64::decode(&joined, &mut inner, work)
+        && let Some(kind) = kind_in(&inner, wrapped, work)
     {
         let whole = Match::new(start, end + padding(text, end), kind);
         found.push(Match { is_merged: true, ..whole });
@@ -90,28 +102,44 @@ fn padding(text: &[u8], end: usize) -> usize {
 }
 
 /// Checks a word of one line.
-fn one(text: &[u8], start: usize, end: usize, wrapped: Wrapped, found: &mut Vec<Match>) {
-    if end - start < CHARS_MIN {
+fn one(
+    text: &[u8],
+    start: usize,
+    end: usize,
+    wrapped: Wrapped,
+    work: &mut Work,
+    found: &mut Vec<Match>,
+) {
+    if end - start < CHARS_MIN || work.is_exhausted() {
         return;
     }
     if wrapped.kinds.has(Kind::ApiKey) {
-        secret::prefixed(text, start, end, found);
+        secret::prefixed(text, start, end, work, found);
     }
     if wrapped.kinds.has(Kind::Jwt) {
-        found.extend(jwt::at(text, start, end));
+        found.extend(jwt::at(text, start, end, work));
     }
-    unwrapped(text, start, end, wrapped, found);
+    unwrapped(text, start, end, wrapped, work, found);
 }
 
 /// Decodes a word as base64: the whole, and the parts between the characters that only one of the alphabets
 /// has, as in paths.
-fn unwrapped(text: &[u8], start: usize, end: usize, wrapped: Wrapped, found: &mut Vec<Match>) {
+fn unwrapped(
+    text: &[u8],
+    start: usize,
+    end: usize,
+    wrapped: Wrapped,
+    work: &mut Work,
+    found: &mut Vec<Match>,
+) {
+    // The whole is split twice, and each part looked at.
+    work.charge(2 * (end - start));
     let mut inner = Vec::new();
     let mut look = |from: usize, to: usize| {
-        if !base64::decode(&text[from..to], &mut inner) {
+        if work.is_exhausted() || !base64::decode(&text[from..to], &mut inner, work) {
             return false;
         }
-        let Some(kind) = kind_in(&inner, wrapped) else {
+        let Some(kind) = kind_in(&inner, wrapped, work) else {
             return false;
         };
         let whole = Match::new(from, to + padding(text, to), kind);
@@ -144,23 +172,38 @@ fn parts(
 }
 
 /// The first kind in decoded text. More layers than legitimate text has are treated as hiding something.
-fn kind_in(inner: &[u8], wrapped: Wrapped) -> Option<Kind> {
+fn kind_in(inner: &[u8], wrapped: Wrapped, work: &mut Work) -> Option<Kind> {
     let Wrapped { kinds, layers, search } = wrapped;
     let Some(layers) = layers.checked_sub(1) else {
         return Some(Kind::Unreadable);
     };
-    if let Some(kind) = search(inner, kinds, layers) {
-        return Some(kind);
+    work.charge(2 * inner.len());
+    if let Some(searched) = work.result(inner, kinds, layers) {
+        return searched.kind;
     }
+    let kind = search(inner, kinds, layers, work)
+        .or_else(|| kind_behind_escapes(inner, Wrapped { layers, ..wrapped }, work));
+    work.keep_result(inner, kinds, layers, kind);
+    kind
+}
+
+/// The first kind in decoded text in which nothing was found as it is.
+fn kind_behind_escapes(inner: &[u8], wrapped: Wrapped, work: &mut Work) -> Option<Kind> {
+    let Wrapped { kinds, layers, search } = wrapped;
+    if work.is_exhausted() {
+        return None;
+    }
+    work.charge(inner.len());
     if kinds.has(Kind::ApiKey) && is_sasl_plain(inner) {
         return Some(Kind::ApiKey);
     }
     if !inner.contains(&b'\\') {
         return None;
     }
+    work.charge(inner.len());
     let mut unescaped = Vec::with_capacity(inner.len());
     escape::unescape(inner, &mut unescaped);
-    search(&unescaped, kinds, layers)
+    search(&unescaped, kinds, layers, work)
 }
 
 /// RFC 4616: authorization identity, NUL, user name, NUL, password.

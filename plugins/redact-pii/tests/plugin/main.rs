@@ -4,6 +4,11 @@ mod common;
 
 mod actions;
 mod columns;
+#[allow(
+    dead_code,
+    reason = "shared: tests of the crate, the benchmark and the fuzz target use the rest"
+)]
+mod costly;
 mod details;
 mod detectors;
 mod disguises;
