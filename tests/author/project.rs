@@ -175,7 +175,8 @@ fn what_a_run_would_find_is_found_before_it_in_javascript() -> Result<()> {
     let breaks = project.version("breaks.wasm")?;
     fails(&project.plugin(&["test"])?, &["it broke the contract", "quarantined of"])?;
     fails(&project.plugin(&["check", &breaks])?, &["it broke the contract"])?;
-    fails(&project.plugin(&["bench", &breaks, "--rows", "512"])?, &["a batch was halved"])?;
+    // Halved, or given up where halving takes too long.
+    fails(&project.plugin(&["bench", &breaks, "--rows", "512"])?, &["quarantined of"])?;
     // A misspelled field is not lost without a word.
     project.edit(&[(breach, "return { alert: alerts };")])?;
     project.version("misspelled.wasm")?;

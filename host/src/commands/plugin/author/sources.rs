@@ -17,6 +17,10 @@ use crate::{atomic_file, error};
 const LEFT_OUT: [&str; 5] = ["target", "node_modules", "tests", "test", "__pycache__"];
 /// What a build writes into the project by itself, and what nobody compiles.
 const FILES_LEFT_OUT: [&str; 3] = ["Cargo.lock", "package-lock.json", "README.md"];
+/// What can be a source in the project's own folder, where people also keep events, logs and reports. In the folders below
+/// every file counts.
+const TOP_EXTENSIONS: [&str; 10] =
+    ["toml", "json", "txt", "wit", "rs", "js", "mjs", "cjs", "ts", "py"];
 /// Folders within folders. More is a circle of links.
 const DEPTH_MAX: usize = 32;
 /// In the place of a digest while a build runs, and after one that failed.
@@ -47,7 +51,8 @@ fn collect(folder: &Path, project: &Project, depth: usize, files: &mut Vec<PathB
             continue;
         }
         if !path.is_dir() {
-            if path.is_file() && !FILES_LEFT_OUT.contains(&name) {
+            let is_source = folder != project.dir || has_extension(&path, &TOP_EXTENSIONS);
+            if is_source && path.is_file() && !FILES_LEFT_OUT.contains(&name) {
                 files.push(path);
             }
         } else if depth > 0 && !LEFT_OUT.contains(&name) && path != project.golden {
@@ -55,6 +60,10 @@ fn collect(folder: &Path, project: &Project, depth: usize, files: &mut Vec<PathB
         }
     }
     Ok(())
+}
+
+fn has_extension(path: &Path, extensions: &[&str]) -> bool {
+    path.extension().and_then(OsStr::to_str).is_some_and(|it| extensions.contains(&it))
 }
 
 /// A build begins: until it ends well, its component is out of date.
@@ -148,8 +157,15 @@ mod tests {
     fn only_sources_count() {
         let (dir, project) = project();
         let before = digest(&project).unwrap();
-        for path in ["tests/golden/first/rows.jsonl", "target/p.wasm", "README.md", ".x", "src/a~"]
-        {
+        for path in [
+            "tests/golden/first/rows.jsonl",
+            "target/p.wasm",
+            "README.md",
+            ".x",
+            "src/a~",
+            "alerts.jsonl",
+            "test.log",
+        ] {
             let path = dir.path().join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(&path, "other").unwrap();
