@@ -48,6 +48,7 @@ impl Case {
 
     pub(crate) fn config(self) -> String {
         let text = r#""details-paths": {}, "free-text": ["resource_name"]"#;
+        let none = r#""details-paths": {}, "free-text": []"#;
         match self {
             Self::One(detector) => {
                 format!(r#"{{"fields": {{}}, {text}, "detectors": ["{detector}"]}}"#)
@@ -55,7 +56,7 @@ impl Case {
             Self::All => format!(r#"{{"fields": {{}}, {text}}}"#),
             Self::Details => r#"{"fields": {}, "free-text": ["details"]}"#.to_owned(),
             Self::Sql => {
-                r#"{"fields": {"resource_name": "sql-literals"}, "free-text": []}"#.to_owned()
+                format!(r#"{{"fields": {{"resource_name": "sql-literals"}}, {none}}}"#)
             }
         }
     }
@@ -307,8 +308,8 @@ impl Recipe {
     /// The value of about so many bytes, and of two units at least.
     pub(crate) fn value(&self, length: usize) -> String {
         let once = self.wrapped(2);
-        // How much more each unit adds.
-        let growth = (self.wrapped(10).len() - once.len()).max(8) / 8;
+        // How much more each unit adds. Layers are left out of what is long already, so that more may be shorter.
+        let growth = self.wrapped(10).len().saturating_sub(once.len()).max(8) / 8;
         self.wrapped(2 + length.saturating_sub(once.len()) / growth)
     }
 
