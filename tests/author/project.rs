@@ -80,8 +80,8 @@ fn fails(ended: &Ended, words: &[&str]) -> Result<()> {
 /// The versions of the state: the second is another format, and reads the first.
 struct Versions {
     second: &'static [(&'static str, &'static str)],
-    /// What makes the second one forget the state of the first.
-    forget: (&'static str, &'static str),
+    /// What makes the second one forget the state of the first. One language is enough: it is the host that finds it.
+    forget: Option<(&'static str, &'static str)>,
     /// What is no source.
     broken: &'static str,
 }
@@ -127,7 +127,8 @@ fn an_upgrade_is_proved(project: &Project, first: &str, versions: &Versions) -> 
     let replaces = ["check", &second, "--replaces", first];
     project.plugin(&[&replaces[..], &["--one-way"]].concat())?.success()?;
     fails(&project.plugin(&replaces)?, &["no way back", "does not support state version 2"])?;
-    project.edit(&[versions.forget])?;
+    let Some(forget) = versions.forget else { return Ok(()) };
+    project.edit(&[forget])?;
     let forgets = project.version("forgets.wasm")?;
     let ended = project.plugin(&["check", &forgets, "--replaces", first, "--one-way"])?;
     fails(
@@ -164,7 +165,7 @@ fn what_a_run_would_find_is_found_before_it_in_javascript() -> Result<()> {
                  users = version === 1 ? users : tallies;",
             ),
         ],
-        forget: ("version === 1 ? users", "version === 1 ? []"),
+        forget: None,
         broken: "}}}",
     };
     let project = check("js", "src/plugin.js", &versions)?;
@@ -194,7 +195,7 @@ fn what_a_run_would_find_is_found_before_it_in_python() -> Result<()> {
                 "state[\"users\"] = state[\"users\"] if version == 1 else state[\"tallies\"]\n        if version > 2:",
             ),
         ],
-        forget: ("state[\"users\"] if version == 1", "{} if version == 1"),
+        forget: Some(("state[\"users\"] if version == 1", "{} if version == 1")),
         broken: "\n)",
     };
     let project = check("python", "src/plugin.py", &versions)?;
