@@ -13,6 +13,7 @@ use crate::catalog::folder::{self, local_path};
 use crate::catalog::{CatalogSettings, Store, warehouse_of};
 use crate::error::Error;
 use crate::table::clock::rfc3339;
+use crate::table::find::check_place;
 use crate::table::names::TableName;
 use crate::table::open::check_format;
 
@@ -265,16 +266,6 @@ async fn check_names(
         }
     }
     Ok(())
-}
-
-/// Iceberg names files by absolute paths: metadata of a folder that was moved names none of them.
-fn check_place(name: &TableName, table: &Table, folder: &str) -> Result<(), Error> {
-    let written_for = table.metadata().location();
-    if folder::is_same_place(written_for, folder) {
-        return Ok(());
-    }
-    let (table, written_for) = (name.to_string(), written_for.to_owned());
-    Err(Error::MovedTable { table, folder: folder.to_owned(), written_for })
 }
 
 fn check(plan: &Plan, lease: Duration) -> Result<(), Error> {

@@ -49,7 +49,7 @@ pub(crate) fn check_dead_letters(
     let Some(epoch) = table.metadata().properties().get(&names::epoch_property(group)) else {
         return Ok(());
     };
-    if provenance::has_epoch(table, epoch) && !witness::is_ancestor(table, epoch) {
+    if provenance::has_epoch(table, epoch) && !provenance::is_on_epoch(table, epoch) {
         return Err(set_back(name, table));
     }
     Ok(())
@@ -63,16 +63,10 @@ fn set_back(name: &TableName, table: &Table) -> Error {
 
 fn relation(base: &Table, table: &Table) -> Relation {
     let Some(known) = base.metadata().current_snapshot_id() else { return Relation::OnTop };
-    let metadata = table.metadata();
-    let mut next = metadata.current_snapshot_id();
-    while let Some(id) = next {
-        if id == known {
-            return Relation::OnTop;
-        }
-        let Some(snapshot) = metadata.snapshot_by_id(id) else { break };
-        next = snapshot.parent_snapshot_id();
+    if provenance::lineage_of(table).any(|id| id == known) {
+        return Relation::OnTop;
     }
-    match metadata.snapshot_by_id(known) {
+    match table.metadata().snapshot_by_id(known) {
         Some(_) => Relation::Beside,
         None => Relation::Unknown,
     }

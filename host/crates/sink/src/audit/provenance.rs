@@ -69,10 +69,26 @@ pub(crate) fn dead_letter_summary(group: &str, epoch_id: &str) -> HashMap<String
 
 /// Whether a snapshot of this epoch is in the table.
 pub(crate) fn has_epoch(table: &Table, epoch_id: &str) -> bool {
-    let mut snapshots = table.metadata().snapshots();
-    snapshots.any(|snapshot| {
-        let summary = &snapshot.summary().additional_properties;
-        summary.get(names::SUMMARY_EPOCH).is_some_and(|id| id == epoch_id)
+    table.metadata().snapshots().any(|snapshot| is_of(snapshot, epoch_id))
+}
+
+/// Whether the current snapshot was made on top of that of the epoch: then its rows were not rolled back.
+pub(crate) fn is_on_epoch(table: &Table, epoch_id: &str) -> bool {
+    let metadata = table.metadata();
+    let mut snapshots = lineage_of(table).filter_map(|id| metadata.snapshot_by_id(id));
+    snapshots.any(|snapshot| is_of(snapshot, epoch_id))
+}
+
+fn is_of(snapshot: &SnapshotRef, epoch_id: &str) -> bool {
+    let summary = &snapshot.summary().additional_properties;
+    summary.get(names::SUMMARY_EPOCH).is_some_and(|id| id == epoch_id)
+}
+
+/// The ids of the current snapshot and of those that it was made on, newest first. The last may have expired.
+pub(crate) fn lineage_of(table: &Table) -> impl Iterator<Item = i64> {
+    let metadata = table.metadata();
+    std::iter::successors(metadata.current_snapshot_id(), move |id| {
+        metadata.snapshot_by_id(*id)?.parent_snapshot_id()
     })
 }
 

@@ -15,6 +15,7 @@ use iceberg::spec::Datum;
 use iceberg::table::Table;
 use serde::{Deserialize, Serialize};
 
+use crate::audit::provenance;
 use crate::error::Error;
 use crate::table::names::{self, TableName};
 
@@ -92,7 +93,7 @@ pub(crate) async fn check(name: &TableName, table: &Table, group: &str) -> Resul
         return Ok(());
     }
     let (partition, offset) = (witness.position(), witness.offset);
-    if is_ancestor(table, &witness.epoch) {
+    if provenance::is_on_epoch(table, &witness.epoch) {
         tracing::warn!(
             table = %name,
             %partition,
@@ -103,18 +104,4 @@ pub(crate) async fn check(name: &TableName, table: &Table, group: &str) -> Resul
     }
     let (table, group) = (name.to_string(), group.to_owned());
     Err(Error::RowsGone { table, group, partition, offset })
-}
-
-/// Whether the current snapshot was made on top of that of the epoch: then its rows were not rolled back.
-pub(crate) fn is_ancestor(table: &Table, epoch: &str) -> bool {
-    let metadata = table.metadata();
-    let mut next = metadata.current_snapshot().cloned();
-    while let Some(snapshot) = next {
-        let of = snapshot.summary().additional_properties.get(names::SUMMARY_EPOCH);
-        if of.is_some_and(|of| of == epoch) {
-            return true;
-        }
-        next = snapshot.parent_snapshot_id().and_then(|id| metadata.snapshot_by_id(id)).cloned();
-    }
-    false
 }

@@ -51,7 +51,10 @@ async fn find(store: &Store, name: &TableName) -> Result<Option<Table>, Error> {
     let files = folder::metadata_files(&location);
     match store.load(name).await {
         Ok(table) => {
-            check_place(name, &table, &location, !files.is_empty())?;
+            // A table that lies elsewhere has no files here.
+            if !files.is_empty() {
+                check_place(name, &table, &location)?;
+            }
             check_is_newest(store, name, &table, files).await?;
             Ok(Some(table))
         }
@@ -67,16 +70,11 @@ async fn find(store: &Store, name: &TableName) -> Result<Option<Table>, Error> {
     }
 }
 
-/// A folder that was copied has the metadata of the original, which names files of the original: two programs would write
-/// there. A table that lies elsewhere has no files here.
-fn check_place(
-    name: &TableName,
-    table: &Table,
-    folder: &str,
-    has_files: bool,
-) -> Result<(), Error> {
+/// Iceberg names files by absolute paths: metadata of a folder that was moved names none of them, and that of a folder that
+/// was copied names those of the original, where two programs would write.
+pub(crate) fn check_place(name: &TableName, table: &Table, folder: &str) -> Result<(), Error> {
     let written_for = table.metadata().location();
-    if !has_files || folder::is_same_place(written_for, folder) {
+    if folder::is_same_place(written_for, folder) {
         return Ok(());
     }
     Err(Error::MovedTable {

@@ -5,12 +5,11 @@ use audit_core::{ChangeKind, PluginChange};
 use audit_sink::PastChange;
 
 use super::history_format::{pick, time};
-use super::install::{Order, install};
+use super::install::Order;
 use super::opened::Opened;
 use super::starts;
 use crate::cli::SwapArgs;
 use crate::commands::plugin::error::Error;
-use crate::stdout::print;
 
 pub(crate) async fn run(args: SwapArgs) -> Result<()> {
     let SwapArgs { table, plugin, pick, .. } = args;
@@ -27,15 +26,7 @@ pub(crate) async fn run(args: SwapArgs) -> Result<()> {
     };
     // The source of a shadow's start is the file of the plugin that it runs beside.
     let order = Order { plugin: &plugin, wanted, current, source: &shadow.source };
-    let path = order.file(&pick, &opened.components())?;
-    let component = opened.component(wanted).await?;
-    let unchecked = match &pick.output {
-        None => starts::check(&opened, config.as_deref(), &order, &path, &component).await?,
-        // A copy elsewhere starts nothing.
-        Some(_) => String::new(),
-    };
-    install(&path, &component)?;
-    print(&(order.done(&path, &pick) + &unchecked))
+    starts::swap(&opened, config.as_deref(), &order, &pick).await
 }
 
 /// The start of the shadow named, or of the newest that still runs.

@@ -4,12 +4,11 @@ use anyhow::Result;
 use audit_core::PluginId;
 
 use super::history_format::{known, pick, ran, shown};
-use super::install::{Order, install, source_of};
+use super::install::{Order, source_of};
 use super::opened::Opened;
 use super::starts;
 use crate::cli::SwapArgs;
 use crate::commands::plugin::error::Error;
-use crate::stdout::print;
 
 pub(crate) async fn run(args: SwapArgs) -> Result<()> {
     let SwapArgs { table, plugin, pick, .. } = args;
@@ -28,15 +27,7 @@ pub(crate) async fn run(args: SwapArgs) -> Result<()> {
     };
     let wanted = wanted(&plugin, &ran, current, pick.to.as_deref())?;
     let order = Order { plugin: &plugin, wanted, current, source };
-    let path = order.file(&pick, &opened.components())?;
-    let component = opened.component(wanted).await?;
-    let unchecked = match &pick.output {
-        None => starts::check(&opened, config.as_deref(), &order, &path, &component).await?,
-        // A copy elsewhere starts nothing.
-        Some(_) => String::new(),
-    };
-    install(&path, &component)?;
-    print(&(order.done(&path, &pick) + &unchecked))
+    starts::swap(&opened, config.as_deref(), &order, &pick).await
 }
 
 /// The component named, or else the one that ran before the one that runs now.

@@ -12,20 +12,40 @@ use audit_lookup::Lookups;
 use audit_sink::{ComponentStore, Vault};
 
 use super::history_format::shown;
-use super::install::Order;
+use super::install::{Order, install};
 use super::opened::Opened;
+use crate::cli::PickArgs;
 use crate::commands::columns::clean;
 use crate::commands::plugin::author::plugin_args;
 use crate::commands::plugin::error::Error as PluginError;
 use crate::config::{PluginEntry, Wanted, plugins_and_key_file};
 use crate::error::Error;
+use crate::stdout::print;
 use crate::{golden, plugins};
 
 /// A configuration that nobody wrote.
 const EMPTY: &str = "{}";
 
+/// Writes the component over the plugin's file, or elsewhere, if a host would start with it.
+pub(super) async fn swap(
+    opened: &Opened,
+    config: Option<&Path>,
+    order: &Order<'_>,
+    pick: &PickArgs,
+) -> Result<()> {
+    let path = order.file(pick, &opened.components())?;
+    let component = opened.component(order.wanted).await?;
+    let unchecked = match &pick.output {
+        None => check(opened, config, order, &path, &component).await?,
+        // A copy elsewhere starts nothing.
+        Some(_) => String::new(),
+    };
+    install(&path, &component)?;
+    print(&(order.done(&path, pick) + &unchecked))
+}
+
 /// Refuses a component with which a host would not start, and returns what could not be checked, a line each.
-pub(super) async fn check(
+async fn check(
     opened: &Opened,
     config: Option<&Path>,
     order: &Order<'_>,
