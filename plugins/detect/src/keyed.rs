@@ -24,6 +24,10 @@ const CHUNK_SLOTS: usize = 1024;
 /// How many expired keys an event removes: more than it adds, so that all of them go in time.
 const SWEPT_PER_EVENT: usize = 2;
 
+/// Events that must agree that a key is expired before it is removed. They are no part of a snapshot: that a key is removed
+/// later changes no result, because an expired key starts fresh.
+const RECENT_EVENTS: usize = 32;
+
 /// Bytes of a key in memory besides its text and its value: slot, table entry, two allocations.
 const KEY_BYTES: usize = 144;
 
@@ -67,6 +71,9 @@ pub struct Keyed<V> {
     newest: u32,
     n_bytes: usize,
     n_evicted: u64,
+    /// Kafka times of the last events, and where the next one goes.
+    recent: [i64; RECENT_EVENTS],
+    next_recent: usize,
 }
 
 #[derive(Debug)]
@@ -94,6 +101,8 @@ impl<V: Remembered> Keyed<V> {
             newest: NONE,
             n_bytes: 0,
             n_evicted: 0,
+            recent: [i64::MIN; RECENT_EVENTS],
+            next_recent: 0,
         }
     }
 
@@ -130,6 +139,7 @@ impl<V: Remembered> Keyed<V> {
     /// Applies a change to the value of a key, for an event received at `now`. Then evicts the least recently
     /// used keys if there is no room, but never the one just touched.
     pub fn touch<R>(&mut self, key: &[u8], now: i64, change: impl FnOnce(&mut V) -> R) -> R {
+        self.note(now);
         self.sweep(now);
         let key = &key[..key.len().min(KEY_BYTES_MAX)];
         let at = if let Some(at) = self.find(key) {
@@ -224,11 +234,19 @@ impl<V: Remembered> Keyed<V> {
         slot.touched = slot.touched.max(now);
     }
 
-    /// Removes expired keys, a few at the old end of the list.
+    fn note(&mut self, now: i64) {
+        self.recent[self.next_recent] = now;
+        self.next_recent = (self.next_recent + 1) % RECENT_EVENTS;
+    }
+
+    /// Removes expired keys, a few at the old end of the list. A producer whose clock is ahead must not make others'
+    /// keys look expired, so all recent events must be that late.
     fn sweep(&mut self, now: i64) {
         for _ in 0..SWEPT_PER_EVENT {
             let at = self.oldest;
-            if at == NONE || !is_expired(self.slot(at).touched, now, self.limits.silence_micros) {
+            let is_expired =
+                |now| is_expired(self.slot(at).touched, now, self.limits.silence_micros);
+            if at == NONE || !is_expired(now) || !self.recent.iter().all(|now| is_expired(*now)) {
                 return;
             }
             self.remove(at);
@@ -409,12 +427,16 @@ mod tests {
 
     #[test]
     fn expired_keys_are_removed_a_few_per_event_and_are_no_loss() {
-        let mut keyed = Keyed::new(limits(1_000));
+        let mut keyed = Keyed::new(limits(2_000));
         for index in 0..1_000 {
             add(&mut keyed, &index.to_string(), 0);
         }
         add(&mut keyed, "0", 100);
         assert_eq!(keyed.len(), 1_000, "not longer than allowed");
+        for _ in 0..RECENT_EVENTS - 1 {
+            add(&mut keyed, "new", 101);
+        }
+        assert_eq!(keyed.len(), 1_001, "one of the recent events was early enough");
         add(&mut keyed, "new", 101);
         assert_eq!(keyed.len(), 999);
         // Expired, but not removed yet.
@@ -428,6 +450,17 @@ mod tests {
         add(&mut keyed, "new", -1_000_000);
         assert_eq!(add(&mut keyed, "0", 102), 3);
         assert_eq!(keyed.len(), 3);
+    }
+
+    #[test]
+    fn a_clock_that_is_ahead_makes_no_other_key_expire() {
+        let mut keyed = Keyed::new(limits(1_000));
+        for round in 0..1_000 {
+            for key in ["a", "b"] {
+                assert_eq!(add(&mut keyed, key, round / 10), round as u64 + 1);
+            }
+            add(&mut keyed, &format!("ahead {}", round % 3), 1_000_000);
+        }
     }
 
     #[test]

@@ -19,6 +19,26 @@ pub(crate) const SCHEMA: &str = include_str!("schema.json");
 
 /// The column whose text is JSON.
 const DETAILS: &str = "details";
+/// The column that is always replaced, unless the user says otherwise.
+const EMAIL: &str = "user_email";
+/// The path that is always replaced, unless the user says otherwise.
+const GRANTED_TO: &str = "granted_to";
+/// Columns that say who or which session it was. A part of such a value would identify nobody.
+const IDENTITIES: [&str; 2] = ["user_id", "session_id"];
+/// The column that holds an address of the network.
+const ADDRESS: &str = "ip_address";
+/// Columns that are searched by default: every one with text that a producer takes from its own input.
+const SEARCHED: [&str; 9] = [
+    DETAILS,
+    "resource_name",
+    "resource_id",
+    "user_agent",
+    "user_id",
+    "session_id",
+    ADDRESS,
+    "resource_type",
+    "action_result",
+];
 
 /// The keys as the user writes them.
 #[derive(Debug, serde::Deserialize)]
@@ -38,11 +58,11 @@ struct File {
 
 impl Default for File {
     fn default() -> Self {
-        let mask = Rule { action: Action::Mask };
         Self {
-            fields: BTreeMap::from([("user_email".to_owned(), mask)]),
-            details_paths: BTreeMap::from([("granted_to".to_owned(), mask)]),
-            free_text: [DETAILS, "resource_name", "resource_id"].map(str::to_owned).to_vec(),
+            // `with_defaults` adds to these.
+            fields: BTreeMap::new(),
+            details_paths: BTreeMap::new(),
+            free_text: SEARCHED.map(str::to_owned).to_vec(),
             detectors: Kind::ALL.to_vec(),
             free_text_action: Action::Redact,
             hash_key: None,
@@ -106,13 +126,18 @@ pub(crate) enum Job {
     Whole(Action),
     /// A search for personal data.
     Text,
+    /// The same action on every value in which personal data is found.
+    Identity(Action),
+    /// A search, but not in addresses of the network.
+    Address,
     /// Paths, and a search if `details` is searched.
     Details,
 }
 
 impl Job {
     pub(crate) fn keeps_equality(self) -> bool {
-        matches!(self, Self::Whole(Action::Hash | Action::Token))
+        use Action::{Hash, Token};
+        matches!(self, Self::Whole(Hash | Token) | Self::Identity(Hash | Token) | Self::Address)
     }
 }
 
@@ -136,7 +161,7 @@ pub(crate) struct Settings {
 
 impl Settings {
     pub(crate) fn from_config(config: &Config) -> Result<Self, ConfigError> {
-        let mut file: File = config.parse()?;
+        let mut file = config.parse::<File>()?.with_defaults();
         if matches!(file.free_text_action, Action::Drop | Action::Keep | Action::SqlLiterals) {
             let message =
                 "free text can be masked, redacted or hashed, replaced by tokens, encrypted or \
@@ -149,9 +174,9 @@ impl Settings {
             let added = paths.add(path, rule.action);
             added.map_err(|message| ConfigError::new(&format!("details-paths.{path}"), message))?;
         }
-        let keys = file.take_keys()?;
-        file.check_subject()?;
-        let jobs = file.jobs(&paths)?;
+        let jobs = file.jobs()?;
+        let keys = file.take_keys(&jobs)?;
+        file.check_subject(&jobs)?;
         let kinds = Kinds::of(&file.detectors);
         Ok(Self {
             prefilter: Prefilter::new(kinds, paths.last_keys()),
@@ -168,8 +193,41 @@ impl Settings {
 }
 
 impl File {
+    /// With the defaults for what the user did not name. They are merged and never replaced: a configuration that
+    /// was cut off, or that names one column, must not hide less than none. `keep` takes one away.
+    fn with_defaults(mut self) -> Self {
+        let rule = Rule { action: self.identifying_action() };
+        self.fields.entry(EMAIL.to_owned()).or_insert(rule);
+        if !self.details_paths.contains_key("$.granted_to") {
+            self.details_paths.entry(GRANTED_TO.to_owned()).or_insert(rule);
+        }
+        self
+    }
+
+    /// What becomes of a value that identifies a person, if the user does not say. Under a key equal values stay
+    /// equal and others do not become equal, so that reports can still tell persons apart.
+    fn identifying_action(&self) -> Action {
+        if self.token_key.is_some() {
+            Action::Token
+        } else if self.hash_key.is_some() {
+            Action::Hash
+        } else {
+            Action::Mask
+        }
+    }
+
+    /// The job of a column that is searched.
+    fn search(&self, column: &str) -> Job {
+        match column {
+            DETAILS => Job::Details,
+            ADDRESS => Job::Address,
+            _ if IDENTITIES.contains(&column) => Job::Identity(self.identifying_action()),
+            _ => Job::Text,
+        }
+    }
+
     /// A column in `fields` is not searched. `details` has a job if it is searched or a path may apply.
-    fn jobs(&self, paths: &Paths) -> Result<Vec<(String, Job)>, ConfigError> {
+    fn jobs(&self) -> Result<Vec<(String, Job)>, ConfigError> {
         let mut jobs = Vec::new();
         for (column, rule) in &self.fields {
             if rule.action != Action::Keep {
@@ -183,11 +241,11 @@ impl File {
                 jobs.push((column.to_owned(), job));
             }
         };
-        if !paths.is_empty() {
+        if self.details_paths.values().any(|rule| rule.action != Action::Keep) {
             add(DETAILS, Job::Details);
         }
         for column in self.free_text.iter().filter(|_| !self.detectors.is_empty()) {
-            add(column, if column == DETAILS { Job::Details } else { Job::Text });
+            add(column, self.search(column));
         }
         if jobs.is_empty() {
             let message = "the configuration changes no column".to_owned();
@@ -197,7 +255,7 @@ impl File {
     }
 
     /// Every action of the host needs a key that is granted.
-    fn take_keys(&mut self) -> Result<Keys, ConfigError> {
+    fn take_keys(&mut self, jobs: &[(String, Job)]) -> Result<Keys, ConfigError> {
         let names = [
             (Action::Hash, self.hash_key.take()),
             (Action::Token, self.token_key.take()),
@@ -205,15 +263,15 @@ impl File {
         ];
         let mut keys = Keys::default();
         for (action, name) in names {
-            keys.add(action, name, self.first_user(action))?;
+            keys.add(action, name, self.first_user(action, jobs))?;
         }
         Ok(keys)
     }
 
     /// Values are encrypted for a subject, from a column.
-    fn check_subject(&self) -> Result<(), ConfigError> {
+    fn check_subject(&self, jobs: &[(String, Job)]) -> Result<(), ConfigError> {
         let refused = |message: &str| Err(ConfigError::new("subject", message.to_owned()));
-        match (&self.subject, self.first_user(Action::Encrypt)) {
+        match (&self.subject, self.first_user(Action::Encrypt, jobs)) {
             (None, Some(user)) => {
                 refused(&format!("{user} is to be encrypted, which needs a column such as user_id"))
             }
@@ -224,7 +282,7 @@ impl File {
     }
 
     /// The first configuration key that has an action.
-    fn first_user(&self, action: Action) -> Option<String> {
+    fn first_user(&self, action: Action, jobs: &[(String, Job)]) -> Option<String> {
         let named = |table: &str, rules: &BTreeMap<String, Rule>| {
             let mut users = rules.iter().filter(|(_, rule)| rule.action == action);
             users.next().map(|(name, _)| format!("{table}.{name}"))
@@ -232,5 +290,10 @@ impl File {
         named("fields", &self.fields)
             .or_else(|| named("details-paths", &self.details_paths))
             .or_else(|| (self.free_text_action == action).then(|| "free-text".to_owned()))
+            .or_else(|| {
+                let job = Job::Identity(action);
+                let (column, _) = jobs.iter().find(|(_, known)| *known == job)?;
+                Some(format!("{column}, which identifies,"))
+            })
     }
 }

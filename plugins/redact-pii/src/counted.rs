@@ -119,3 +119,49 @@ fn no_value_is_worked_on_past_its_budget() {
         assert!(beyond <= OVERSHOOT as f64, "{case:?}: {beyond} bytes a byte by {recipe:?}");
     }
 }
+
+/// What programs write, as long as a log or a document gets: nobody made it to be searched for long.
+const HONEST_UNITS: &[&str] = &[
+    "{\"id\": 4711, \"name\": \"Quarterly report\", \"owner\": \"finance\", \"size\": 18231, \"tags\": [\"a\", \"b\"]}, ",
+    "SELECT c.id, c.name FROM customer_data.accounts c WHERE c.created_at > '2025-01-16' AND c.region = 'eu-west-1'; ",
+    "2025-01-16T08:00:00Z INFO  http: 10.0.0.12 GET /api/v2/items?page=3&size=50 200 12ms bob@example.org\n",
+    "at com.example.audit.Sink.write(Sink.java:214)\n",
+    "https://portal.example.org/cases/2025/01/16/4711?tab=history&sort=desc ",
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36; ",
+    "+49 30 901820, 4111 1111 1111 1111, DE89 3704 0044 0532 0130 00, alice@company.com; ",
+];
+
+/// Bytes a byte, of the 96 that there are.
+const HONEST_WORK: f64 = 80.0;
+
+const HONEST_LAYERS: &[&[Layer]] = &[
+    &[],
+    &[Layer::Json],
+    &[Layer::Escaped, Layer::Json],
+    &[Layer::Percent],
+    &[Layer::Percent, Layer::Json],
+    &[Layer::Base64],
+    &[Layer::Mime],
+    &[Layer::Base64, Layer::Json],
+    &[Layer::Json, Layer::Base64],
+    &[Layer::Json, Layer::Base64, Layer::Percent],
+];
+
+#[test]
+fn nothing_honest_is_redacted_for_its_work() {
+    for case in [Case::All, Case::Details] {
+        let settings = settings(&case);
+        for unit in HONEST_UNITS {
+            for layers in HONEST_LAYERS {
+                for length in [1 << 10, 1 << 13, 1 << 17] {
+                    let recipe = Recipe::new(unit, layers);
+                    let (per_byte, is_exhausted) = work_per_byte(&settings, &case, &recipe, length);
+                    assert!(
+                        !is_exhausted && per_byte <= HONEST_WORK,
+                        "{case:?}, {unit:?} in {layers:?}: {per_byte} bytes a byte of {length}"
+                    );
+                }
+            }
+        }
+    }
+}

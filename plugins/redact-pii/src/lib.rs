@@ -9,7 +9,9 @@ mod config;
 mod details;
 mod detect;
 mod escape;
+mod identity;
 mod keys;
+mod known;
 mod lanes;
 mod output;
 mod path;
@@ -33,6 +35,8 @@ mod sifted;
 #[path = "../tests/plugin/soup.rs"]
 mod soup;
 
+use std::cell::RefCell;
+
 use audit_plugin_sdk::{
     Batch, Binding, Config, ConfigError, Context, Description, Fault, Judgement, Transform,
     Utf8Column, export_transform, log,
@@ -40,6 +44,7 @@ use audit_plugin_sdk::{
 
 use config::{Job, Settings};
 use detect::Kind;
+use known::{Known, Suspects};
 use output::{Origin, Output};
 use prefilter::VALUE_BYTES_MAX;
 use text::Searcher;
@@ -48,6 +53,8 @@ use text::Searcher;
 #[derive(Debug)]
 pub struct RedactPii {
     settings: Settings,
+    /// By job. It changes how long a batch takes, and nothing else.
+    known: Vec<RefCell<Known>>,
 }
 
 impl Transform for RedactPii {
@@ -69,21 +76,40 @@ impl Transform for RedactPii {
         if let Some(subject) = &settings.subject {
             binding = binding.reading(subject);
         }
-        Ok((Self { settings }, binding))
+        let known = settings.jobs.iter().map(|_| RefCell::default()).collect();
+        Ok((Self { settings, known }, binding))
     }
 
     fn process(&self, _: &Context, batch: &Batch, out: &mut Judgement) -> Result<(), Fault> {
         let subject = self.settings.subject.as_deref();
         let subjects = subject.map(|subject| batch.utf8(subject)).transpose()?;
         let mut searcher = Searcher::new(&self.settings);
-        for (name, job) in &self.settings.jobs {
+        for ((name, job), known) in self.settings.jobs.iter().zip(&self.known) {
+            let known = &mut *known.borrow_mut();
             let column = batch.utf8(name)?;
             let replaced = match job {
                 Job::Whole(action) => {
                     whole::rewrite(name, column, *action, subjects, &mut searcher)?
                 }
-                Job::Text => rewrite(name, column, subjects, &mut searcher, text::rewrite)?,
-                Job::Details => rewrite(name, column, subjects, &mut searcher, details::rewrite)?,
+                Job::Text => rewrite(name, column, subjects, known, &mut searcher, text::rewrite)?,
+                Job::Identity(action) => {
+                    let whole =
+                        |searcher: &mut Searcher<'_>, value: &[u8], out: &mut Output<'_>| {
+                            identity::rewrite(searcher, value, *action, out)
+                        };
+                    rewrite(name, column, subjects, known, &mut searcher, whole)?
+                }
+                Job::Address => rewrite(
+                    name,
+                    column,
+                    subjects,
+                    known,
+                    &mut searcher,
+                    identity::rewrite_address,
+                )?,
+                Job::Details => {
+                    rewrite(name, column, subjects, known, &mut searcher, details::rewrite)?
+                }
             };
             out.write_utf8(name, replaced);
         }
@@ -107,32 +133,50 @@ fn rewrite<'a>(
     name: &str,
     column: &Utf8Column,
     subjects: Option<&Utf8Column>,
+    known: &mut Known,
     searcher: &mut Searcher<'a>,
     rewrite: impl Fn(&mut Searcher<'a>, &[u8], &mut Output) -> bool,
 ) -> Result<Utf8Column, Fault> {
     let settings = searcher.settings;
     let mut out = Output::new(&settings.keys, subjects);
-    for row in settings.prefilter.suspects(column) {
+    let mut suspects = Suspects::of(&settings.prefilter, column, known);
+    while let Some((row, replacement)) = suspects.next() {
         let Some(value) = column.get(row) else {
             continue;
         };
         out.start_row(row);
+        if let Some(text) = replacement {
+            out.literal(text);
+            out.keep_row();
+            continue;
+        }
         let mark = out.mark();
         let is_changed = if value.len() > VALUE_BYTES_MAX {
             None
         } else {
             searcher.within_budget(value, |searcher| rewrite(searcher, value, &mut out))
         };
-        if is_changed.is_none() {
-            out.rewind(mark);
-            out.literal(action::REDACTED.as_bytes());
-        }
-        if is_changed.unwrap_or(true) {
-            out.keep_row();
-        } else {
-            out.rewind(mark);
+        match is_changed {
+            None => {
+                out.rewind(mark);
+                out.literal(action::REDACTED.as_bytes());
+                out.keep_row();
+            }
+            Some(true) => {
+                // A value under a key or for a subject has another text in each batch or row, and counts count rows.
+                let is_same_everywhere = subjects.is_none() && !settings.logs_counts;
+                if let Some(text) = out.text_since(mark).filter(|_| is_same_everywhere) {
+                    suspects.replace(row, text);
+                }
+                out.keep_row();
+            }
+            Some(false) => {
+                out.rewind(mark);
+                suspects.rule_out(row);
+            }
         }
     }
+    suspects.remember();
     out.finish(column, |origin| match origin {
         Origin::Column => name.to_owned(),
         Origin::Path(rule) => format!("{name}.{}", settings.paths.name(rule)),

@@ -145,6 +145,11 @@ impl<'a> Output<'a> {
         Mark { n_bytes: self.bytes.len(), n_holes: self.holes.len() }
     }
 
+    /// What was appended since, if it has no holes.
+    pub(crate) fn text_since(&self, mark: Mark) -> Option<&[u8]> {
+        (self.holes.len() == mark.n_holes).then(|| &self.bytes[mark.n_bytes..])
+    }
+
     /// Inserts bytes before what was appended since, inside the open strings.
     pub(crate) fn insert(&mut self, mark: Mark, bytes: &[u8]) {
         let end = self.bytes.len();

@@ -75,10 +75,6 @@ impl Paths {
         self.names.get(rule).map_or("", String::as_str)
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.rules.is_empty()
-    }
-
     /// The last key of every path. `None` for a path of indices only.
     pub(crate) fn last_keys(&self) -> impl Iterator<Item = Option<&[u8]>> {
         self.rules.iter().map(|(steps, _)| {

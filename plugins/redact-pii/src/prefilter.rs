@@ -4,7 +4,7 @@
 use audit_plugin_sdk::Utf8Column;
 
 use crate::detect::label::{self, Label};
-use crate::detect::{Kind, Kinds, Work, ends_with_scheme, iban_at, word};
+use crate::detect::{Kind, Kinds, Work, ends_with_scheme, iban_at, is_uuid, word};
 use crate::lanes::{BLOCK, Masks};
 
 /// The largest value that is searched. A longer one is redacted as a whole, so that one event cannot use up
@@ -18,7 +18,6 @@ const CARD_DIGITS_MIN: u32 = 12;
 const IPV4_DOTS: u32 = 3;
 /// The most bytes between two groups of digits: `) `.
 const GAP_MAX: usize = 2;
-const SEPARATORS: &[u8] = b" -./()+";
 /// The fewest digits of a card number that is written with an exponent, `41111111111111110e-1`.
 const FLOAT_DIGITS_MIN: u32 = 9;
 /// The most hexadecimal digits between two colons of an address.
@@ -75,7 +74,8 @@ struct Scan<'a> {
     /// The range of the row before it.
     start: usize,
     end: usize,
-    is_suspect: bool,
+    /// Whether nothing more needs to be known of that row.
+    is_decided: bool,
     digits: Digits,
     /// Where the last long word ends that was looked at.
     word_end: usize,
@@ -107,7 +107,7 @@ impl<'a> Scan<'a> {
             next_row: 0,
             start: 0,
             end: 0,
-            is_suspect: false,
+            is_decided: false,
             digits: Digits::default(),
             word_end: 0,
             n_word_before: 0,
@@ -156,13 +156,14 @@ impl<'a> Scan<'a> {
             if at >= self.end && !self.go_to(at) {
                 return;
             }
-            if !self.is_suspect {
-                self.is_suspect = (masks.sign & bit != 0 && self.is_sign(at))
+            if !self.is_decided {
+                self.is_decided = (masks.sign & bit != 0 && self.is_sign(at))
                     || (masks.name & bit != 0 && self.is_name(at))
-                    || (digit_starts & bit != 0 && self.is_number(at))
-                    || (long_words & bit != 0 && self.is_word(at))
+                    || (digit_starts & bit != 0
+                        && self.is_number(at, Run { base, mask: masks.digit }))
+                    || (long_words & bit != 0 && self.is_word(at, Run { base, mask: masks.word }))
                     || (schemes & bit != 0 && self.is_scheme(at));
-                if self.is_suspect {
+                if self.is_decided {
                     self.suspects.push(self.next_row - 1);
                 } else if long_words & bit != 0 {
                     // The other positions in the word would give the same result.
@@ -170,7 +171,7 @@ impl<'a> Scan<'a> {
                     left &= others | long_words;
                 }
             }
-            if self.is_suspect {
+            if self.is_decided {
                 left &= from_place(self.end - base);
             }
         }
@@ -185,7 +186,7 @@ impl<'a> Scan<'a> {
             (self.start, self.end) = (start as usize, end as usize);
             self.next_row += 1;
         }
-        self.is_suspect = false;
+        self.is_decided = is_plain_uuid(&self.bytes[self.start..self.end]);
         at >= self.start
     }
 
@@ -243,7 +244,9 @@ impl<'a> Scan<'a> {
     fn is_name(&self, at: usize) -> bool {
         let value = &self.bytes[self.start..at];
         let name = &value[..label::name_end(value, value.len())];
-        let has_path = || self.filter.keys.iter().any(|key| name.ends_with(key));
+        let last = name.last();
+        let has_path =
+            || self.filter.keys.iter().any(|key| key.last() == last && name.ends_with(key));
         let has_label = || {
             let label = label::before(value, value.len(), &mut Work::default());
             self.filter.kinds.has_labels() && label.is_some_and(|label| label != Label::Version)
@@ -260,7 +263,7 @@ impl<'a> Scan<'a> {
 
     /// Counts the digits that start at a position. Returns whether they are enough for a number that
     /// matters.
-    fn is_number(&mut self, at: usize) -> bool {
+    fn is_number(&mut self, at: usize, run: Run) -> bool {
         let value = &self.bytes[..self.end];
         if !self.filter.kinds.has_numbers() {
             return false;
@@ -268,19 +271,18 @@ impl<'a> Scan<'a> {
         if at < self.digits.end {
             return false;
         }
-        let end = at + value[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let end = run.end(value, at, |byte| byte.is_ascii_digit());
         let digits = &mut self.digits;
         let gap = value.get(digits.end..at).filter(|_| digits.end > self.start).unwrap_or_default();
         let goes_on = digits.end > self.start
             && gap.len() <= GAP_MAX
-            && gap.iter().all(|byte| SEPARATORS.contains(byte));
+            && gap.iter().all(|byte| is_separator(*byte));
         if goes_on {
-            digits.n_dots += u32::from(gap == b".");
+            digits.n_dots += u32::from(matches!(gap, [b'.']));
             digits.has_shape = true;
         } else {
             (digits.n, digits.n_dots) = (0, 0);
-            let before = &value[self.start..at];
-            digits.has_shape = before.ends_with(b"+") || before.ends_with(b"+(");
+            digits.has_shape = matches!(value[self.start..at], [.., b'+'] | [.., b'+', b'(']);
         }
         digits.n += (end - at) as u32;
         digits.end = end;
@@ -293,22 +295,73 @@ impl<'a> Scan<'a> {
 
     fn is_iban(&self, at: usize) -> bool {
         let value = &self.bytes[self.start..self.end];
-        iban_at(value, at - self.start).is_some()
+        let at = at - self.start;
+        let is_behind_country = matches!(
+            value[..at],
+            [.., first, second] if first.is_ascii_alphabetic() && second.is_ascii_alphabetic()
+        );
+        is_behind_country && iban_at(value, at).is_some()
     }
 
     /// Checks the word at a position.
-    fn is_word(&mut self, at: usize) -> bool {
+    fn is_word(&mut self, at: usize, run: Run) -> bool {
         if at < self.word_end || self.filter.kinds.is_empty() {
             return false;
         }
+        let start = run.start(&self.bytes[self.start..at], at, word::is_part);
+        self.word_end = run.end(&self.bytes[..self.end], at, word::is_part);
         let value = &self.bytes[self.start..self.end];
-        let at = at - self.start;
-        let is_part = |byte: &&u8| word::is_part(**byte);
-        let start = at - value[..at].iter().rev().take_while(is_part).count();
-        let end = at + value[at..].iter().take_while(is_part).count();
-        self.word_end = self.start + end;
+        let (start, end) = (start - self.start, self.word_end - self.start);
         word::may_matter(value, start, end, self.filter.kinds)
     }
+}
+
+/// The bytes of a class in a block: a run of them ends where the bits do, unless it leaves the block.
+#[derive(Clone, Copy)]
+struct Run {
+    base: usize,
+    mask: u64,
+}
+
+impl Run {
+    /// Where the run ends that a place belongs to, or the value. `text` ends with the value.
+    fn end(self, text: &[u8], at: usize, is_part: impl Fn(u8) -> bool) -> usize {
+        let end = at + (self.mask >> (at - self.base)).trailing_ones() as usize;
+        if end < self.base + BLOCK {
+            return end.min(text.len());
+        }
+        let behind = text.get(end..).unwrap_or_default();
+        end.min(text.len()) + behind.iter().take_while(|byte| is_part(**byte)).count()
+    }
+
+    /// Where the run starts that a place belongs to. `before` is the value up to that place.
+    fn start(self, before: &[u8], at: usize, is_part: impl Fn(u8) -> bool) -> usize {
+        let n_before = (self.mask << (BLOCK - 1 - (at - self.base))).leading_ones() as usize - 1;
+        if n_before >= before.len() {
+            return at - before.len();
+        }
+        let left = &before[..before.len() - n_before];
+        let n_left = if at - n_before > self.base {
+            0
+        } else {
+            left.iter().rev().take_while(|byte| is_part(**byte)).count()
+        };
+        at - n_before - n_left
+    }
+}
+
+/// What may stand between two groups of digits.
+fn is_separator(byte: u8) -> bool {
+    matches!(byte, b' ' | b'-' | b'.' | b'/' | b'(' | b')' | b'+')
+}
+
+/// Whether a value is a UUID and nothing else, as ids of sessions and requests are: the search takes none of its
+/// digits for a number, and base64 of hexadecimal digits has no sign that anything else needs. It might take the last
+/// group for a card number with an exponent.
+fn is_plain_uuid(value: &[u8]) -> bool {
+    const LAST_GROUP: usize = 24;
+    is_uuid(value)
+        && !value[LAST_GROUP..].iter().take(FLOAT_DIGITS_MIN as usize).all(u8::is_ascii_digit)
 }
 
 /// The places of a block from one on.

@@ -3,6 +3,7 @@
 use audit_plugin_sdk::{Fault, Utf8Builder, Utf8Column, Utf8Edit};
 
 use crate::action::{self, Action};
+use crate::known::Known;
 use crate::output::{self, Origin, Output};
 use crate::prefilter::VALUE_BYTES_MAX;
 use crate::text::{Searcher, Style};
@@ -25,6 +26,20 @@ pub(crate) fn rewrite(
     if action == Action::SqlLiterals {
         return without_literals(name, column, subjects, searcher);
     }
+    let distinct = Known::default().list(column);
+    let made = each(&distinct.values(column), action);
+    let mut builder = Utf8Builder::with_capacity(column.rows(), column.bytes().len());
+    for row in 0..column.rows() {
+        match column.get(row).and_then(|_| made.get(distinct.number(row))) {
+            Some(value) => builder.push(value),
+            None => builder.push_null(),
+        }
+    }
+    Ok(builder.finish())
+}
+
+/// Does the same to every value, without a key.
+fn each(column: &Utf8Column, action: Action) -> Utf8Column {
     let mut builder = Utf8Builder::with_capacity(column.rows(), column.bytes().len());
     for row in 0..column.rows() {
         match (column.get(row), action) {
@@ -37,7 +52,7 @@ pub(crate) fn rewrite(
             (Some(_), _) => builder.push(action::REDACTED.as_bytes()),
         }
     }
-    Ok(builder.finish())
+    builder.finish()
 }
 
 /// A value that has no subject to be encrypted for is redacted.

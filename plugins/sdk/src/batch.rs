@@ -73,10 +73,13 @@ impl Batch {
     }
 
     fn column(&self, name: &str) -> Result<&Column, Fault> {
-        self.columns
-            .iter()
-            .find_map(|(own, column)| (own == name).then_some(column))
-            .ok_or_else(|| Fault::BadInput(format!("no column {name} in the batch")))
+        self.columns.iter().find_map(|(own, column)| (own == name).then_some(column)).ok_or_else(
+            || {
+                Fault::BadInput(format!(
+                    "no column {name} in the batch: `configure` did not ask for it"
+                ))
+            },
+        )
     }
 
     pub(crate) fn from_abi(batch: abi::Batch) -> Result<Self, Fault> {

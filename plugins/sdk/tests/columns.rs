@@ -30,7 +30,9 @@ fn a_batch_gives_columns_by_name_and_type() {
     assert_eq!([0, 1].map(|row| ratio.get(row)), [Some(0.5), None]);
     let time = batch.timestamp("time").expect("a column");
     assert_eq!([0, 2].map(|row| time.get(row)), [Some(7), None]);
-    let missing = Fault::BadInput("no column nothing in the batch".to_owned());
+    let missing = Fault::BadInput(
+        "no column nothing in the batch: `configure` did not ask for it".to_owned(),
+    );
     assert_eq!(batch.utf8("nothing"), Err(missing));
     let mistyped = Fault::BadInput("column time is timestamp, not int64".to_owned());
     assert_eq!(batch.int64("time"), Err(mistyped));

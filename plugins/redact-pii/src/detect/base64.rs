@@ -9,9 +9,28 @@ pub(super) const CHARS_MIN: usize = 11;
 /// What ruling a run out costs, by its first characters.
 const RUN_COST: usize = 4;
 
+/// Six bits for each letter of either alphabet. A look at a table, as every byte of every word comes here.
+const SEXTETS: [u8; 256] = {
+    let mut sextets = [NO_SEXTET; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        sextets[byte] = match byte as u8 {
+            letter @ b'A'..=b'Z' => letter - b'A',
+            letter @ b'a'..=b'z' => letter - b'a' + 26,
+            digit @ b'0'..=b'9' => digit - b'0' + 52,
+            b'+' | b'-' => 62,
+            b'/' | b'_' => 63,
+            _ => NO_SEXTET,
+        };
+        byte += 1;
+    }
+    sextets
+};
+const NO_SEXTET: u8 = 64;
+
 /// Whether a byte belongs to one of the alphabets.
 pub(super) const fn is_part(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_')
+    SEXTETS[byte as usize] != NO_SEXTET
 }
 
 /// Unwraps a run of the alphabet. `false` where what comes out is no text, as in words and digests.
@@ -29,19 +48,21 @@ pub(super) fn decode(run: &[u8], out: &mut Vec<u8>, work: &mut Work) -> bool {
         let text: String = characters.map(|character| character.unwrap_or('\u{fffd}')).collect();
         *out = text.into_bytes();
     }
-    out.iter().all(|&byte| is_printable(byte)) && std::str::from_utf8(out).is_ok()
+    // All are looked at, without a branch for each.
+    out.iter().fold(true, |all, &byte| all & is_printable(byte)) && std::str::from_utf8(out).is_ok()
 }
 
 fn decode_bytes(run: &[u8], out: &mut Vec<u8>) {
-    for quad in run.chunks(4) {
-        let mut bits = 0;
-        for &byte in quad {
-            bits = bits << 6 | sextet(byte);
-        }
-        let bytes = (bits << (6 * (4 - quad.len()))).to_be_bytes();
-        // A single character left over holds no byte.
-        out.extend_from_slice(&bytes[1..quad.len()]);
+    let (quads, rest) = run.as_chunks::<4>();
+    let bits = |quad: &[u8]| quad.iter().fold(0, |bits, &byte| bits << 6 | sextet(byte));
+    out.reserve(3 * (quads.len() + 1));
+    for quad in quads {
+        let [_, first, second, third] = bits(quad).to_be_bytes();
+        out.extend_from_slice(&[first, second, third]);
     }
+    // A single character left over holds no byte.
+    let [_, first, second, _] = (bits(rest) << (6 * (4 - rest.len()))).to_be_bytes();
+    out.extend([first, second].into_iter().take(rest.len().saturating_sub(1)));
 }
 
 /// The units of UTF-16, if text is written in it: it has a mark, or every other of its first bytes is zero.
@@ -85,15 +106,9 @@ pub(super) fn may_be_text(run: &[u8]) -> bool {
 
 /// NUL parts the words of credentials, as in SASL PLAIN.
 fn is_printable(byte: u8) -> bool {
-    byte >= b' ' && byte != 0x7f || matches!(byte, b'\t' | b'\n' | b'\r' | 0)
+    (byte >= b' ' && byte != 0x7f) | matches!(byte, b'\t' | b'\n' | b'\r' | 0)
 }
 
 fn sextet(byte: u8) -> u32 {
-    u32::from(match byte {
-        b'A'..=b'Z' => byte - b'A',
-        b'a'..=b'z' => byte - b'a' + 26,
-        b'0'..=b'9' => byte - b'0' + 52,
-        b'+' | b'-' => 62,
-        _ => 63,
-    })
+    u32::from(SEXTETS[usize::from(byte)])
 }

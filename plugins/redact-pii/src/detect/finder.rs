@@ -32,6 +32,21 @@ const MATCH_COST: usize = 16;
 /// What looking for an account number costs, behind letters that could be a country.
 const IBAN_COST: usize = 32;
 
+/// Whether anything starts at a byte, or stands around it.
+const fn is_of_interest(byte: u8) -> bool {
+    const INTERESTING: [bool; 256] = {
+        let mut interesting = [false; 256];
+        let mut byte = 0;
+        while byte < 256 {
+            let is_sign = matches!(byte as u8, b'@' | b'%' | b':' | b'=');
+            interesting[byte] = is_sign || word::is_part(byte as u8);
+            byte += 1;
+        }
+        interesting
+    };
+    INTERESTING[byte as usize]
+}
+
 impl Finder {
     /// All matches of the enabled kinds. The gaps are searched again on their own: without an address, the
     /// text right after it may be one as well.
@@ -150,6 +165,11 @@ impl Finder {
         // Numbers, addresses and words are taken as a whole, so they are not checked again from the middle.
         let (mut numbers_from, mut ipv6_from, mut words_from, mut values_from) = (0, 0, 0, 0);
         while let Some(&byte) = text.get(at) {
+            let is_in_word = at < words_from && byte.is_ascii_alphabetic();
+            if is_in_word || !is_of_interest(byte) {
+                at += 1;
+                continue;
+            }
             if self.work.is_exhausted() {
                 return;
             }

@@ -106,13 +106,13 @@ pub(crate) fn at(text: &[u8], digits: usize) -> Option<(usize, usize)> {
     if !country.iter().all(u8::is_ascii_uppercase) {
         return None;
     }
-    let length = length_of(country)?;
     // `IBANDE89…` and `ibanDE89…` run into the number, other letters and digits make it an id.
     let is_free = !is_alphanumeric(before(text, start))
         || text[..start].last_chunk::<4>().is_some_and(|word| word.eq_ignore_ascii_case(b"iban"));
     if !is_free {
         return None;
     }
+    let length = length_of(country)?;
     let mut remainder = Remainder::default();
     let mut n_taken = 0;
     let mut at = start;

@@ -4,8 +4,8 @@ use super::base64;
 use super::kind::{Kind, Match};
 use super::work::Work;
 
-/// `{"` in base64.
-pub(super) const START: &[u8] = b"eyJ";
+/// The length of `{"` in base64.
+const START_CHARS: usize = 3;
 /// A signed token has three parts, an encrypted one five (RFC 7516).
 const PARTS_MIN: usize = 3;
 const PARTS_MAX: usize = 5;
@@ -16,7 +16,7 @@ const HEADER_BYTES_MAX: usize = 8192;
 pub(super) fn at(text: &[u8], start: usize, end: usize, work: &mut Work) -> Option<Match> {
     work.charge(end - start);
     // The run ends where the header does, so there is one candidate: the first.
-    let first = text[start..end].windows(START.len()).position(|bytes| bytes == START)?;
+    let first = text[start..end].windows(START_CHARS).position(starts)?;
     let start = start + first;
     if text.get(end) != Some(&b'.') || end - start > HEADER_BYTES_MAX {
         return None;
@@ -33,6 +33,11 @@ pub(super) fn at(text: &[u8], start: usize, end: usize, work: &mut Work) -> Opti
     }
     work.charge(at - end);
     (n_parts >= PARTS_MIN).then(|| Match::new(start, at, Kind::Jwt))
+}
+
+/// Whether a run starts with `{"` in base64.
+pub(super) fn starts(run: &[u8]) -> bool {
+    matches!(run, [b'e', b'y', b'J', ..])
 }
 
 fn is_part(byte: u8) -> bool {

@@ -32,5 +32,6 @@ pub(crate) use finder::Finder;
 pub(crate) use iban::at as iban_at;
 pub(crate) use kind::{Kind, Kinds, Match};
 pub(crate) use label::Label;
+pub(crate) use number::is_uuid;
 pub(crate) use secret::ends_with_scheme;
 pub(crate) use work::Work;

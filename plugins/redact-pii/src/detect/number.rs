@@ -7,6 +7,8 @@ use super::kind::{Kind, Kinds, Match};
 use super::work::Work;
 use super::{card, ipv4, phone, ssn};
 
+const UUID_BYTES: usize = 36;
+
 /// The fewest digits that any kind needs: `1.1.1.1`.
 const DIGITS_MIN: usize = 4;
 
@@ -102,7 +104,6 @@ impl Number<'_> {
 /// Whether a position lies in a UUID or in a long hexadecimal number with letters: their digits are
 /// random, and some would pass for anything.
 pub(super) fn is_in_identifier(text: &[u8], at: usize) -> bool {
-    const UUID_BYTES: usize = 36;
     const DIGEST_BYTES_MIN: usize = 24;
     let is_part = |byte: u8| byte.is_ascii_hexdigit() || byte == b'-';
     let start =
@@ -123,10 +124,10 @@ pub(super) fn is_in_identifier(text: &[u8], at: usize) -> bool {
     run.len() >= DIGEST_BYTES_MIN && run.iter().any(u8::is_ascii_alphabetic)
 }
 
-/// Eight, four, four, four and twelve hexadecimal digits.
-fn is_uuid(token: &[u8]) -> bool {
-    token.iter().enumerate().all(|(at, byte)| match at {
-        8 | 13 | 18 | 23 => *byte == b'-',
-        _ => byte.is_ascii_hexdigit(),
-    })
+/// Eight, four, four, four and twelve hexadecimal digits. All are counted, without a branch for each.
+pub(crate) fn is_uuid(token: &[u8]) -> bool {
+    const DASHES: [usize; 4] = [8, 13, 18, 23];
+    let Ok(token) = <&[u8; UUID_BYTES]>::try_from(token) else { return false };
+    let n_hex: usize = token.iter().map(|byte| usize::from(byte.is_ascii_hexdigit())).sum();
+    n_hex == UUID_BYTES - DASHES.len() && DASHES.iter().all(|&at| token[at] == b'-')
 }

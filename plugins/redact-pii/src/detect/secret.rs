@@ -80,6 +80,7 @@ fn key_at(text: &[u8], at: usize, end: usize, work: &mut Work) -> Option<usize> 
 }
 
 /// Whether a run may start with a prefix.
+#[inline]
 pub(super) fn may_start(run: &[u8]) -> bool {
     matches!(
         run,

@@ -12,8 +12,7 @@ pub(super) const LAYERS_MAX: usize = 3;
 pub(crate) const CHARS_MIN: usize = base64::CHARS_MIN;
 
 /// The characters that only one of the base64 alphabets has. They may also separate words.
-const SPLITS: [fn(u8) -> bool; 2] =
-    [|byte| matches!(byte, b'-' | b'_'), |byte| matches!(byte, b'+' | b'/')];
+const SPLITS: [[u8; 2]; 2] = [[b'-', b'_'], [b'+', b'/']];
 
 /// Whether a byte belongs to a word.
 pub(crate) const fn is_part(byte: u8) -> bool {
@@ -149,26 +148,18 @@ fn unwrapped(
     if look(start, end) {
         return;
     }
-    for is_split in SPLITS {
-        for (from, to) in parts(&text[..end], start, is_split) {
-            look(from, to);
+    for [one, other] in SPLITS {
+        let is_split = |byte: u8| byte == one || byte == other;
+        // All are looked at, without a branch for each.
+        if !text[start..end].iter().fold(false, |any, &byte| any | is_split(byte)) {
+            continue;
+        }
+        let mut from = start;
+        for part in text[start..end].split(|&byte| is_split(byte)) {
+            look(from, from + part.len());
+            from += part.len() + 1;
         }
     }
-}
-
-/// The parts of a word that is split at some bytes, if there is more than one.
-fn parts(
-    text: &[u8],
-    start: usize,
-    is_split: fn(u8) -> bool,
-) -> impl Iterator<Item = (usize, usize)> {
-    let is_whole = !text[start..].iter().any(|&byte| is_split(byte));
-    let mut from = start;
-    text[start..].split(move |&byte| is_split(byte)).filter(move |_| !is_whole).map(move |part| {
-        let place = (from, from + part.len());
-        from += part.len() + 1;
-        place
-    })
 }
 
 /// The first kind in decoded text. More layers than legitimate text has are treated as hiding something.
@@ -233,7 +224,7 @@ pub(crate) fn may_matter(text: &[u8], start: usize, end: usize, kinds: Kinds) ->
             b'A' | b'g' | b'x' | b's' | b'r' if has_keys && secret::may_start(&word[at..]) => {
                 return true;
             }
-            b'e' if word[at..].starts_with(jwt::START) && kinds.has(Kind::Jwt) => return true,
+            b'e' if jwt::starts(&word[at..]) && kinds.has(Kind::Jwt) => return true,
             _ => continue,
         };
         if base64::may_be_text(&word[*part..at]) {

@@ -13,7 +13,8 @@ fn plugin(config: &str) -> Transformer<RedactPii> {
 #[test]
 fn tokens_keep_equality() {
     let mut plugin = plugin(
-        r#"{"fields": {"who": "token"}, "free-text": ["text"], "details-paths": {},
+        r#"{"fields": {"user_email": "keep", "who": "token"}, "free-text": ["text"],
+            "details-paths": {"granted_to": "keep"},
             "free-text-action": "token", "token-key": "pii"}"#,
     );
     let keeping: Vec<bool> =
@@ -37,7 +38,8 @@ fn tokens_keep_equality() {
 #[test]
 fn values_are_encrypted_for_their_subject() {
     let mut plugin = plugin(
-        r#"{"fields": {"mail": "encrypt"}, "free-text": ["details"], "free-text-action": "encrypt",
+        r#"{"fields": {"user_email": "keep", "mail": "encrypt"}, "free-text": ["details"],
+            "free-text-action": "encrypt",
             "details-paths": {"name": "encrypt"}, "encryption-key": "pii", "subject": "user_id"}"#,
     );
     assert!(plugin.writes().iter().all(|column| !column.preserves_equality));
@@ -65,7 +67,8 @@ fn values_are_encrypted_for_their_subject() {
 
 #[test]
 fn addresses_become_networks() {
-    let config = r#"{"fields": {"c": "generalise"}, "details-paths": {}, "free-text": []}"#;
+    let config = r#"{"fields": {"user_email": "keep", "c": "generalise"},
+        "details-paths": {"granted_to": "keep"}, "free-text": []}"#;
     for (value, expected) in [
         ("203.0.113.45", "203.0.113.0/24"),
         ("2001:db8:85a3:1:2:8a2e:370:7334", "2001:db8:85a3::/48"),
@@ -76,7 +79,7 @@ fn addresses_become_networks() {
     ] {
         assert_eq!(redact(config, "c", value), expected, "{value}");
     }
-    let config = r#"{"fields": {}, "details-paths": {"ip": "generalise"}, "free-text": ["details"],
+    let config = r#"{"fields": {"user_email": "keep"}, "details-paths": {"ip": "generalise"}, "free-text": ["details"],
         "free-text-action": "generalise"}"#;
     let details =
         r#"{"ip":"10.1.2.3","text":"10.1.2.3, 10.9.8.7/16 and 2001:db8:1::2 of bob@x.com"}"#;
@@ -89,7 +92,7 @@ fn addresses_become_networks() {
 
 #[test]
 fn statements_lose_their_literals() {
-    let config = r#"{"fields": {"resource_name": "sql-literals"}, "free-text": ["details"],
+    let config = r#"{"fields": {"user_email": "keep", "resource_name": "sql-literals"}, "free-text": ["details"],
         "details-paths": {"query": "sql-literals"}}"#;
     let details =
         r#"{"query":"SELECT * FROM \"t\" WHERE name = 'O''Neill' AND n > 1000","rows":5000}"#;
@@ -99,7 +102,8 @@ fn statements_lose_their_literals() {
     };
     let judgement = plugin(config).process(&batch_of(details)).expect("a judgement");
     assert_eq!(testing::texts(&judgement, "details"), [Some(expected)]);
-    let config = r#"{"fields": {"c": "sql-literals"}, "details-paths": {}, "free-text": []}"#;
+    let config = r#"{"fields": {"user_email": "keep", "c": "sql-literals"},
+        "details-paths": {"granted_to": "keep"}, "free-text": []}"#;
     let sql = "SELECT a FROM t WHERE b IN ('x', 2) -- for bob@x.com";
     assert_eq!(redact(config, "c", sql), "SELECT a FROM t WHERE b IN (?, ?) ");
     assert_eq!(redact(config, "c", "SELECT `bob@x.com`"), "SELECT `[EMAIL]`");
@@ -111,7 +115,8 @@ fn statements_lose_their_literals() {
 
 #[test]
 fn counts_are_logged_on_request_and_values_never() {
-    let config = r#"{"fields": {}, "details-paths": {}, "free-text": ["c"], "log-counts": true}"#;
+    let config = r#"{"fields": {"user_email": "keep"}, "details-paths": {"granted_to": "keep"},
+        "free-text": ["c"], "log-counts": true}"#;
     redact(config, "c", "bob@x.com, eve@x.com from 10.0.0.1");
     let lines = testing::take_log();
     let texts: Vec<&str> = lines.iter().map(|(_, text)| text.as_str()).collect();

@@ -7,14 +7,26 @@ use redact_pii::RedactPii;
 #[test]
 fn the_defaults_write_what_they_can_change() {
     let plugin = Transformer::<RedactPii>::new("{}").expect("a good configuration");
-    let columns = ["user_email", "details", "resource_name", "resource_id"];
+    let columns = [
+        "user_email",
+        "details",
+        "resource_name",
+        "resource_id",
+        "user_agent",
+        "user_id",
+        "session_id",
+        "ip_address",
+        "resource_type",
+        "action_result",
+    ];
     assert_eq!(plugin.reads(), columns);
     let writes: Vec<(&str, bool)> = plugin
         .writes()
         .iter()
         .map(|column| (column.name.as_str(), column.preserves_equality))
         .collect();
-    assert_eq!(writes, columns.map(|column| (column, false)));
+    // Addresses stay, so that detectors behind the plugin can count by them.
+    assert_eq!(writes, columns.map(|column| (column, column == "ip_address")));
 }
 
 #[test]
@@ -26,6 +38,12 @@ fn a_batch_keeps_nulls_and_rows_without_findings() {
         .utf8("details", &[None, Some(r#"{"a":"10.0.0.1"}"#), Some("{}")])
         .utf8("resource_name", &names)
         .utf8("resource_id", &[Some("db_1.table_50"), Some(""), Some("file_1234")])
+        .utf8("user_agent", &[Some("Mozilla/5.0"), None, Some("curl of bob@x.com")])
+        .utf8("user_id", &[Some("alice"), Some("bob@company.com"), None])
+        .utf8("session_id", &[Some("s-1"), None, Some("s-2")])
+        .utf8("ip_address", &[Some("10.0.0.1"), Some("bob@x.com"), Some("::1, 10.0.0.2")])
+        .utf8("resource_type", &[Some("table"), None, Some("table")])
+        .utf8("action_result", &[Some("success"), None, Some("denied to bob@x.com")])
         .build();
     let judgement = plugin.process(&batch).expect("a judgement");
     let emails = [Some("a***@company.com"), None, Some("**********ress")];
@@ -37,7 +55,67 @@ fn a_batch_keeps_nulls_and_rows_without_findings() {
         testing::texts(&judgement, "resource_id"),
         [Some("db_1.table_50"), Some(""), Some("file_1234")]
     );
+    let agents = [Some("Mozilla/5.0"), None, Some("curl of [EMAIL]")];
+    assert_eq!(testing::texts(&judgement, "user_agent"), agents);
+    // As a whole: `[EMAIL]` would make one user of all.
+    let users = [Some("alice"), Some("b***@company.com"), None];
+    assert_eq!(testing::texts(&judgement, "user_id"), users);
+    let addresses = [Some("10.0.0.1"), Some("[EMAIL]"), Some("::1, 10.0.0.2")];
+    assert_eq!(testing::texts(&judgement, "ip_address"), addresses);
+    let results = [Some("success"), None, Some("denied to [EMAIL]")];
+    assert_eq!(testing::texts(&judgement, "action_result"), results);
     assert!(testing::take_log().is_empty(), "values never reach the log");
+}
+
+#[test]
+fn what_is_named_adds_to_the_defaults_and_keep_takes_away() {
+    let writes = |config: &str| {
+        testing::grant_key("pii", b"secret");
+        let plugin = Transformer::<RedactPii>::new(config).expect("a good configuration");
+        let names = plugin.writes().iter().map(|column| column.name.clone());
+        names.collect::<Vec<_>>()
+    };
+    for config in [
+        r#"{"fields": {"ip_address": "token"}, "token-key": "pii"}"#,
+        r#"{"fields": {}}"#,
+        r#"{"details-paths": {"a": "mask"}}"#,
+        r#"{"fields": {"user_agent": "drop"}, "free-text": []}"#,
+    ] {
+        assert!(writes(config).contains(&"user_email".to_owned()), "{config}");
+        assert!(writes(config).contains(&"details".to_owned()), "{config}");
+    }
+    assert!(!writes(r#"{"fields": {"user_email": "keep"}}"#).contains(&"user_email".to_owned()));
+    let paths = r#"{"details-paths": {"granted_to": "keep"}, "free-text": []}"#;
+    assert_eq!(writes(paths), ["user_email"]);
+}
+
+#[test]
+fn with_a_key_users_stay_apart() {
+    testing::grant_key("pii", b"secret");
+    for (key, prefix) in [("token-key", "tok_"), ("hash-key", "hmac-sha256:")] {
+        let config = format!(r#"{{"{key}": "pii", "free-text": ["user_id"]}}"#);
+        let mut plugin = Transformer::<RedactPii>::new(&config).expect("a good configuration");
+        let of = |name: &str| plugin.writes().iter().find(|column| column.name == name).cloned();
+        assert!(of("user_email").is_some_and(|column| column.preserves_equality));
+        assert!(of("user_id").is_some_and(|column| column.preserves_equality));
+        let batch = BatchBuilder::new(3)
+            .utf8("user_email", &[Some("ann@x.com"), Some("abe@x.com"), Some("ann@x.com")])
+            .utf8("user_id", &[Some("ann@x.com"), Some("user_017"), None])
+            .utf8("details", &[Some(r#"{"granted_to": "ann@x.com"}"#), None, None])
+            .build();
+        let judgement = plugin.process(&batch).expect("a judgement");
+        let emails = testing::texts(&judgement, "user_email");
+        assert!(emails[0].is_some_and(|email| email.starts_with(prefix)), "{emails:?}");
+        assert_eq!(emails[0], emails[2]);
+        assert_ne!(emails[0], emails[1]);
+        // The same person has one name everywhere.
+        assert_eq!(testing::texts(&judgement, "user_id"), [emails[0], Some("user_017"), None]);
+        let details = testing::texts(&judgement, "details");
+        assert!(
+            details[0].is_some_and(|text| text.contains(emails[0].expect("set"))),
+            "{details:?}"
+        );
+    }
 }
 
 #[test]
@@ -45,7 +123,8 @@ fn whole_columns() {
     testing::grant_key("pii", b"secret");
     let config = |action: &str| {
         format!(
-            r#"{{"fields": {{"c": {{"action": "{action}"}}}}, "details-paths": {{}}, "free-text": [], "hash-key": "pii"}}"#
+            r#"{{"fields": {{"user_email": "keep", "c": {{"action": "{action}"}}}},
+                "details-paths": {{"granted_to": "keep"}}, "free-text": [], "hash-key": "pii"}}"#
         )
     };
     let cases = [
@@ -70,7 +149,8 @@ fn whole_columns() {
 #[test]
 fn a_hashed_column_keeps_equality() {
     testing::grant_key("pii", b"secret");
-    let config = r#"{"fields": {"ip_address": "hash"}, "details-paths": {}, "free-text": [], "hash-key": "pii"}"#;
+    let config = r#"{"fields": {"user_email": "keep", "ip_address": "hash"},
+        "details-paths": {"granted_to": "keep"}, "free-text": [], "hash-key": "pii"}"#;
     let mut plugin = Transformer::<RedactPii>::new(config).expect("a good configuration");
     assert!(plugin.writes()[0].preserves_equality);
     let batch = BatchBuilder::new(4)
@@ -121,20 +201,28 @@ fn a_wrong_configuration_names_its_key() {
             "free-text-action",
             "masked, redacted or hashed",
         ),
-        (r#"{"fields": {"a": "token"}}"#, "token-key", "fields.a is to be replaced by a token"),
-        (r#"{"fields": {"a": "token"}, "token-key": "other"}"#, "token-key", "not granted"),
+        (
+            r#"{"fields": {"user_email": "keep", "a": "token"}}"#,
+            "token-key",
+            "fields.a is to be replaced by a token",
+        ),
+        (
+            r#"{"fields": {"user_email": "keep", "a": "token"}, "token-key": "other"}"#,
+            "token-key",
+            "not granted",
+        ),
         (
             r#"{"details-paths": {"a.b": "encrypt"}, "subject": "user_id"}"#,
             "encryption-key",
             "details-paths.a.b is to be encrypted",
         ),
         (
-            r#"{"fields": {"a": "encrypt"}, "encryption-key": "other", "subject": "user_id"}"#,
+            r#"{"fields": {"user_email": "keep", "a": "encrypt"}, "encryption-key": "other", "subject": "user_id"}"#,
             "encryption-key",
             "not granted",
         ),
         (
-            r#"{"fields": {"a": "encrypt"}, "encryption-key": "pii"}"#,
+            r#"{"fields": {"user_email": "keep", "a": "encrypt"}, "encryption-key": "pii"}"#,
             "subject",
             "needs a column such as user_id",
         ),
@@ -143,7 +231,11 @@ fn a_wrong_configuration_names_its_key() {
         (r#"{"free-text-action": "hash"}"#, "hash-key", "free-text is to be hashed"),
         (r#"{"free-text-action": "hash", "hash-key": "other"}"#, "hash-key", "not granted"),
         (r#"{"free-text-action": "hash", "hash-key": "a\"b"}"#, "hash-key", "letters"),
-        (r#"{"fields": {}, "details-paths": {}, "free-text": []}"#, "fields", "changes no column"),
+        (
+            r#"{"fields": {"user_email": "keep"}, "details-paths": {"granted_to": "keep"}, "free-text": []}"#,
+            "fields",
+            "changes no column",
+        ),
     ];
     for (config, key, message) in cases {
         let error = Transformer::<RedactPii>::new(config).expect_err(config);
@@ -154,7 +246,8 @@ fn a_wrong_configuration_names_its_key() {
 
 #[test]
 fn a_column_in_fields_is_not_searched() {
-    let config = r#"{"fields": {"details": "keep", "resource_name": "redact"}, "free-text": ["details", "resource_name"]}"#;
+    let config = r#"{"fields": {"user_email": "keep", "details": "keep", "resource_name": "redact"},
+        "free-text": ["details", "resource_name"]}"#;
     let plugin = Transformer::<RedactPii>::new(config).expect("a good configuration");
     assert_eq!(plugin.reads(), ["resource_name"]);
 }

@@ -4,7 +4,8 @@ use audit_plugin_sdk::testing::{self, BatchBuilder, Transformer};
 use redact_pii::RedactPii;
 
 /// Searches free text only, in a column of its own.
-pub(crate) const TEXT_ONLY: &str = r#"{"fields": {}, "details-paths": {}, "free-text": ["text"]}"#;
+pub(crate) const TEXT_ONLY: &str = r#"{"fields": {"user_email": "keep"},
+    "details-paths": {"granted_to": "keep"}, "free-text": ["text"]}"#;
 
 /// Runs one value of one column through the plugin.
 pub(crate) fn redact(config: &str, column: &str, value: &str) -> String {

@@ -47,16 +47,19 @@ impl Case {
     }
 
     pub(crate) fn config(self) -> String {
-        let text = r#""details-paths": {}, "free-text": ["resource_name"]"#;
-        let none = r#""details-paths": {}, "free-text": []"#;
+        let text = r#""details-paths": {"granted_to": "keep"}, "free-text": ["resource_name"]"#;
+        let fields = r#""fields": {"user_email": "keep"}"#;
         match self {
             Self::One(detector) => {
-                format!(r#"{{"fields": {{}}, {text}, "detectors": ["{detector}"]}}"#)
+                format!(r#"{{{fields}, {text}, "detectors": ["{detector}"]}}"#)
             }
-            Self::All => format!(r#"{{"fields": {{}}, {text}}}"#),
-            Self::Details => r#"{"fields": {}, "free-text": ["details"]}"#.to_owned(),
+            Self::All => format!("{{{fields}, {text}}}"),
+            Self::Details => format!(r#"{{{fields}, "free-text": ["details"]}}"#),
             Self::Sql => {
-                format!(r#"{{"fields": {{"resource_name": "sql-literals"}}, {none}}}"#)
+                let fields = r#"{"user_email": "keep", "resource_name": "sql-literals"}"#;
+                format!(
+                    r#"{{"fields": {fields}, "details-paths": {{"granted_to": "keep"}}, "free-text": []}}"#
+                )
             }
         }
     }

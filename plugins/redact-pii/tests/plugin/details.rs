@@ -19,7 +19,7 @@ fn check(config: &str, cases: &[(&str, &str)]) {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-const DETAILS_ONLY: &str = r#"{"fields": {}, "free-text": ["details"]}"#;
+const DETAILS_ONLY: &str = r#"{"fields": {"user_email": "keep"}, "free-text": ["details"]}"#;
 
 #[test]
 fn the_seed_with_the_defaults() {
@@ -99,7 +99,7 @@ fn keys_numbers_and_bare_values_are_searched() {
 
 #[test]
 fn paths() {
-    let config = r#"{"fields": {}, "detectors": [], "free-text": [], "details-paths": {
+    let config = r#"{"fields": {"user_email": "keep"}, "detectors": [], "free-text": [], "details-paths": {
         "name": "redact", "a.b": {"action": "mask"}, "items[*].email": "drop", "$.rows[1]": "redact",
         "box": "mask", "box.open": "keep", "gone": "drop", "deep": "redact"}}"#;
     check(
@@ -127,8 +127,7 @@ fn paths() {
             ("{}", "{}"),
         ],
     );
-    let config =
-        r#"{"fields": {}, "detectors": [], "free-text": [], "details-paths": {"[*].n": "redact"}}"#;
+    let config = r#"{"fields": {"user_email": "keep"}, "detectors": [], "free-text": [], "details-paths": {"[*].n": "redact"}}"#;
     check(config, &[(r#"[{"n":1},{"m":1}]"#, r#"[{"n":"[REDACTED]"},{"m":1}]"#)]);
 }
 
@@ -160,7 +159,7 @@ fn what_is_no_json_is_free_text_or_nothing() {
 #[test]
 fn hashes_are_filled_in_by_row() {
     testing::grant_key("pii", b"secret");
-    let config = r#"{"fields": {}, "free-text-action": "hash", "free-text": ["details"],
+    let config = r#"{"fields": {"user_email": "keep"}, "free-text-action": "hash", "free-text": ["details"],
         "details-paths": {"who": "hash"}, "hash-key": "pii"}"#;
     let hash = |value: &str| {
         let column = testing::utf8(&[Some(value)]);

@@ -213,8 +213,8 @@ fn matches_that_overlap_are_replaced_together() {
 
 #[test]
 fn detectors_that_are_off_find_nothing() {
-    let config =
-        r#"{"fields": {}, "details-paths": {}, "free-text": ["text"], "detectors": ["card"]}"#;
+    let config = r#"{"fields": {"user_email": "keep"}, "details-paths": {"granted_to": "keep"},
+            "free-text": ["text"], "detectors": ["card"]}"#;
     let text = "bob@x.com 212-555-0123 10.0.0.1 219-09-9999 4111111111111111";
     let expected = "bob@x.com 212-555-0123 10.0.0.1 219-09-9999 [CARD]";
     assert_eq!(redact(config, "text", text), expected);

@@ -130,7 +130,8 @@ fn keys_and_tokens() {
 
 #[test]
 fn names_tell_what_a_value_is() {
-    let config = r#"{"fields": {}, "details-paths": {}, "free-text": ["details"]}"#;
+    let config = r#"{"fields": {"user_email": "keep"}, "details-paths": {"granted_to": "keep"},
+        "free-text": ["details"]}"#;
     for (text, expected) in [
         (r#"{"api_key": "Zk3nT9qLw8Xv2Bc7"}"#, r#"{"api_key": "[API_KEY]"}"#),
         (r#"{"userPassword": "hunter2"}"#, r#"{"userPassword": "[API_KEY]"}"#),

@@ -2,7 +2,7 @@
 
 use crate::common::{TEXT_ONLY, redact};
 
-const DETAILS_ONLY: &str = r#"{"fields": {}, "free-text": ["details"]}"#;
+const DETAILS_ONLY: &str = r#"{"fields": {"user_email": "keep"}, "free-text": ["details"]}"#;
 
 /// Checks text in a column of its own, and in a string of `details` where it holds no quotes.
 fn check_text(cases: &[(&str, &str)]) {
@@ -116,7 +116,7 @@ fn keys_of_paths_in_any_quotes() {
             ("{\"password\"\n:\"hunter2!\"}", "{\"password\"\n:\"[API_KEY]\"}"),
         ],
     );
-    let config = r#"{"fields": {}, "detectors": [], "free-text": [], "details-paths": {
+    let config = r#"{"fields": {"user_email": "keep"}, "detectors": [], "free-text": [], "details-paths": {
         "a.who'": "redact", "list[*].name": "redact", "[0].id": "redact"}}"#;
     check_details(
         config,
@@ -220,7 +220,7 @@ fn json_in_a_string_and_behind_a_byte_order_mark() {
             (r#""\ufeff{\"granted_to\":\"Bob\"}""#, "\"\u{feff}{\\\"granted_to\\\":\\\"***\\\"}\""),
         ],
     );
-    let config = r#"{"fields": {}, "detectors": [], "free-text": [], "details-paths": {
+    let config = r#"{"fields": {"user_email": "keep"}, "detectors": [], "free-text": [], "details-paths": {
         "body.user.name": "redact", "body.rows[*]": "drop", "gone": "redact", "gone.x": "keep"}}"#;
     check_details(
         config,
@@ -248,7 +248,7 @@ fn json_in_a_string_and_behind_a_byte_order_mark() {
 fn keys_under_an_action() {
     let config = |action: &str| {
         format!(
-            r#"{{"fields": {{}}, "detectors": [], "free-text": [], "hash-key": "pii",
+            r#"{{"fields": {{"user_email": "keep"}}, "detectors": [], "free-text": [], "hash-key": "pii",
             "details-paths": {{"granted_to": "{action}", "granted_to.role": "keep"}}}}"#
         )
     };
@@ -270,7 +270,10 @@ fn keys_under_an_action() {
             r#"{"granted_to":{"10.1.2.0/24":"10.1.2.0/24"}}"#,
         )],
     );
-    check_details(&config("keep"), &[(text, text)]);
+    // With another path, as a configuration that changes nothing is refused.
+    let kept =
+        config("keep").replace("\"granted_to.role\"", "\"x\": \"mask\", \"granted_to.role\"");
+    check_details(&kept, &[(text, text)]);
     let hashed = redact(&config("hash"), "details", text);
     assert_eq!(hashed.matches("Bob Smith").count(), 1, "{hashed}");
     assert!(serde_json::from_str::<serde_json::Value>(&hashed).is_ok(), "{hashed}");
@@ -302,7 +305,8 @@ fn names_of_numbers() {
         ("\"Phone Number\": \"4915112345679\"", "\"Phone Number\": \"[PHONE]\""),
         ("\"phone+number\": 4915112345679", "\"phone+number\": [PHONE]"),
     ]);
-    let off = r#"{"fields": {}, "free-text": ["details"], "detectors": ["email"]}"#;
+    let off =
+        r#"{"fields": {"user_email": "keep"}, "free-text": ["details"], "detectors": ["email"]}"#;
     let text = r#"{"ssn":219099999,"card":"4111111111111112","password":12345678}"#;
     check_details(off, &[(text, text)]);
 }

@@ -21,14 +21,14 @@ fn rewrite(plugin: &mut Transformer<RedactPii>, values: &[String]) -> [Vec<Strin
 
 fn plugin(action: &str) -> Transformer<RedactPii> {
     let config = format!(
-        r#"{{"fields": {{}}, "free-text": ["details", "text"], "free-text-action": "{action}"}}"#
+        r#"{{"fields": {{"user_email": "keep"}}, "free-text": ["details", "text"], "free-text-action": "{action}"}}"#
     );
     Transformer::new(&config).expect("a good configuration")
 }
 
 /// Looks through every value, whatever the prefilter says: a path of an index alone may apply to anything.
 fn thorough() -> Transformer<RedactPii> {
-    let config = r#"{"fields": {}, "free-text": ["details", "text"],
+    let config = r#"{"fields": {"user_email": "keep"}, "free-text": ["details", "text"],
         "details-paths": {"[4000000000]": "redact"}}"#;
     Transformer::new(config).expect("a good configuration")
 }

@@ -15,4 +15,5 @@ mod disguises;
 mod evasions;
 mod golden;
 mod invariants;
+mod repeats;
 mod soup;
