@@ -40,6 +40,38 @@ pub enum Error {
         cause: wasmtime::Error,
     },
 
+    /// Compiling the component was given up.
+    ///
+    /// Cause: compiling takes place in a process of its own, with half of the memory that is left, at most 4 GiB,
+    /// 120 seconds of a processor and five minutes. The component needed more of one of them, its compiled code is
+    /// more than eight times as large as itself, or describing its functions and instances takes more than 4 MiB. A
+    /// file that was made to exhaust the host ends like that; a large component does so on a machine that is too
+    /// small for it.
+    ///
+    /// Remedy: do not run a component from somebody whom you do not trust. Give the process more memory for one that
+    /// you trust; once it is in the cache of compiled plugins, it needs none.
+    #[error("compiling {plugin} was given up: {problem}")]
+    CompileLimit { plugin: String, problem: String },
+
+    /// The compiler did not start.
+    ///
+    /// Cause: the program starts itself again to compile a plugin, and could not: its file is gone and /proc is not
+    /// mounted, the system refused a process or a pipe, or the file was replaced by another version.
+    ///
+    /// Remedy: follow the message: mount /proc, raise the limit of processes, or restart audit-host.
+    #[error("starting the compiler for {plugin}: {problem}")]
+    NoCompiler { plugin: String, problem: String },
+
+    /// An instance of the plugin would take too much of the host's memory.
+    ///
+    /// Cause: the component has more globals, functions or imports, or instantiates its modules more often, than
+    /// fits into `limits.memory-bytes-max` a second time: the host keeps data about each of them.
+    ///
+    /// Remedy: build the component without what it does not use. For one that you trust, raise
+    /// `limits.memory-bytes-max`.
+    #[error("{plugin} is not instantiated: {problem}")]
+    Unbounded { plugin: String, problem: String },
+
     /// The component is not a plugin of audit-host.
     ///
     /// Cause: it was built for another version of the contract, lacks an export, or imports what the host
@@ -89,15 +121,17 @@ pub enum Error {
     #[error("{plugin} does not fit into the chain: {problem}")]
     Misfit { plugin: String, problem: String },
 
-    /// A partial reload would store a column as it came.
+    /// A reload would store a column as it came.
     ///
-    /// Cause: two plugins change together, and the one that would take over replacing the column was
-    /// rejected.
+    /// Cause: a plugin would stop replacing the column, by a new version or configuration of it, and no other plugin
+    /// of the chain would replace it. If two plugins change together, the one that takes over was rejected.
     ///
-    /// Remedy: correct the rejected plugin first; its own error is reported too.
+    /// Remedy: restore the version or the configuration, or correct the rejected plugin: its own error is reported
+    /// too. To give the column up, restart with `--allow-unredacted COLUMN`.
     #[error(
-        "{plugin} does not fit into the chain: no plugin would replace the column {column:?} any more, as a \
-         change that belongs to this one was rejected: correct that one first"
+        "{plugin} does not fit into the chain: no plugin would replace the column {column:?} any more: restore \
+         what replaced it, or correct the rejected plugin that is to replace it; only a restart with \
+         --allow-unredacted {column} stores it as it comes"
     )]
     Exposed { plugin: String, column: String },
 
@@ -180,6 +214,43 @@ pub enum Error {
     )]
     Restore { plugin: String, problem: String },
 
+    /// A column that must stay replaced is not replaced.
+    ///
+    /// Cause: no plugin of the chain declares to replace the column, which `plugins.require-replaced` names, or which
+    /// the group has replaced before: a plugin is missing, or its configuration lost a part.
+    ///
+    /// Remedy: restore the plugin or its configuration. To store the column as it comes from now on, start with
+    /// `--allow-unredacted COLUMN`, which is recorded in the table and alerted.
+    #[error(
+        "no plugin replaces {columns}, which must stay replaced (plugins.require-replaced, or replaced by this \
+         group before): restore the plugin or its configuration; to store what comes, start once with \
+         --allow-unredacted {flag}"
+    )]
+    Unreplaced { columns: String, flag: String },
+
+    /// A column that must stay replaced comes out as it went in.
+    ///
+    /// Cause: marked values passed through instances of the transforms, and came out, or their rows did not come out at
+    /// all, so that nothing is proved. The plugin declares to replace the column, but does not, or no longer hides what
+    /// it has hidden before: it is another component, or its configuration lost a part.
+    ///
+    /// Remedy: as for AH-0460.
+    #[error(
+        "marked values come out of the transforms: {columns}; the columns must stay replaced \
+         (plugins.require-replaced, or replaced by this group before): restore the plugin or its configuration; \
+         to store what comes, start once with --allow-unredacted {flag}"
+    )]
+    Leaks { columns: String, flag: String },
+
+    /// It cannot be shown what the transforms hide.
+    ///
+    /// Cause: the plugins failed on marked values, of which they are given ten, and the run of one of them ends at a
+    /// failure (`on-error = "halt"`).
+    ///
+    /// Remedy: correct the plugin that the message names.
+    #[error("passing marked values through the transforms: {problem}")]
+    Canary { problem: String },
+
     /// A batch for the plugins could not be built.
     ///
     /// Cause: Arrow refused to project, split or join columns, for example as a text column of one batch
@@ -194,9 +265,11 @@ impl Error {
     /// What the program must do about it.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Halted { .. } | Self::Lost { .. } | Self::Engine(_) | Self::Arrow(_) => {
-                Kind::Failed
-            }
+            Self::Halted { .. }
+            | Self::Lost { .. }
+            | Self::Engine(_)
+            | Self::NoCompiler { .. }
+            | Self::Arrow(_) => Kind::Failed,
             _ => Kind::Config,
         }
     }
@@ -222,6 +295,12 @@ impl Error {
             Self::NoShadow { .. } => "AH-0416",
             Self::Restore { .. } => "AH-0417",
             Self::Arrow(_) => "AH-0418",
+            Self::CompileLimit { .. } => "AH-0450",
+            Self::NoCompiler { .. } => "AH-0451",
+            Self::Unbounded { .. } => "AH-0452",
+            Self::Unreplaced { .. } => "AH-0460",
+            Self::Leaks { .. } => "AH-0461",
+            Self::Canary { .. } => "AH-0462",
         }
     }
 }

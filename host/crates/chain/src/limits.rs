@@ -5,6 +5,11 @@ use std::time::Duration;
 use serde::Deserialize;
 use wasmtime::ResourceLimiter;
 
+/// A part has the time of a batch divided by this, while the breaker is open.
+const SHARES: u32 = 50;
+/// But at least two ticks of the clock of deadlines.
+const SHARE_MIN: Duration = Duration::from_millis(20);
+
 /// Resource limits of one plugin. Memory, tables and instances count for each instance of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -25,7 +30,8 @@ pub struct Limits {
     pub file_bytes: u64,
     /// Rows of one batch that a plugin may fail on before its breaker opens.
     pub poison_rows: usize,
-    /// How long a plugin is not called once its breaker is open.
+    /// How long a breaker stays open after the last failed row. And how long rows wait for a plugin that fails on
+    /// every row, until they are given up.
     pub breaker_pause: Duration,
 }
 
@@ -38,7 +44,7 @@ impl Default for Limits {
             table_elements: 100_000,
             instances: 64,
             output_bytes: 64 << 20,
-            file_bytes: 128 << 20,
+            file_bytes: 64 << 20,
             poison_rows: 64,
             breaker_pause: Duration::from_secs(10),
         }
@@ -53,13 +59,26 @@ impl Limits {
         share.max(self.batch_time / 10)
     }
 
-    /// The time that the search for poison rows may take in one batch.
-    pub(crate) fn bisect_time(&self) -> Duration {
+    /// The time that the search for poison rows may take in one batch. What is not found then is found by the open
+    /// breaker, for which a row that fails is cheaper.
+    pub(crate) fn search_time(&self) -> Duration {
+        self.batch_time * 3
+    }
+
+    /// The time for a part, and then for each row of it, while the breaker is open: at most so much is lost with a
+    /// row that never returns. Shorter than the resolution of deadlines makes no sense.
+    pub(crate) fn share_time(&self) -> Duration {
+        (self.batch_time / SHARES).max(SHARE_MIN).min(self.batch_time)
+    }
+
+    /// The time that starts, restores and snapshots may take together while the stream waits: in one search, in one
+    /// trial of a plugin that is down, or at the end of an epoch.
+    pub(crate) fn setup_budget(&self) -> Duration {
         self.batch_time * 10
     }
 
-    /// The same while the breaker is half open.
-    pub(crate) fn probe_time(&self) -> Duration {
+    /// The time in which a new instance must have caught up, while the stream waits.
+    pub(crate) fn catch_up_time(&self) -> Duration {
         self.batch_time * 2
     }
 }
@@ -187,6 +206,15 @@ mod tests {
         assert_eq!(limits.part_time(4096, 8192), Duration::from_millis(500));
         assert_eq!(limits.part_time(1, 8192), Duration::from_millis(100));
     }
+
+    #[test]
+    fn a_part_of_an_open_breaker_gets_a_fiftieth_of_the_time() {
+        let of = |batch_time| Limits { batch_time, ..Limits::default() }.share_time();
+        assert_eq!(of(Duration::from_secs(10)), Duration::from_millis(200));
+        assert_eq!(of(Duration::from_millis(400)), Duration::from_millis(20));
+        assert_eq!(of(Duration::from_millis(5)), Duration::from_millis(5));
+    }
+
     #[test]
     fn on_error_and_scope_are_read_in_kebab_case() {
         use serde::de::IntoDeserializer;

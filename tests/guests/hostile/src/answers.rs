@@ -1,6 +1,6 @@
 //! Wrong columns and wrong rows in an answer.
 //!
-//! Each is wrong for a batch of one row too: a host that halves a batch until it has found the row must
+//! Each is wrong for a batch of one row too: a host that cuts a batch up until it has found the row must
 //! find it.
 
 use crate::abi::audit_host::plugin::types::{

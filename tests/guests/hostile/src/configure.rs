@@ -53,7 +53,11 @@ const NO_NAME: Written = ("", ColumnType::Utf8);
 /// The binding of the well-behaved plugin.
 pub(crate) fn binding(options: &Options) -> Binding {
     if mode::is_detector() {
-        return Binding { reads: vec![PARTITION.to_owned(), OFFSET.to_owned()], ..empty() };
+        let mut reads = vec![PARTITION.to_owned(), OFFSET.to_owned()];
+        if matches!(options.behavior, Behavior::Quote(_)) {
+            reads.push(AGENT.to_owned());
+        }
+        return Binding { reads, ..empty() };
     }
     let mut writes = vec![output(AGENT_TEXT)];
     if let Behavior::SpoilExtra(of, _) = options.behavior {

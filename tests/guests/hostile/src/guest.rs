@@ -9,7 +9,7 @@ use crate::abi::exports::audit_host::plugin::lifecycle::{Binding, ConfigError};
 use crate::abi::exports::audit_host::plugin::state::RestoreError;
 use crate::counter::Counter;
 use crate::options::{Behavior, Call, Options};
-use crate::{boundary, configure, extra, mode};
+use crate::{boundary, configure, extra, mode, quotes};
 
 /// The column that a transform replaces.
 pub(crate) const AGENT: &str = "user_agent";
@@ -39,6 +39,7 @@ impl Guest {
 
     pub(crate) fn process(&mut self, batch: Batch) -> Result<Judgement, Fault> {
         let mut given = Given::of(batch);
+        quotes::see(given.agents.as_ref());
         let triggered = self.options.triggered(&given.offsets, self.n_done.get());
         let call = triggered.map(|row| {
             self.n_done.set(self.n_done.get() + 1);
@@ -58,9 +59,9 @@ impl Guest {
         };
         if let Some(call) = &call {
             match self.options.behavior {
-                Behavior::Spoil(behavior) | Behavior::SpoilExtra(_, behavior) => {
-                    behavior(call, &mut answer)
-                }
+                Behavior::Spoil(behavior)
+                | Behavior::Quote(behavior)
+                | Behavior::SpoilExtra(_, behavior) => behavior(call, &mut answer),
                 Behavior::Forge(behavior) => boundary::set_forged(behavior(call)),
                 Behavior::AfterAnswer(behavior) => boundary::set_after(behavior),
                 _ => {}
@@ -79,7 +80,7 @@ impl Guest {
 
     pub(crate) fn restore(&mut self, version: u32, bytes: &[u8]) -> Result<(), RestoreError> {
         if let Behavior::Restore(behavior) = self.options.behavior {
-            behavior()?;
+            behavior(bytes)?;
         }
         self.counter = Counter::from_bytes(version, bytes)?;
         Ok(())

@@ -22,6 +22,7 @@ mod faults;
 mod findings;
 mod forged;
 mod marks;
+mod quotes;
 mod resources;
 mod traps;
 

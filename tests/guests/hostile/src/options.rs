@@ -8,7 +8,9 @@ use crate::abi::audit_host::plugin::types::ColumnType;
 use crate::abi::audit_host::plugin::types::{Fault, Judgement};
 use crate::abi::exports::audit_host::plugin::lifecycle::{Binding, ConfigError};
 use crate::abi::exports::audit_host::plugin::state::RestoreError;
-use crate::{answers, configure, extra, faults, findings, forged, marks, resources, state, traps};
+use crate::{
+    answers, configure, extra, faults, findings, forged, marks, quotes, resources, state, traps,
+};
 
 /// A call of `process` that misbehaves.
 pub(crate) struct Call<'a> {
@@ -30,6 +32,8 @@ pub(crate) enum Behavior {
     Refuse(fn(&Call) -> Fault),
     /// In `process`: an answer made wrong. A detector has counted the batch by then.
     Spoil(fn(&Call, &mut Judgement)),
+    /// The same for a detector that reads `user_agent`, too.
+    Quote(fn(&Call, &mut Judgement)),
     /// The same for a transform that declared one more column, of this type.
     SpoilExtra(ColumnType, fn(&Call, &mut Judgement)),
     /// In `process`: an answer that the bindings could not express, as the bytes of its ABI.
@@ -43,7 +47,7 @@ pub(crate) enum Behavior {
     /// In `snapshot`.
     Snapshot(fn(&Options, Vec<u8>) -> Vec<u8>),
     /// In `restore`.
-    Restore(fn() -> Result<(), RestoreError>),
+    Restore(fn(&[u8]) -> Result<(), RestoreError>),
 }
 
 /// Names of behaviors and what they do.
@@ -52,6 +56,7 @@ pub(crate) type Table = &'static [(&'static str, Behavior)];
 const TABLES: &[Table] = &[
     &[("nothing", Behavior::Nothing), ("count", Behavior::Nothing)],
     marks::TABLE,
+    quotes::TABLE,
     answers::TABLE,
     extra::TABLE,
     findings::TABLE,
@@ -91,7 +96,7 @@ pub(crate) struct Options {
     rows: Rows,
     /// How many batches of one instance may misbehave; unset for all of them.
     times: Option<u64>,
-    /// Only batches with more rows misbehave: the failure that halving hides.
+    /// Only batches with more rows misbehave: the failure that cutting up hides.
     above_rows: usize,
     /// Bytes of something large; each behavior has a default.
     bytes: Option<usize>,

@@ -13,13 +13,13 @@ pub(crate) const TABLE: Table = &[
     ("snapshot-huge", Behavior::Snapshot(|options, _| vec![b'x'; options.bytes_or(60 << 20)])),
     ("snapshot-empty", Behavior::Snapshot(|_, _| Vec::new())),
     ("snapshot-different", Behavior::Snapshot(|_, bytes| different(bytes))),
-    ("restore-trap", Behavior::Restore(|| core::arch::wasm32::unreachable())),
-    ("restore-spin", Behavior::Restore(|| resources::spin())),
-    ("restore-refuse-version", Behavior::Restore(|| Err(RestoreError::UnsupportedVersion))),
-    ("restore-corrupt", Behavior::Restore(|| Err(RestoreError::Corrupt("as asked".to_owned())))),
+    ("restore-trap", Behavior::Restore(|_| core::arch::wasm32::unreachable())),
+    ("restore-spin", Behavior::Restore(|_| resources::spin())),
+    ("restore-refuse-version", Behavior::Restore(|_| Err(RestoreError::UnsupportedVersion))),
+    ("restore-corrupt", Behavior::Restore(|_| Err(RestoreError::Corrupt("as asked".to_owned())))),
     (
         "restore-corrupt-nasty",
-        Behavior::Restore(|| Err(RestoreError::Corrupt(NASTY.repeat(10_000)))),
+        Behavior::Restore(|_| Err(RestoreError::Corrupt(NASTY.repeat(10_000)))),
     ),
 ];
 

@@ -12,9 +12,11 @@ use std::time::{Duration, Instant};
 use audit_core::{Change, LookupChange, PluginId};
 use audit_lookup::Set;
 
+use crate::chain::proofs::Proofs;
 use crate::chain::shadow::{ShadowReport, SharedReport};
 use crate::error::Error;
 use crate::plugin::candidate::Plugin;
+use crate::plugin::spec::Blueprint;
 use crate::runner::replay::{Lane, ReplayLog};
 use crate::runner::slot::Slot;
 
@@ -58,7 +60,7 @@ impl Done {
 }
 
 pub(crate) enum Command {
-    Arrange { places: Vec<Place>, reason: String, is_all: bool },
+    Arrange { places: Vec<Place>, reason: String },
     Note(Box<Change>),
     ShareLogs { of: String, to: SyncSender<Vec<(Lane, ReplayLog)>> },
     TakeLookups { set: Box<Set>, changes: Vec<LookupChange> },
@@ -75,6 +77,7 @@ pub(crate) struct Request {
 #[derive(Default)]
 pub(crate) struct View {
     pub(crate) running: Vec<Running>,
+    pub(crate) blueprints: Vec<Arc<Blueprint>>,
     pub(crate) shadows: BTreeMap<String, SharedReport>,
 }
 
@@ -83,13 +86,15 @@ pub(crate) struct View {
 pub struct ChainControl {
     requests: SyncSender<Request>,
     view: Arc<Mutex<View>>,
+    pub(crate) proofs: Proofs,
 }
 
 impl ChainControl {
     pub(crate) fn new() -> (Self, Receiver<Request>, Arc<Mutex<View>>) {
         let (requests, receiver) = sync_channel(REQUESTS_WAITING_MAX);
         let view = Arc::new(Mutex::new(View::default()));
-        (Self { requests, view: Arc::clone(&view) }, receiver, view)
+        let control = Self { requests, view: Arc::clone(&view), proofs: Proofs::default() };
+        (control, receiver, view)
     }
 
     /// The plugins as they run now, in their order.
@@ -97,9 +102,23 @@ impl ChainControl {
         lock_view(&self.view).running.clone()
     }
 
+    /// The plugins as they run now.
+    pub(crate) fn blueprints(&self) -> Vec<Arc<Blueprint>> {
+        lock_view(&self.view).blueprints.clone()
+    }
+
     /// Lets a candidate catch up with the running plugin of its name, beside the stream, so that the swap has
     /// little left to replay. Fails if it does not accept the state or fails on what was judged since.
     pub fn catch_up(&self, candidate: &mut Plugin) -> Result<(), Error> {
+        self.catch_up_until(candidate, None)
+    }
+
+    /// The same for one that has caught up before: it gives up after that time, and an error says so.
+    pub fn catch_up_within(&self, candidate: &mut Plugin, time: Duration) -> Result<(), Error> {
+        self.catch_up_until(candidate, Some(Instant::now() + time))
+    }
+
+    fn catch_up_until(&self, candidate: &mut Plugin, until: Option<Instant>) -> Result<(), Error> {
         if !candidate.blueprint.has_state() {
             return Ok(());
         }
@@ -110,7 +129,7 @@ impl ChainControl {
             shared?;
             let Ok(logs) = logs.recv() else { return Ok(()) };
             let began = Instant::now();
-            candidate.catch_up_with(&logs)?;
+            candidate.catch_up_with(&logs, until)?;
             // What came meanwhile is what the swap must still replay.
             if began.elapsed() < BEHIND_MAX {
                 break;
@@ -126,21 +145,10 @@ impl ChainControl {
         shared.iter().map(|report| report.read()).collect()
     }
 
-    /// Arranges plugins anew. All of it happens between two batches, or nothing does. Waits until it is done;
-    /// `None` if the chain has ended.
+    /// Arranges plugins anew. All of it happens between two batches, or nothing does. Every column that is replaced
+    /// now must still be replaced: only a restart gives one up. Waits until it is done; `None` if the chain has ended.
     pub fn arrange(&self, places: Vec<Place>, reason: String) -> Option<Result<Done, Error>> {
-        self.send(Command::Arrange { places, reason, is_all: true })
-    }
-
-    /// The same if a change that belongs to it was rejected: then every column that is replaced now must still
-    /// be replaced. Otherwise a column that one plugin no longer replaces, and a rejected one should, would be
-    /// stored as it came.
-    pub fn arrange_partly(
-        &self,
-        places: Vec<Place>,
-        reason: String,
-    ) -> Option<Result<Done, Error>> {
-        self.send(Command::Arrange { places, reason, is_all: false })
+        self.send(Command::Arrange { places, reason })
     }
 
     /// Records what did not change the chain: a rejected reload.

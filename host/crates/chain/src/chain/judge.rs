@@ -3,27 +3,33 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, AsArray, BooleanArray};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Field, Int32Type, Int64Type, Schema};
 use arrow::record_batch::RecordBatch;
-use audit_core::stage::Chain;
+use audit_core::stage::{Chain, Progress};
 use audit_core::{
-    Alert, Batch, ChangeKind, Changes, Counters, DeadLetter, Judged, PluginId, PluginState,
-    RawBatch, ReasonClass, Rejected, Severity, schema,
+    Alert, Batch, Changes, DeadLetter, Error as CoreError, Judged, NextPart, PluginId, PluginState,
+    RawBatch, ReasonClass, Rejected, Remaining, schema,
 };
 
 use crate::chain::PluginChain;
 use crate::chain::control::Request;
+use crate::chain::outcome::Outcome;
+use crate::chain::shadow::LiveBatch;
 use crate::error::Error;
 use crate::limits::OnError;
 use crate::plugin::spec::Blueprint;
-use crate::runner::bisect::Verdict;
-use crate::runner::breaker::Transition;
-use crate::runner::{halvings, slot};
+use crate::runner::halvings;
+use crate::runner::search::Verdict;
+use crate::runner::slot::Slot;
+
+/// How long rows are judged before the pipeline looks whether the epoch ends, a command came or the run stops.
+const SLICE: Duration = Duration::from_millis(100);
 
 impl Chain for PluginChain {
     fn take_changes(&mut self) -> Changes {
@@ -40,41 +46,48 @@ impl Chain for PluginChain {
         std::mem::take(&mut self.events)
     }
 
-    fn judge(&mut self, batch: Batch) -> Result<Judged, audit_core::Error> {
-        let Batch { raw, columns, record_of_row, rejected } = batch;
-        let dead_letters = rejected.into_iter().filter_map(|one| dead_letter(&raw, one)).collect();
-        let mut work = Work { columns, record_of_row, dead_letters, alerts: Vec::new() };
-        let clock = clock_of(&raw);
-        for idx in 0..self.slots.len() {
-            let Some(slot) = self.slots.get_mut(idx) else { break };
-            if work.columns.num_rows() == 0 {
-                break;
+    fn judge(&mut self, batch: Batch) -> Result<Judged, CoreError> {
+        let mut remaining = Remaining::from(batch);
+        let mut whole: Option<Judged> = None;
+        loop {
+            let Progress { judged, rest, wait } = self.judge_some(remaining)?;
+            match (&mut whole, judged) {
+                (Some(whole), Some(judged)) => whole.append(judged)?,
+                (None, judged) => whole = judged,
+                (Some(_), None) => {}
             }
-            let began = Instant::now();
-            let context = slot.context(&raw.topic, clock);
-            let judged = slot.judge(&context, &work.columns)?;
-            if let Some(shadow) = self.shadows.get(slot.name()) {
-                let (columns, time) = (&work.columns, began.elapsed());
-                shadow.offer(&slot.blueprint, context, columns, &judged.verdict, time);
-            }
-            let blueprint = Arc::clone(&slot.blueprint);
-            blueprint.check_loss(&judged.lost)?;
-            self.note_outcome(&blueprint, &judged);
-            work.take(&blueprint, &raw, judged.verdict)?;
+            let Some(rest) = rest else { break };
+            remaining = rest;
+            thread::sleep(wait);
         }
-        for (at, span) in raw.covered.iter() {
-            self.position.insert(at.clone(), span.next);
-        }
-        Ok(Judged {
-            topic: Arc::clone(&raw.topic),
-            rows: work.columns,
-            covered: raw.covered,
-            dead_letters: work.dead_letters,
-            alerts: work.alerts,
-        })
+        Ok(whole.expect("a batch ends with a part that was judged"))
     }
 
-    fn snapshot(&mut self) -> Result<Vec<PluginState>, audit_core::Error> {
+    fn judge_some(&mut self, mut remaining: Remaining) -> Result<Progress, CoreError> {
+        let until = Instant::now() + SLICE;
+        let mut judged: Option<Judged> = None;
+        loop {
+            let part = remaining.next_part(self.part_rows());
+            match (self.judge_part(&remaining, &part)?, &mut judged) {
+                (Step::Done(part), Some(judged)) => judged.append(*part)?,
+                (Step::Done(part), None) => judged = Some(*part),
+                (Step::Again(wait), _) if wait.is_zero() && Instant::now() < until => continue,
+                (Step::Again(wait), _) => {
+                    return Ok(Progress { judged, rest: Some(remaining), wait });
+                }
+            }
+            remaining.finish(&part);
+            if part.is_last {
+                self.slots.iter_mut().for_each(Slot::end_batch);
+                return Ok(Progress { judged, rest: None, wait: Duration::ZERO });
+            }
+            if Instant::now() >= until {
+                return Ok(Progress { judged, rest: Some(remaining), wait: Duration::ZERO });
+            }
+        }
+    }
+
+    fn snapshot(&mut self) -> Result<Vec<PluginState>, CoreError> {
         self.alerted.clear();
         halvings::log(self.take_halvings());
         let mut states = Vec::new();
@@ -101,83 +114,73 @@ impl Chain for PluginChain {
 }
 
 impl PluginChain {
-    /// Counts, logs and records what the outcome of a batch says about the plugin itself.
-    fn note_outcome(&mut self, blueprint: &Blueprint, judged: &slot::Judged) {
-        let name = &blueprint.id.name;
-        let verdict = &judged.verdict;
-        Counters::add(&self.counters.plugin_failures, verdict.n_failures);
-        Counters::add(&self.counters.plugin_poison_rows, verdict.poison.len() as u64);
-        Counters::add(&self.counters.plugin_breaker_batches, u64::from(!judged.called));
-        if !verdict.halvings.why.is_empty() {
-            self.halvings.entry(name.clone()).or_default().add(&verdict.halvings);
-        }
-        for why in &judged.lost {
-            self.report_lost_state(blueprint, why);
-        }
-        match (judged.transition, &verdict.tripped) {
-            (Transition::Opened, Some(why)) => {
-                tracing::error!(plugin = name, why, "plugin breaker opened");
-                let pause = blueprint.limits.breaker_pause;
-                let message = format!(
-                    "The breaker of the plugin {name} opened: {why}. The plugin is not called for {pause:?} \
-                     at a time; meanwhile rows {}. Replace the plugin or change its configuration.",
-                    if blueprint.on_error == OnError::Pass {
-                        "are stored without it"
-                    } else {
-                        "become dead letters"
-                    }
-                );
-                self.alert(&blueprint.id, "plugin-breaker", Severity::Critical, &message);
-                let id = Some(blueprint.id.clone());
-                self.record(ChangeKind::BreakerOpened, blueprint, id, why);
-            }
-            (Transition::Closed, _) => {
-                tracing::info!(plugin = name, "plugin breaker closed");
-                let id = Some(blueprint.id.clone());
-                self.record(
-                    ChangeKind::BreakerClosed,
-                    blueprint,
-                    id,
-                    "a batch did not trip the breaker",
-                );
-            }
-            _ => {}
-        }
-        if let Some(why) = verdict.poison.values().next()
-            && verdict.tripped.is_none()
-            && judged.called
-            && !self.alerted.contains(name)
-        {
-            self.alerted.push(name.clone());
-            tracing::warn!(
-                plugin = name,
-                rows = verdict.poison.len(),
-                why,
-                "plugin failed on rows"
-            );
-            let message = format!(
-                "The plugin {name} failed on {} rows of a batch: {why}. They are handled as its on-error \
-                 says.",
-                verdict.poison.len()
-            );
-            self.alert(&blueprint.id, "plugin-fault", Severity::High, &message);
-        }
+    /// Rows that every plugin may get at once: all, unless a breaker is open.
+    fn part_rows(&self) -> usize {
+        let max = self.slots.iter().map(Slot::part_rows).min().unwrap_or(usize::MAX);
+        let min = self.slots.iter().map(Slot::part_rows_min).max().unwrap_or_default();
+        max.max(min)
     }
 
-    fn report_lost_state(&mut self, blueprint: &Blueprint, why: &str) {
-        let name = &blueprint.id.name;
-        Counters::add(&self.counters.plugin_states_lost, 1);
-        tracing::error!(plugin = name, why, "detector state lost");
-        let message = format!(
-            "The detector {name} lost its state ({why}): what began before now may go unnoticed. Correct \
-             the plugin."
-        );
-        self.alert(&blueprint.id, "detector-state-lost", Severity::High, &message);
-        self.record(ChangeKind::StateLost, blueprint, Some(blueprint.id.clone()), why);
+    /// Passes rows through all plugins, or through none: if one cannot judge them now, those before it are as if
+    /// they had never seen them.
+    fn judge_part(&mut self, remaining: &Remaining, part: &NextPart) -> Result<Step, CoreError> {
+        let raw = &remaining.batch().raw;
+        let clock = clock_of(raw);
+        let mut work = Work::of(remaining.batch(), part);
+        let (mut outcomes, mut offers) = (Vec::new(), Vec::new());
+        self.slots.iter_mut().for_each(Slot::begin);
+        for idx in 0..self.slots.len() {
+            let Some(slot) = self.slots.get_mut(idx) else { break };
+            if work.columns.num_rows() == 0 {
+                break;
+            }
+            let began = Instant::now();
+            let context = slot.context(&raw.topic, clock);
+            let judged = slot.judge(&context, &work.columns, part.is_last)?;
+            let blueprint = Arc::clone(&slot.blueprint);
+            blueprint.check_loss(&judged.lost)?;
+            let outcome = Outcome::of(&judged);
+            if let Some(wait) = judged.again {
+                self.slots.iter_mut().for_each(Slot::roll_back);
+                outcomes.push((blueprint, outcome));
+                for (blueprint, outcome) in outcomes {
+                    self.note_outcome(&blueprint, &outcome.without_rows());
+                }
+                return Ok(Step::Again(wait));
+            }
+            if let Some(shadow) = self.shadows.get(slot.name()) {
+                let (columns, time) = (&work.columns, began.elapsed());
+                let live = LiveBatch::new(&blueprint, context, columns, &judged.verdict, time);
+                offers.push((shadow.sender(), live));
+            }
+            work.take(&blueprint, raw, judged.verdict)?;
+            outcomes.push((blueprint, outcome));
+        }
+        self.slots.iter_mut().for_each(Slot::end);
+        for (shadow, live) in offers {
+            shadow.offer(live);
+        }
+        for (blueprint, outcome) in outcomes {
+            self.note_outcome(&blueprint, &outcome);
+        }
+        let covered = remaining.covered(part)?;
+        for (at, span) in covered.iter() {
+            self.position.insert(at.clone(), span.next);
+        }
+        let Work { columns, dead_letters, alerts, .. } = work;
+        let topic = Arc::clone(&raw.topic);
+        Ok(Step::Done(Box::new(Judged { topic, rows: columns, covered, dead_letters, alerts })))
     }
 }
 
-/// A batch on its way through the plugins.
+/// How far rows have come.
+enum Step {
+    Done(Box<Judged>),
+    /// Nothing is judged: go on after this time.
+    Again(Duration),
+}
+
+/// Rows on their way through the plugins.
 struct Work {
     columns: RecordBatch,
     record_of_row: Vec<u32>,
@@ -186,6 +189,17 @@ struct Work {
 }
 
 impl Work {
+    fn of(batch: &Batch, part: &NextPart) -> Self {
+        let rejected = batch.rejected.iter().filter(|one| part.records.contains(&one.record_idx));
+        let record_of_row = batch.record_of_row.get(part.rows.clone()).unwrap_or_default();
+        Self {
+            columns: batch.columns.slice(part.rows.start, part.rows.len()),
+            record_of_row: record_of_row.to_vec(),
+            dead_letters: rejected.filter_map(|one| dead_letter(&batch.raw, one)).collect(),
+            alerts: Vec::new(),
+        }
+    }
+
     fn take(&mut self, plugin: &Blueprint, raw: &RawBatch, verdict: Verdict) -> Result<(), Error> {
         let Verdict { columns, quarantined, poison, alerts, .. } = verdict;
         if plugin.on_error == OnError::Halt && !poison.is_empty() {
@@ -237,9 +251,9 @@ impl Work {
     }
 }
 
-fn dead_letter(raw: &RawBatch, rejected: Rejected) -> Option<DeadLetter> {
+fn dead_letter(raw: &RawBatch, rejected: &Rejected) -> Option<DeadLetter> {
     let Rejected { record_idx, class, reason } = rejected;
-    DeadLetter::of_record(raw, record_idx, class, reason, None)
+    DeadLetter::of_record(raw, *record_idx, *class, reason.clone(), None)
 }
 
 /// The newest Kafka timestamp of the batch, in microseconds.

@@ -3,9 +3,14 @@
 
 pub(crate) mod plan;
 
+pub(crate) mod canary;
+pub(crate) mod proofs;
+
 pub(crate) mod control;
 mod reload;
 pub(crate) mod shadow;
+
+mod outcome;
 
 mod judge;
 
@@ -49,7 +54,7 @@ pub struct PluginChain {
     lookups: Lookups,
     /// Plugins whose poison rows raised an alert in this epoch: one alert is enough.
     alerted: Vec<String>,
-    /// By plugin what was halved in this epoch.
+    /// By plugin what was cut up in this epoch.
     halvings: BTreeMap<String, Halvings>,
 }
 
@@ -102,6 +107,50 @@ impl PluginChain {
         self.position.extend(offsets.iter().map(|(at, offset)| (at.clone(), *offset)));
     }
 
+    /// Records that a start was refused, which this chain is not the chain of.
+    pub fn note_refused_start(&mut self, change: PluginChange) {
+        let message = format!(
+            "A start of the program was refused: {}. Nothing is read until it starts.",
+            change.reason
+        );
+        self.alert(&host_id(), "start-refused", Severity::High, &message);
+        self.events.changes.push(change.into());
+    }
+
+    /// Records that columns may be stored as they come from now on, because a person said so.
+    pub fn note_unredacted(&mut self, columns: &[String]) {
+        let host = host_id();
+        for column in columns {
+            let mut change = self.change(ChangeKind::UnredactedAllowed, &host.name, column);
+            change.reason = format!("the program was started with --allow-unredacted {column}");
+            tracing::warn!(column, "a column no longer has to be replaced (--allow-unredacted)");
+            let message = format!(
+                "The column {column} of this group's events had to be replaced until now. The program was \
+                 started with --allow-unredacted {column}: from now on its values may be stored as they come. \
+                 If this is not intended, start it without, and with the configuration of before."
+            );
+            self.events.changes.push(change.into());
+            self.alert(&host, "unredacted-allowed", Severity::Critical, &message);
+        }
+    }
+
+    /// Records, by plugin, the settings that are gone because a person said so.
+    pub fn note_lost_settings(&mut self, lost: &[(String, String)]) {
+        for (plugin, keys) in lost {
+            let mut change = self.change(ChangeKind::UnredactedAllowed, plugin, "");
+            change.reason =
+                format!("the program was started with --allow-lost-settings {plugin}: {keys}");
+            tracing::warn!(plugin, keys, "settings of a plugin are gone (--allow-lost-settings)");
+            let message = format!(
+                "The program was started with --allow-lost-settings {plugin}: it no longer has {keys}, and may \
+                 store what it was told to hide. If this is not intended, start it without, and with the \
+                 configuration of before."
+            );
+            self.events.changes.push(change.into());
+            self.alert(&host_id(), "unredacted-allowed", Severity::Critical, &message);
+        }
+    }
+
     /// Records how the plugins differ from those of the previous run, `earlier`.
     pub fn note_earlier(&mut self, earlier: &[PluginId]) {
         let now: Vec<_> = self.slots.iter().map(|slot| Arc::clone(&slot.blueprint)).collect();
@@ -152,7 +201,7 @@ impl PluginChain {
         self.slots.iter().map(Slot::peak_bytes).max().unwrap_or_default()
     }
 
-    /// By plugin how often its batches were halved since this was last asked, or since the last snapshot,
+    /// By plugin how often its batches were cut up since this was last asked, or since the last snapshot,
     /// which logs it.
     pub fn take_halvings(&mut self) -> BTreeMap<String, Halvings> {
         std::mem::take(&mut self.halvings)
@@ -179,6 +228,7 @@ impl PluginChain {
         let shadows = self.shadows.iter().map(|(plugin, shadow)| (plugin.clone(), shadow.report()));
         let mut view = lock_view(&self.view);
         view.running = self.slots.iter().map(running).collect();
+        view.blueprints = self.slots.iter().map(|slot| Arc::clone(&slot.blueprint)).collect();
         view.shadows = shadows.collect();
     }
 
@@ -235,4 +285,14 @@ impl PluginChain {
 /// Microseconds since 1970 by the host's clock.
 fn now() -> i64 {
     Timestamp::now().as_microsecond()
+}
+
+/// Names the host where the chain has no such plugin.
+fn host_id() -> PluginId {
+    PluginId {
+        name: "audit-host".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        sha256: String::new(),
+        config_sha256: String::new(),
+    }
 }

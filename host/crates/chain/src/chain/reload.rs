@@ -5,10 +5,9 @@ use std::time::Instant;
 
 use audit_core::{Change, ChangeKind, Counters, LookupChange, PluginChange, PluginId, Severity};
 
-use crate::chain::PluginChain;
 use crate::chain::control::{Command, Done, Place};
-use crate::chain::plan;
 use crate::chain::shadow::Shadow;
+use crate::chain::{PluginChain, host_id, plan};
 use crate::error::Error;
 use crate::plugin::candidate::Plugin;
 use crate::plugin::spec::Blueprint;
@@ -33,7 +32,7 @@ impl PluginChain {
     /// Applies a command, or leaves the chain unchanged.
     pub(super) fn apply(&mut self, command: Command, began: Instant) -> Result<Done, Error> {
         let retired = match command {
-            Command::Arrange { places, reason, is_all } => self.arrange(places, &reason, is_all)?,
+            Command::Arrange { places, reason } => self.arrange(places, &reason)?,
             Command::Note(change) => {
                 self.note(*change);
                 Vec::new()
@@ -66,15 +65,10 @@ impl PluginChain {
         Ok(Done { pause: began.elapsed(), retired })
     }
 
-    fn arrange(
-        &mut self,
-        places: Vec<Place>,
-        reason: &str,
-        is_all: bool,
-    ) -> Result<Vec<Slot>, Error> {
+    fn arrange(&mut self, places: Vec<Place>, reason: &str) -> Result<Vec<Slot>, Error> {
         let mut next =
             places.into_iter().map(|place| self.next_of(place)).collect::<Result<Vec<_>, _>>()?;
-        self.check(&next, is_all)?;
+        self.check(&next)?;
         for place in &mut next {
             if let Next::New(slot) = place
                 && let Some(before) = self.slots.iter_mut().find(|old| old.name() == slot.name())
@@ -106,7 +100,7 @@ impl PluginChain {
     }
 
     /// The next chain must work together by itself, and fit the columns of the table.
-    fn check(&self, next: &[Next], is_all: bool) -> Result<(), Error> {
+    fn check(&self, next: &[Next]) -> Result<(), Error> {
         let mut blueprints: Vec<&Blueprint> = Vec::with_capacity(next.len());
         for place in next {
             blueprints.push(match place {
@@ -115,10 +109,8 @@ impl PluginChain {
             });
         }
         let added = plan::check(&blueprints)?;
-        if !is_all {
-            let now: Vec<_> = self.slots.iter().map(|slot| &*slot.blueprint).collect();
-            plan::check_replaced(&now, &blueprints)?;
-        }
+        let now: Vec<_> = self.slots.iter().map(|slot| &*slot.blueprint).collect();
+        plan::check_replaced(&now, &blueprints)?;
         self.check_order(next)?;
         let new = added.iter().find(|field| !self.added.contains(field));
         let Some(field) = new else { return Ok(()) };
@@ -266,15 +258,5 @@ impl PluginChain {
         change.after = Some(after);
         reason.clone_into(&mut change.reason);
         self.events.changes.push(change.into());
-    }
-}
-
-/// Names the host where the chain has no such plugin.
-fn host_id() -> PluginId {
-    PluginId {
-        name: "audit-host".to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        sha256: String::new(),
-        config_sha256: String::new(),
     }
 }

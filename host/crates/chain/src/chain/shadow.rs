@@ -20,8 +20,8 @@ use serde::Serialize;
 use crate::error::Error;
 use crate::plugin::candidate::Plugin;
 use crate::plugin::spec::Blueprint;
-use crate::runner::bisect::Verdict;
 use crate::runner::replay::BatchContext;
+use crate::runner::search::Verdict;
 use crate::runner::slot::Slot;
 
 /// Batches that wait for the candidate.
@@ -108,7 +108,7 @@ impl ShadowReport {
 }
 
 /// A batch as the running plugin got it, and that plugin's output.
-struct LiveBatch {
+pub(crate) struct LiveBatch {
     context: BatchContext,
     columns: RecordBatch,
     /// The running plugin's columns by name.
@@ -116,6 +116,26 @@ struct LiveBatch {
     quarantined: BTreeSet<u32>,
     alerts: Vec<Finding>,
     time: Duration,
+}
+
+impl LiveBatch {
+    pub(crate) fn new(
+        live: &Blueprint,
+        context: BatchContext,
+        columns: &RecordBatch,
+        verdict: &Verdict,
+        time: Duration,
+    ) -> Self {
+        let names = live.writes.iter().map(|output| output.name.clone());
+        Self {
+            context,
+            columns: columns.clone(),
+            written: names.zip(verdict.columns.iter().cloned()).collect(),
+            quarantined: verdict.quarantined.keys().chain(verdict.poison.keys()).copied().collect(),
+            alerts: verdict.alerts.iter().map(Alert::finding).collect(),
+            time,
+        }
+    }
 }
 
 /// The live side of a comparison.
@@ -178,24 +198,21 @@ impl Shadow {
         Arc::clone(&self.report)
     }
 
+    /// Where to pass batches on, once the whole chain has judged them.
+    pub(crate) fn sender(&self) -> ShadowSender {
+        ShadowSender { batches: self.batches.clone(), report: self.report() }
+    }
+}
+
+/// Passes batches on to a candidate.
+pub(crate) struct ShadowSender {
+    batches: SyncSender<LiveBatch>,
+    report: SharedReport,
+}
+
+impl ShadowSender {
     /// Passes a batch on, unless the candidate is too far behind.
-    pub(crate) fn offer(
-        &self,
-        live: &Blueprint,
-        context: BatchContext,
-        columns: &RecordBatch,
-        verdict: &Verdict,
-        time: Duration,
-    ) {
-        let names = live.writes.iter().map(|output| output.name.clone());
-        let batch = LiveBatch {
-            context,
-            columns: columns.clone(),
-            written: names.zip(verdict.columns.iter().cloned()).collect(),
-            quarantined: verdict.quarantined.keys().chain(verdict.poison.keys()).copied().collect(),
-            alerts: verdict.alerts.iter().map(Alert::finding).collect(),
-            time,
-        };
+    pub(crate) fn offer(&self, batch: LiveBatch) {
         self.report.batches_waiting.fetch_add(1, Ordering::Relaxed);
         if let Err(TrySendError::Full(_)) = self.batches.try_send(batch) {
             self.report.batches_waiting.fetch_sub(1, Ordering::Relaxed);
@@ -207,7 +224,7 @@ impl Shadow {
 fn compare_all(mut slot: Slot, batches: &Receiver<LiveBatch>, shared: &Shared) {
     while let Ok(batch) = batches.recv() {
         let began = Instant::now();
-        let judged = slot.judge(&batch.context, &batch.columns);
+        let judged = slot.judge_beside(&batch.context, &batch.columns);
         let time = began.elapsed();
         let mut report = shared.lock();
         report.batches += 1;
@@ -215,9 +232,9 @@ fn compare_all(mut slot: Slot, batches: &Receiver<LiveBatch>, shared: &Shared) {
         report.live_nanoseconds += batch.time.as_nanos() as u64;
         report.shadow_nanoseconds += time.as_nanos() as u64;
         match judged {
-            Ok(judged) => {
-                compare(&slot.blueprint, &batch, &judged.verdict, &mut report);
-                if let Some(why) = judged.lost.into_iter().next_back() {
+            Ok((verdict, lost)) => {
+                compare(&slot.blueprint, &batch, &verdict, &mut report);
+                if let Some(why) = lost.into_iter().next_back() {
                     report.states_lost += 1;
                     report.failure = Some(why);
                 }

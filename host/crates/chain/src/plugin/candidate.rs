@@ -2,23 +2,26 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
-use audit_core::text::clipped;
 use audit_core::{PluginId, PluginState};
 
 use crate::error::Error;
-use crate::plugin::spec::{Blueprint, Output, PluginKind, PluginSource, configure};
+use crate::limits::Limits;
+use crate::plugin::spec::{Binding, Blueprint, Output, PluginKind, PluginSource, configure};
 use crate::runner::Runner;
 use crate::runner::replay::{Lane, ReplayLog};
-use crate::text;
+use crate::text::{self, NAME_BYTES_MAX};
 use crate::wasm::abi::lifecycle;
 use crate::wasm::component::Interfaces;
 use crate::wasm::engine::Engine;
 use crate::wasm::failure::Failure;
 use crate::wasm::instance::Instance;
 
-/// Bytes of a plugin's name and version.
-const NAME_BYTES_MAX: usize = 64;
+/// Bytes of the schema of a configuration: it is kept for as long as the plugin runs.
+const SCHEMA_BYTES_MAX: usize = 256 << 10;
+/// Columns that a detector may count by: an alert has no room for more.
+const KEY_COLUMNS_MAX: usize = 16;
 /// Columns that a plugin may read and write.
 const COLUMNS_MAX: usize = 512;
 
@@ -34,7 +37,9 @@ impl Plugin {
     /// Compiles, instantiates, describes and configures.
     pub fn load(engine: &Engine, source: PluginSource) -> Result<Self, Error> {
         let sha256 = source.sha256();
-        let compiled = engine.compile(&source.name, &source.component, &sha256)?;
+        let Limits { memory_bytes, instances, .. } = source.limits;
+        let compiled =
+            engine.compile(&source.name, &source.component, &sha256, memory_bytes, instances)?;
         let called = |function| {
             let plugin = source.name.clone();
             move |failure: Failure| Error::Call {
@@ -44,10 +49,10 @@ impl Plugin {
             }
         };
         let grants = source.grants();
-        let mut instance = Instance::new(&compiled.pre, &source.name, grants, source.limits)
+        let mut instance = Instance::new(&compiled, &source.name, grants, source.limits, None)
             .map_err(called("instantiate"))?;
         let description = instance
-            .set_up("describe", |bindings, store| {
+            .describe("describe", |bindings, store| {
                 bindings.audit_host_plugin_lifecycle().call_describe(store)
             })
             .map_err(called("describe"))?;
@@ -69,8 +74,13 @@ impl Plugin {
     /// The same plugin before it has judged anything; its instance starts when it is needed.
     #[must_use]
     pub fn fresh(&self) -> Self {
-        let runner = Runner::idle(Arc::clone(&self.blueprint));
-        Self { blueprint: Arc::clone(&self.blueprint), runner, lanes: BTreeMap::new() }
+        Self::scratch(Arc::clone(&self.blueprint))
+    }
+
+    /// A plugin with an instance of its own, which is started when it is needed.
+    pub(crate) fn scratch(blueprint: Arc<Blueprint>) -> Self {
+        let runner = Runner::idle(Arc::clone(&blueprint));
+        Self { blueprint, runner, lanes: BTreeMap::new() }
     }
 
     /// Name, version and digests of the plugin.
@@ -90,6 +100,11 @@ impl Plugin {
     /// The columns that it returns.
     pub fn writes(&self) -> &[Output] {
         &self.blueprint.writes
+    }
+
+    /// What it reads and writes, as a grant names it.
+    pub fn binding(&self) -> Binding {
+        self.blueprint.binding()
     }
 
     /// The columns that a detector counts by.
@@ -123,14 +138,18 @@ impl Plugin {
     }
 
     /// Replays what the instances of a running version have judged.
-    pub(crate) fn catch_up_with(&mut self, logs: &[(Lane, ReplayLog)]) -> Result<(), Error> {
+    pub(crate) fn catch_up_with(
+        &mut self,
+        logs: &[(Lane, ReplayLog)],
+        until: Option<Instant>,
+    ) -> Result<(), Error> {
         if !logs.iter().all(|(_, log)| log.has_columns(&self.blueprint.reads)) {
             // The swap moves the state as a snapshot.
             return Ok(());
         }
         for (lane, log) in logs {
             let idle = || Runner::idle(Arc::clone(&self.blueprint));
-            self.lanes.entry(lane.clone()).or_insert_with(idle).catch_up_with(log, None)?;
+            self.lanes.entry(lane.clone()).or_insert_with(idle).catch_up_with(log, until)?;
         }
         Ok(())
     }
@@ -141,7 +160,7 @@ fn check_description(plugin: &str, description: &lifecycle::Description) -> Resu
     let name = &description.name;
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.chars().all(is_plain) {
-        let name = clipped(name, NAME_BYTES_MAX);
+        let name = text::name(name);
         return refuse(format!(
             "the name {name:?} must be 1 to {NAME_BYTES_MAX} lower-case letters, digits or _"
         ));
@@ -154,6 +173,19 @@ fn check_description(plugin: &str, description: &lifecycle::Description) -> Resu
         ));
     }
     let is_transform = matches!(description.kind, lifecycle::Kind::Transform);
+    if description.config_schema.len() > SCHEMA_BYTES_MAX {
+        let n_bytes = description.config_schema.len();
+        return refuse(format!(
+            "the schema of its configuration has {n_bytes} bytes, more than {SCHEMA_BYTES_MAX}"
+        ));
+    }
+    let keys = &description.key_columns;
+    if keys.len() > KEY_COLUMNS_MAX {
+        return refuse(format!("{} key columns, more than {KEY_COLUMNS_MAX}", keys.len()));
+    }
+    if let Some(key) = keys.iter().find(|key| key.len() > NAME_BYTES_MAX) {
+        return refuse(format!("a key column whose name has {} bytes", key.len()));
+    }
     if is_transform && (description.state_version != 0 || !description.key_columns.is_empty()) {
         return refuse("a transform has neither state nor key columns".to_owned());
     }

@@ -1,6 +1,8 @@
 //! What is known of a plugin: how the user named it, what it declared, and what it takes to start it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use arrow::datatypes::DataType;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
@@ -16,6 +18,7 @@ use crate::wasm::failure::{Failure, FailureKind};
 use crate::wasm::host::state::{Granted, Grants};
 use crate::wasm::instance::Instance;
 use crate::wasm::keys::Keys;
+use crate::wasm::vocabulary::Vocabulary;
 
 /// A plugin as the user named it.
 #[derive(Debug, Clone)]
@@ -55,7 +58,7 @@ impl PluginSource {
     }
 
     pub(crate) fn grants(&self) -> Grants {
-        Grants { keys: self.keys.clone(), lookups: self.lookups.clone() }
+        Grants { keys: self.keys.clone(), lookups: self.lookups.clone(), ..Grants::default() }
     }
 
     /// Marks by which the secrets of its keys are recognized later.
@@ -85,6 +88,13 @@ pub struct Output {
     pub preserves_equality: bool,
 }
 
+/// What a plugin reads and writes under its configuration, as a grant names it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Binding {
+    pub reads: BTreeSet<String>,
+    pub writes: BTreeSet<String>,
+}
+
 /// The description of a loaded plugin, and what it takes to start further instances.
 pub(crate) struct Blueprint {
     /// As the user named it.
@@ -102,6 +112,8 @@ pub(crate) struct Blueprint {
     pub(crate) config: String,
     pub(crate) config_schema: String,
     pub(crate) grants: Grants,
+    /// What its texts may say whatever the events hold.
+    pub(crate) vocabulary: Arc<Vocabulary>,
     compiled: Compiled,
 }
 
@@ -123,6 +135,8 @@ impl Blueprint {
             sha256,
             config_sha256: hex::encode(Sha256::digest(&source.config)),
         };
+        let (grants, words) = (source.grants(), Vocabulary::of(&source.component, &source.config));
+        let vocabulary = Arc::new(words);
         let blueprint = Self {
             id,
             kind,
@@ -135,7 +149,8 @@ impl Blueprint {
             scope: source.scope,
             config: source.config,
             config_schema: description.config_schema,
-            grants: Grants { keys: source.keys, lookups: source.lookups },
+            grants,
+            vocabulary,
             source: source.name,
             origin: source.origin,
             compiled,
@@ -166,10 +181,14 @@ impl Blueprint {
         Ok(())
     }
 
-    /// A new instance with the same configuration.
-    pub(crate) fn start(&self) -> Result<Instance, Failure> {
+    /// A new instance with the same configuration. Where it takes time of the stream, it has until then only.
+    pub(crate) fn start(&self, until: Option<Instant>) -> Result<Instance, Failure> {
+        if until.is_some_and(|until| Instant::now() >= until) {
+            let text = "the time of the search was over before it was started again";
+            return Err(Failure::new(FailureKind::Deadline, text));
+        }
         let grants = self.grants.clone();
-        let mut instance = Instance::new(&self.compiled.pre, &self.source, grants, self.limits)?;
+        let mut instance = Instance::new(&self.compiled, &self.source, grants, self.limits, until)?;
         let binding = configure(&mut instance, &self.config)?;
         let is_same = binding.is_ok_and(|binding| {
             let writes: Vec<_> = binding.writes.into_iter().map(output).collect();
@@ -203,6 +222,13 @@ impl Blueprint {
         Err(Error::Lost { plugin: self.source.clone(), problem: lost.join("; ") })
     }
 
+    pub(crate) fn binding(&self) -> Binding {
+        Binding {
+            reads: self.reads.iter().cloned().collect(),
+            writes: self.writes.iter().map(|output| output.name.clone()).collect(),
+        }
+    }
+
     /// What the component imports and exports.
     pub(crate) fn interfaces(&self) -> &Interfaces {
         &self.compiled.interfaces
@@ -221,7 +247,7 @@ pub(crate) fn configure(
     instance: &mut Instance,
     config: &str,
 ) -> Result<Result<lifecycle::Binding, lifecycle::ConfigError>, Failure> {
-    instance.set_up("configure", |bindings, store| {
+    instance.describe("configure", |bindings, store| {
         bindings.audit_host_plugin_lifecycle().call_configure(store, config)
     })
 }

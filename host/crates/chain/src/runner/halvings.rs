@@ -1,11 +1,11 @@
-//! Batches that were halved because a call failed. A plugin that fails on many rows at once and on none of
+//! Batches that were cut up because a call failed. A plugin that fails on many rows at once and on none of
 //! them alone loses no row, so without this count nobody would ever learn of it.
 
 use std::collections::BTreeMap;
 
 use crate::wasm::failure::{Failure, FailureKind};
 
-/// How often the batches of a plugin were halved, and why at first.
+/// How often the batches of a plugin were cut up, and why at first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Halvings {
     /// Calls with more than one row that failed.
@@ -13,7 +13,7 @@ pub struct Halvings {
     /// Why the first call failed; that of a breach goes before all others. Without the guest's own message.
     pub why: String,
     /// Whether the plugin broke the contract: what it returned is not what it declared, or the number of
-    /// rows is wrong. A breach on a single row, which cannot be halved, counts too.
+    /// rows is wrong. A breach on a single row, which cannot be cut up, counts too.
     pub is_breach: bool,
 }
 
@@ -36,7 +36,7 @@ impl Halvings {
     }
 }
 
-/// Logs what was halved in an epoch: one line for each plugin.
+/// Logs what was cut up in an epoch: one line for each plugin.
 pub(crate) fn log(by_plugin: BTreeMap<String, Halvings>) {
     for (plugin, Halvings { n_times, why, is_breach }) in by_plugin {
         if n_times > 0 {
@@ -45,7 +45,7 @@ pub(crate) fn log(by_plugin: BTreeMap<String, Halvings>) {
                 n_times,
                 why,
                 is_breach,
-                "batches halved as the plugin failed on them"
+                "batches cut up as the plugin failed on them"
             );
         }
     }

@@ -7,12 +7,18 @@
 
 pub(crate) mod replay;
 
-pub(crate) mod bisect;
+mod thread_time;
+
 pub(crate) mod breaker;
 pub(crate) mod halvings;
+pub(crate) mod search;
+
+mod sample;
 pub(crate) mod slot;
 
-use std::collections::BTreeSet;
+mod beside;
+
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,6 +34,7 @@ use crate::wasm::abi::audit_host::plugin::types;
 use crate::wasm::abi::{Lowered, state};
 use crate::wasm::failure::{Failure, FailureKind};
 use crate::wasm::instance::Instance;
+use crate::wasm::mask::{self, Values};
 use crate::wasm::scrub::without_values;
 
 /// One instance of a plugin.
@@ -42,6 +49,9 @@ pub(crate) struct Runner {
     gained: Vec<Alert>,
     /// Whether the last snapshot failed. Then none is taken for the sake of another instance.
     snapshot_fails: bool,
+    /// Until when starting, restoring and snapshots may take time of the stream. `None` beside it. A replay has limits
+    /// of its own: cutting it short would lose the state.
+    until: Option<Instant>,
     peak_bytes: usize,
 }
 
@@ -59,12 +69,26 @@ impl Runner {
             lost: None,
             gained: Vec::new(),
             snapshot_fails: false,
+            until: None,
             peak_bytes: 0,
         }
     }
 
     pub(crate) fn take_lost(&mut self) -> Option<String> {
         self.lost.take()
+    }
+
+    /// Charges everything from here on to one budget of the stream: a guest that is slow to start, to restore or to
+    /// write its state takes no more of it than one that is slow to judge.
+    pub(crate) fn charge_to(&mut self, until: Option<Instant>) {
+        self.until = until;
+        if let Some(instance) = &mut self.instance {
+            instance.set_until(until);
+        }
+    }
+
+    fn is_overdue(&self) -> bool {
+        self.until.is_some_and(|until| Instant::now() >= until)
     }
 
     pub(crate) fn peak_bytes(&self) -> usize {
@@ -74,9 +98,10 @@ impl Runner {
 
     /// Restores the state of an earlier run or version.
     pub(crate) fn restore(&mut self, version: u32, bytes: &[u8]) -> Result<(), Error> {
-        let started = self.start_with(Some((version, bytes)));
+        let bytes: Arc<[u8]> = bytes.into();
+        let started = self.start_with(Some((version, &bytes)));
         started.map_err(|failure| self.refused_for(failure.with_message()))?;
-        self.log = ReplayLog::starting_from(version, bytes.into());
+        self.log = ReplayLog::starting_from(version, bytes);
         Ok(())
     }
 
@@ -101,9 +126,10 @@ impl Runner {
         other: &ReplayLog,
         until: Option<Instant>,
     ) -> Result<(), Error> {
+        self.charge_to(until);
         if self.log.missing_entries(other).is_none() {
             let snapshot = other.snapshot();
-            let started = self.start_with(snapshot.map(|(version, bytes)| (version, &**bytes)));
+            let started = self.start_with(snapshot);
             // Without the guest's message, which is about events.
             started.map_err(|failure| self.refused_for(failure.to_string()))?;
             self.log = ReplayLog::at_snapshot_of(other);
@@ -121,13 +147,14 @@ impl Runner {
             if until.is_some_and(|until| Instant::now() > until) {
                 let text = format!(
                     "it is slower than the stream: at the swap it had replayed {n_judged} of {} batches when \
-                     its time was over (twice batch-time)",
+                     its time was over (twice batch-time, at most 1 s)",
                     missing.len()
                 );
                 return Err(self.refused_for(text));
             }
             let limit = self.blueprint.limits.batch_time;
-            let output = self.judge(&entry.part, limit);
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            let output = self.judge(&entry.part, left.map_or(limit, |left| left.min(limit)));
             let output = output.map_err(|failure| self.refused_for(failure.to_string()))?;
             self.gained.extend(output.alerts);
         }
@@ -142,6 +169,37 @@ impl Runner {
         Err(self.refused_for(why))
     }
 
+    /// Marks where a batch begins, until [`Runner::end`] or [`Runner::roll_back`].
+    pub(crate) fn begin(&mut self) {
+        self.log.begin();
+    }
+
+    pub(crate) fn end(&mut self) {
+        self.log.end();
+    }
+
+    /// As if it had not judged anything of the batch.
+    pub(crate) fn roll_back(&mut self) {
+        if self.blueprint.has_state() && self.log.roll_back() {
+            self.instance = None;
+        }
+    }
+
+    /// Whether the guest judges some rows; to start it may take until then. Nothing remains of that.
+    pub(crate) fn succeeds(&mut self, part: &Part, limit: Duration, until: Instant) -> bool {
+        self.charge_to(Some(until));
+        let instance = self.take_instance();
+        self.charge_to(None);
+        let Ok(mut instance) = instance else { return false };
+        instance.set_until(None);
+        let is_ok = call(&self.blueprint, &mut instance, part, limit).is_ok();
+        self.note_peak(&instance);
+        if is_ok && !self.blueprint.has_state() {
+            self.instance = Some(instance);
+        }
+        is_ok
+    }
+
     pub(crate) fn log(&self) -> &ReplayLog {
         &self.log
     }
@@ -151,16 +209,16 @@ impl Runner {
     }
 
     /// Starts with that state and nothing else.
-    fn start_with(&mut self, state: Option<(u32, &[u8])>) -> Result<(), Failure> {
+    fn start_with(&mut self, state: Option<(u32, &Arc<[u8]>)>) -> Result<(), Failure> {
         if !self.log.is_fresh() {
             self.instance = None;
         }
         let mut instance = match self.instance.take() {
             Some(instance) => instance,
-            None => self.blueprint.start()?,
+            None => self.blueprint.start(self.until)?,
         };
         if let Some((version, bytes)) = state {
-            restore(&mut instance, version, bytes)?;
+            restore(&self.blueprint, &mut instance, version, bytes)?;
         }
         self.instance = Some(instance);
         Ok(())
@@ -195,12 +253,17 @@ impl Runner {
 
     fn try_snapshot(&mut self) -> Result<Vec<u8>, Failure> {
         let mut instance = self.take_instance()?;
+        instance.set_values(self.values_of_state());
         let began = Instant::now();
+        // A state must not be lost because a search left no time: there is always that of a batch.
+        let least = began + self.blueprint.limits.batch_time;
+        instance.set_until(self.until.map(|until| until.max(least)));
         let bytes = instance.set_up("snapshot", |bindings, store| {
             bindings.audit_host_plugin_state().call_snapshot(store)
         });
         self.note_peak(&instance);
         let bytes = bytes?;
+        instance.set_until(self.until);
         self.instance = Some(instance);
         let (version, took) = (self.blueprint.state_version, began.elapsed());
         self.log.truncate(version, bytes.as_slice().into(), took);
@@ -236,6 +299,17 @@ impl Runner {
         Ok(output)
     }
 
+    /// Values that the state may hold as text: those of the last snapshot and of the newest rows.
+    fn values_of_state(&self) -> Values {
+        let vocabulary = &self.blueprint.vocabulary;
+        let newest = self.log.entries().last().map(|entry| &entry.part.columns);
+        let values = match self.log.snapshot() {
+            Some((_, bytes)) => Values::of_state(bytes, vocabulary),
+            None => Values::default(),
+        };
+        values.and_batch(newest)
+    }
+
     fn note_peak(&mut self, instance: &Instance) {
         self.peak_bytes = self.peak_bytes.max(instance.peak_bytes());
     }
@@ -247,11 +321,13 @@ impl Runner {
         }
         match self.rebuild() {
             Ok(instance) => Ok(instance),
-            Err(_) if !self.blueprint.has_state() => self.blueprint.start(),
+            Err(_) if !self.blueprint.has_state() => self.blueprint.start(self.until),
+            // There was no time left for it. The state is still in the log.
+            Err(failure) if self.is_overdue() => Err(failure),
             Err(failure) => {
                 // The guest fails on its own log. What it judges from here on must not depend on whether a
                 // later replay would succeed.
-                let instance = self.blueprint.start()?;
+                let instance = self.blueprint.start(self.until)?;
                 self.lose(&format!("its state could not be rebuilt: {failure}"));
                 Ok(instance)
             }
@@ -259,12 +335,12 @@ impl Runner {
     }
 
     fn rebuild(&self) -> Result<Instance, Failure> {
-        let mut instance = self.blueprint.start()?;
+        let mut instance = self.blueprint.start(self.until)?;
         if let Some((version, bytes)) = self.log.snapshot() {
-            restore(&mut instance, version, bytes)?;
+            restore(&self.blueprint, &mut instance, version, bytes)?;
         }
         // The replay should take as long as judging did; a guest that is much slower now is given up.
-        let time = self.blueprint.limits.probe_time().max(self.log.judging_took() * 2);
+        let time = self.blueprint.limits.catch_up_time().max(self.log.judging_took() * 2);
         let deadline = Instant::now() + time;
         for entry in self.log.entries() {
             if Instant::now() > deadline {
@@ -282,7 +358,14 @@ impl Runner {
     }
 }
 
-fn restore(instance: &mut Instance, version: u32, bytes: &[u8]) -> Result<(), Failure> {
+fn restore(
+    blueprint: &Blueprint,
+    instance: &mut Instance,
+    version: u32,
+    bytes: &Arc<[u8]>,
+) -> Result<(), Failure> {
+    let values = Values::of_state(bytes, &blueprint.vocabulary);
+    instance.set_values(values.clone());
     let restored = instance.set_up("restore", |bindings, store| {
         bindings.audit_host_plugin_state().call_restore(store, version, bytes)
     })?;
@@ -292,7 +375,8 @@ fn restore(instance: &mut Instance, version: u32, bytes: &[u8]) -> Result<(), Fa
             Failure::new(FailureKind::Output, text)
         }
         state::RestoreError::Corrupt(text) => {
-            Failure::reported(FailureKind::Output, "it reports the state as corrupt", &text)
+            let what = "it reports the state as corrupt";
+            Failure::reported(FailureKind::Output, what, &text).without(&values)
         }
     })
 }
@@ -312,17 +396,43 @@ fn call(
     let BatchContext { topic, clock, lookups } = &part.context;
     let context = types::Context { topic, clock: *clock };
     instance.set_batch(topic, *clock, lookups);
+    let values = Values::of_batch(&part.columns, &blueprint.vocabulary);
+    instance.set_values(values.clone());
     let judged = instance.call("process", limit, |bindings, store| {
         bindings.audit_host_plugin_judge().call_process(store, context, batch)
     })?;
-    let judgement = judged.map_err(Failure::of_fault)?;
+    instance.set_values(Values::default());
+    let judgement = judged.map_err(|fault| Failure::of_fault(fault).without(&values))?;
     let checked = output::check(blueprint, topic, part.rows(), judgement);
     let mut output =
         checked.map_err(|problem| invalid(text::message(&format!("invalid output: {problem}"))))?;
-    for (row, why) in &mut output.quarantined {
-        *why = without_values(why, &part.columns, *row as usize);
-    }
+    hide_values(&mut output, &values, &part.columns);
     Ok(output)
+}
+
+/// Hides values of the batch in all texts of an output. What an alert says in its key, it may say elsewhere, too: the
+/// key is what a detector declares that its alerts are about.
+fn hide_values(output: &mut GuestOutput, values: &Values, columns: &RecordBatch) {
+    for (row, why) in &mut output.quarantined {
+        *why = without_values(why, columns, *row as usize);
+    }
+    let none = HashSet::new();
+    let keys: Vec<_> =
+        output.alerts.iter().map(|alert| mask::words_of(alert.key.values())).collect();
+    let mut labels: Vec<Vec<(String, String)>> = output
+        .alerts
+        .iter_mut()
+        .map(|alert| std::mem::take(&mut alert.labels).into_iter().collect())
+        .collect();
+    let mut texts: Vec<_> = output.quarantined.values_mut().map(|why| (why, &none)).collect();
+    for ((alert, labels), key) in output.alerts.iter_mut().zip(&mut labels).zip(&keys) {
+        texts.extend([(&mut alert.rule, key), (&mut alert.message, key)]);
+        texts.extend(labels.iter_mut().flat_map(|(name, value)| [(name, key), (value, key)]));
+    }
+    values.hide_in(&mut texts);
+    for (alert, labels) in output.alerts.iter_mut().zip(labels) {
+        alert.labels = labels.into_iter().collect();
+    }
 }
 
 fn lower(columns: &RecordBatch) -> Result<Vec<Lowered<'_>>, String> {

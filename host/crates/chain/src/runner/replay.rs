@@ -4,7 +4,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arrow::record_batch::RecordBatch;
+use arrow::array::UInt32Array;
+use arrow::compute::take;
+use arrow::error::ArrowError;
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use audit_core::{Alert, Finding, TopicPartition};
 use audit_lookup::Set;
 
@@ -50,6 +53,17 @@ impl Part {
         let columns = self.columns.slice(start, rows);
         Self { context: self.context.clone(), columns }
     }
+
+    /// Some of its rows, copied.
+    pub(crate) fn take(&self, rows: &[u32]) -> Result<Self, ArrowError> {
+        let indices = UInt32Array::from(rows.to_vec());
+        let columns = self.columns.columns().iter().map(|column| take(column, &indices, None));
+        // A plugin may read nothing: then their number is all that there is of them.
+        let n_rows = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+        let columns = columns.collect::<Result<Vec<_>, _>>()?;
+        let columns = RecordBatch::try_new_with_options(self.columns.schema(), columns, &n_rows)?;
+        Ok(Self { context: self.context.clone(), columns })
+    }
 }
 
 /// A part that was judged, and its findings.
@@ -78,6 +92,19 @@ pub(crate) struct ReplayLog {
     snapshot_took: Duration,
     /// Until when nothing is dropped, as another instance catches up.
     leased_until: Option<Instant>,
+    /// Where the batch that is judged began.
+    checkpoint: Option<Checkpoint>,
+}
+
+/// The log as it was before a batch.
+#[derive(Clone)]
+struct Checkpoint {
+    n_entries: usize,
+    rows: usize,
+    bytes: usize,
+    judging_took: Duration,
+    /// The log itself, once a snapshot has replaced its entries.
+    whole: Option<Box<ReplayLog>>,
 }
 
 impl ReplayLog {
@@ -140,8 +167,63 @@ impl ReplayLog {
         self.judging_took
     }
 
+    /// Marks where a batch begins.
+    pub(crate) fn begin(&mut self) {
+        self.checkpoint = Some(Checkpoint {
+            n_entries: self.entries.len(),
+            rows: self.rows,
+            bytes: self.bytes,
+            judging_took: self.judging_took,
+            whole: None,
+        });
+    }
+
+    /// Ends the batch: it can no longer be rolled back.
+    pub(crate) fn end(&mut self) {
+        self.checkpoint = None;
+    }
+
+    /// Forgets what was judged since the batch began. Whether that was anything: then the instance is not in the
+    /// state of the log any more. Without a beginning there was nothing before the batch.
+    pub(crate) fn roll_back(&mut self) -> bool {
+        let Some(Checkpoint { n_entries, rows, bytes, judging_took, whole }) =
+            self.checkpoint.take()
+        else {
+            *self = Self::default();
+            return true;
+        };
+        if let Some(whole) = whole {
+            *self = Self { leased_until: self.leased_until, ..*whole };
+            return true;
+        }
+        let is_changed = self.entries.len() > n_entries;
+        self.entries.truncate(n_entries);
+        (self.rows, self.bytes, self.judging_took) = (rows, bytes, judging_took);
+        is_changed
+    }
+
+    /// Keeps what a snapshot within a batch would drop.
+    fn keep_checkpoint(&mut self) {
+        let Some(mut checkpoint) = self.checkpoint.take() else { return };
+        if checkpoint.whole.is_none() {
+            let entries = self.entries.iter().take(checkpoint.n_entries).cloned().collect();
+            checkpoint.whole = Some(Box::new(Self {
+                entries,
+                rows: checkpoint.rows,
+                bytes: checkpoint.bytes,
+                judging_took: checkpoint.judging_took,
+                snapshot: self.snapshot.clone(),
+                log_id: Arc::clone(&self.log_id),
+                checkpoint: None,
+                ..*self
+            }));
+        }
+        self.checkpoint = Some(checkpoint);
+    }
+
     /// Replaces the entries by a snapshot.
     pub(crate) fn truncate(&mut self, version: u32, bytes: Arc<[u8]>, took: Duration) {
+        self.keep_checkpoint();
         self.n_before = self.n_judged();
         self.snapshot = Some((version, bytes));
         self.snapshot_took = took;
@@ -180,5 +262,68 @@ impl ReplayLog {
 
     fn n_judged(&self) -> u64 {
         self.n_before + self.entries.len() as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{ArrayRef, Int64Array};
+
+    use super::*;
+
+    fn part(number: i64) -> Part {
+        let context =
+            BatchContext { topic: Arc::from("t"), clock: number, lookups: Arc::default() };
+        let numbers = Arc::new(Int64Array::from(vec![number])) as ArrayRef;
+        Part { context, columns: RecordBatch::try_from_iter([("n", numbers)]).unwrap() }
+    }
+
+    fn push(log: &mut ReplayLog, number: i64) {
+        log.push(&part(number), &[], Duration::from_millis(1));
+    }
+
+    fn state(log: &ReplayLog) -> (Vec<i64>, Option<u8>, u64, usize, Duration) {
+        let clocks = log.entries().iter().map(|entry| entry.part.context.clock).collect();
+        let snapshot = log.snapshot().and_then(|(_, bytes)| bytes.first().copied());
+        (clocks, snapshot, log.n_judged(), log.rows, log.judging_took())
+    }
+
+    #[test]
+    fn a_batch_is_rolled_back_even_over_snapshots() {
+        for n_snapshots in 0..3 {
+            let mut log = ReplayLog::default();
+            push(&mut log, 1);
+            log.truncate(1, Arc::from([7]), Duration::ZERO);
+            push(&mut log, 2);
+            let before = state(&log);
+            let known = log.clone();
+            log.begin();
+            assert!(!log.clone().roll_back(), "nothing was judged");
+            for number in 0..n_snapshots {
+                push(&mut log, 10 + number);
+                log.truncate(1, Arc::from([8]), Duration::ZERO);
+            }
+            push(&mut log, 20);
+            assert!(log.roll_back());
+            assert_eq!(state(&log), before, "{n_snapshots} snapshots");
+            // Another instance that was in that state still is.
+            assert!(known.missing_entries(&log).is_some_and(<[_]>::is_empty));
+        }
+    }
+
+    #[test]
+    fn what_has_ended_is_not_rolled_back() {
+        let mut log = ReplayLog::default();
+        log.begin();
+        push(&mut log, 1);
+        log.end();
+        log.begin();
+        push(&mut log, 2);
+        log.roll_back();
+        assert_eq!(state(&log).0, [1]);
+        // A state that was lost, or begun, within the batch.
+        let mut log = ReplayLog::default();
+        push(&mut log, 1);
+        assert!(log.roll_back() && log.is_fresh());
     }
 }

@@ -8,15 +8,16 @@
 //! and the processor.
 
 use std::fs::{self, File, OpenOptions};
-use std::hash::{Hash, Hasher};
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
 
 use crate::error::Error;
+use crate::wasm::config::fingerprint;
 
 /// The first bytes of a file; changes with its layout.
 const MAGIC: &[u8; 8] = b"ahcwasm2";
@@ -28,6 +29,9 @@ const STICKY: u32 = 0o1000;
 /// Files in the cache; the oldest are deleted first. Every reload leaves one behind.
 const FILES_MAX: usize = 64;
 
+/// Files written by this process so far: each is first written under a name of its own.
+static WRITES: AtomicU32 = AtomicU32::new(0);
+
 /// A folder that only this user can write to.
 #[derive(Debug, Clone)]
 pub(crate) struct Cache {
@@ -36,29 +40,13 @@ pub(crate) struct Cache {
     engine: u64,
 }
 
-/// A digest fed by `Hash`, for wasmtime's compatibility hash. Not for hostile input.
-#[derive(Default)]
-struct Fingerprint(Sha256);
-
-impl Hasher for Fingerprint {
-    fn write(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
-    }
-
-    fn finish(&self) -> u64 {
-        let digest = self.0.clone().finalize();
-        digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
-    }
-}
-
 impl Cache {
     /// Creates the folder if it is absent, and fails if other users can write to it.
     pub(crate) fn open(folder: &Path, engine: &wasmtime::Engine) -> Result<Self, Error> {
         let refuse = |problem: String| Error::Cache { folder: folder.to_owned(), problem };
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
         made.map_err(|error| refuse(format!("cannot create it: {error}")))?;
-        let uid =
-            own_uid().map_err(|error| refuse(format!("cannot determine the user id: {error}")))?;
+        let uid = rustix::process::geteuid().as_raw();
         let metadata = fs::symlink_metadata(folder)
             .map_err(|error| refuse(format!("cannot stat it: {error}")))?;
         if !metadata.is_dir() {
@@ -77,9 +65,7 @@ impl Cache {
             let parent = parent.display();
             return Err(refuse(format!("other users can write to {parent} and so replace it")));
         }
-        let mut fingerprint = Fingerprint::default();
-        engine.precompile_compatibility_hash().hash(&mut fingerprint);
-        Ok(Self { folder: folder.to_owned(), uid, engine: fingerprint.finish() })
+        Ok(Self { folder: folder.to_owned(), uid, engine: fingerprint(engine) })
     }
 
     fn path(&self, digest: &str) -> PathBuf {
@@ -97,11 +83,16 @@ impl Cache {
         let path = self.path(digest);
         match self.read(&path, digest) {
             Ok(code) => {
-                let component = code.and_then(|code| trusted(engine, &code));
-                if component.is_some() {
-                    tracing::debug!(path = %path.display(), "compiled code loaded from the cache");
+                let component = trusted(engine, &code?);
+                match &component {
+                    Ok(_) => {
+                        tracing::debug!(path = %path.display(), "compiled code loaded from the cache");
+                    }
+                    Err(error) => {
+                        tracing::debug!(%error, "cached code was compiled by another engine");
+                    }
                 }
-                component
+                component.ok()
             }
             Err(problem) => {
                 tracing::warn!(path = %path.display(), problem, "file of the plugin cache ignored");
@@ -139,14 +130,10 @@ impl Cache {
         Ok(Some(bytes))
     }
 
-    /// Stores a compiled component. A failure only costs time: the component is compiled again next time.
-    pub(crate) fn put(&self, digest: &str, component: &Component) {
-        let kept = component
-            .serialize()
-            .map_err(|error| error.to_string())
-            .and_then(|code| self.write(digest, &code).map_err(|error| error.to_string()));
-        if let Err(problem) = kept {
-            tracing::warn!(folder = %self.folder.display(), problem, "compiled code not cached");
+    /// Stores compiled code. A failure only costs time: the component is compiled again next time.
+    pub(crate) fn put(&self, digest: &str, code: &[u8]) {
+        if let Err(error) = self.write(digest, code) {
+            tracing::warn!(folder = %self.folder.display(), %error, "compiled code not cached");
         }
         self.drop_oldest();
     }
@@ -154,7 +141,9 @@ impl Cache {
     /// Writes to a temporary file and renames it: a reader never sees half of a file.
     fn write(&self, digest: &str, code: &[u8]) -> std::io::Result<()> {
         let path = self.path(digest);
-        let partial = path.with_extension(format!("{}.partial", std::process::id()));
+        // Two candidates may be the same component.
+        let write = WRITES.fetch_add(1, Ordering::Relaxed);
+        let partial = path.with_extension(format!("{}-{write}.partial", std::process::id()));
         let mut file = File::options()
             .write(true)
             .create(true)
@@ -204,20 +193,14 @@ fn unsafe_parent(folder: &Path) -> Option<PathBuf> {
 /// Symbolic links are not followed; std sets `O_CLOEXEC`.
 const NO_FOLLOW: i32 = libc::O_NOFOLLOW;
 
-/// The user that this process runs as: the owner of its own entry in /proc.
-fn own_uid() -> std::io::Result<u32> {
-    Ok(fs::metadata("/proc/self")?.uid())
-}
-
-#[expect(unsafe_code, reason = "deserializing trusts its input; `Cache::read` has checked it")]
-fn trusted(engine: &wasmtime::Engine, code: &[u8]) -> Option<Component> {
-    // SAFETY: the bytes come from a file and a folder that only this user can write to, and they match the
-    // digest that was written with them: they are what `serialize` returned. Whoever can forge them can
-    // replace this program as well.
-    let component = unsafe { Component::deserialize(engine, code) };
-    component
-        .map_err(|error| tracing::debug!(%error, "cached code was compiled by another engine"))
-        .ok()
+/// A component of compiled code that this program compiled: from [`Cache::read`], or from a process that it
+/// started itself and that gave a whole answer.
+#[expect(unsafe_code, reason = "deserializing trusts its input; both callers have checked it")]
+pub(crate) fn trusted(engine: &wasmtime::Engine, code: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: the bytes are what `serialize` returned. Those of the cache come from a file and a folder that only
+    // this user can write to, and match the digest that was written with them; the others came through a pipe
+    // whose other end only our own child had. Whoever can forge either can replace this program as well.
+    unsafe { Component::deserialize(engine, code) }
 }
 
 #[cfg(test)]
@@ -226,14 +209,14 @@ mod tests {
 
     use super::*;
 
-    fn cached() -> (tempfile::TempDir, wasmtime::Engine, Cache, Component) {
+    fn cached() -> (tempfile::TempDir, wasmtime::Engine, Cache, Vec<u8>) {
         let folder = tempfile::tempdir().unwrap();
         let engine = wasmtime::Engine::default();
         let cache = Cache::open(&folder.path().join("compiled"), &engine).unwrap();
         // The smallest component: a header and nothing else.
-        let component = Component::new(&engine, b"\0asm\x0d\0\x01\0").unwrap();
-        cache.put("digest", &component);
-        (folder, engine, cache, component)
+        let code = engine.precompile_component(b"\0asm\x0d\0\x01\0").unwrap();
+        cache.put("digest", &code);
+        (folder, engine, cache, code)
     }
 
     #[test]
@@ -245,7 +228,7 @@ mod tests {
 
     #[test]
     fn damaged_and_foreign_files_are_not_run() {
-        let (_folder, engine, cache, component) = cached();
+        let (_folder, engine, cache, code) = cached();
         let path = cache.path("digest");
         let whole = fs::read(&path).unwrap();
         for broken in
@@ -270,7 +253,7 @@ mod tests {
         fs::write(&elsewhere, &whole).unwrap();
         std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
         assert!(cache.get(&engine, "digest").is_none(), "a link is not followed");
-        cache.put("digest", &component);
+        cache.put("digest", &code);
         assert!(cache.get(&engine, "digest").is_some(), "a bad file is replaced");
     }
 

@@ -3,6 +3,8 @@
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 
+use crate::text;
+
 /// The package of the contract that the host implements, and its version.
 const PACKAGE: &str = "audit-host:plugin";
 pub const ABI_VERSION: &str = "0.1.1";
@@ -11,6 +13,13 @@ const IMPORTS: [&str; 4] = ["types", "log", "crypto", "lookup"];
 const EXPORTS: [&str; 3] = ["lifecycle", "judge", "state"];
 /// Packages of WASI 0.2 that are linked and grant no authority: see `host/wasi.rs`.
 const WASI: [&str; 6] = ["io", "cli", "clocks", "random", "filesystem", "sockets"];
+
+/// Imports that a component may have; each is linked. One made by Python's tool chain has 30.
+const IMPORTS_MAX: usize = 256;
+/// Imports and exports that are listed.
+const LISTED_MAX: usize = 100;
+/// Imports that an error names.
+const NAMED_MAX: usize = 5;
 
 /// How the host treats an import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,10 +45,12 @@ impl ImportPolicy {
     }
 }
 
-/// The interfaces of a component.
+/// The interfaces of a component. Names are cut, and lists are: a stranger wrote them.
 #[derive(Debug, Clone)]
 pub struct Interfaces {
+    /// The first 100.
     pub imports: Vec<(String, ImportPolicy)>,
+    /// The first 100.
     pub exports: Vec<String>,
     /// Why the host would refuse it; empty for a plugin.
     pub problems: Vec<String>,
@@ -49,23 +60,54 @@ impl Interfaces {
     pub(crate) fn of(component: &Component) -> Self {
         let component_type = component.component_type();
         let engine = component.engine();
-        let imports: Vec<_> = component_type
-            .imports(engine)
-            .map(|(name, item)| {
-                // Types cost nothing and do not exist at run time.
-                let is_type = matches!(item.ty, ComponentItem::Type(_));
-                (name.to_owned(), if is_type { ImportPolicy::Host } else { policy(name) })
-            })
-            .collect();
-        let exports: Vec<_> =
-            component_type.exports(engine).map(|(name, _)| name.to_owned()).collect();
-        let mut problems: Vec<_> = imports
-            .iter()
-            .filter(|(_, policy)| *policy == ImportPolicy::Refused)
-            .map(|(name, _)| refusal(name))
-            .collect();
-        problems.extend(EXPORTS.iter().filter_map(|wanted| missing(wanted, &exports)));
-        Self { imports, exports, problems }
+        let mut found = Imports::default();
+        for (name, item) in component_type.imports(engine) {
+            // Types cost nothing and do not exist at run time.
+            let is_type = matches!(item.ty, ComponentItem::Type(_));
+            found.add(name, if is_type { ImportPolicy::Host } else { policy(name) });
+        }
+        let exports = || component_type.exports(engine).map(|(name, _)| name);
+        let mut problems = found.problems();
+        problems.extend(EXPORTS.iter().filter_map(|wanted| missing(wanted, exports())));
+        let exports = exports().take(LISTED_MAX).map(text::name).collect();
+        Self { imports: found.listed, exports, problems }
+    }
+}
+
+/// The imports of a component as they are counted.
+#[derive(Default)]
+struct Imports {
+    n: usize,
+    n_refused: usize,
+    listed: Vec<(String, ImportPolicy)>,
+    /// Why the first that are refused are.
+    refusals: Vec<String>,
+}
+
+impl Imports {
+    fn add(&mut self, name: &str, policy: ImportPolicy) {
+        self.n += 1;
+        if self.listed.len() < LISTED_MAX {
+            self.listed.push((text::name(name), policy));
+        }
+        if policy == ImportPolicy::Refused {
+            self.n_refused += 1;
+            if self.refusals.len() < NAMED_MAX {
+                self.refusals.push(refusal(name));
+            }
+        }
+    }
+
+    fn problems(&mut self) -> Vec<String> {
+        let mut problems = std::mem::take(&mut self.refusals);
+        if self.n_refused > NAMED_MAX {
+            let n_more = self.n_refused - NAMED_MAX;
+            problems.push(format!("and so it is with {n_more} more imports"));
+        }
+        if self.n > IMPORTS_MAX {
+            problems.push(format!("it has {} imports, more than {IMPORTS_MAX}", self.n));
+        }
+        problems
     }
 }
 
@@ -118,8 +160,8 @@ fn refusal(name: &str) -> String {
     match Name::parse(name) {
         Some(parsed) if parsed.package == PACKAGE && !parsed.is_ours() => other_version(&parsed),
         _ => format!(
-            "it imports {name}, which the host does not provide to plugins: build it without what needs \
-             that"
+            "it imports {}, which the host does not provide to plugins: build it without what needs that",
+            text::name(name)
         ),
     }
 }
@@ -128,15 +170,14 @@ fn other_version(name: &Name<'_>) -> String {
     format!(
         "it was built for {PACKAGE}@{}, this host implements {ABI_VERSION}: build it with the SDK of this \
          version, or use a host of that version",
-        name.version
+        text::name(name.version)
     )
 }
 
 /// The problem with the export of that interface, if there is one.
-fn missing(wanted: &str, exports: &[String]) -> Option<String> {
+fn missing<'a>(wanted: &str, exports: impl Iterator<Item = &'a str>) -> Option<String> {
     let of_interface = exports
-        .iter()
-        .filter_map(|name| Name::parse(name))
+        .filter_map(Name::parse)
         .find(|name| name.package == PACKAGE && name.interface == wanted);
     match of_interface {
         Some(name) if name.is_ours() => None,
@@ -170,8 +211,23 @@ mod tests {
 
     #[test]
     fn another_version_is_distinguished_from_an_absent_interface() {
-        let exports = ["audit-host:plugin/judge@0.9.0".to_owned()];
-        assert!(missing("judge", &exports).unwrap().contains("@0.9.0, this host implements 0.1.1"));
-        assert!(missing("state", &exports).unwrap().contains("does not export"));
+        let missing = |wanted| missing(wanted, ["audit-host:plugin/judge@0.9.0"].into_iter());
+        assert!(missing("judge").unwrap().contains("@0.9.0, this host implements 0.1.1"));
+        assert!(missing("state").unwrap().contains("does not export"));
+    }
+
+    #[test]
+    fn of_any_number_of_imports_five_are_named_and_each_is_cut() {
+        let mut imports = Imports::default();
+        for n in 0..100_000 {
+            imports.add(&format!("{}{n}", "x".repeat(1000)), ImportPolicy::Refused);
+        }
+        let problems = imports.problems();
+        assert_eq!((problems.len(), imports.listed.len()), (7, LISTED_MAX));
+        assert!(problems.join("; ").len() < 1024, "{problems:?}");
+        assert!(problems[5].contains("99995 more") && problems[6].contains("more than 256"));
+        imports = Imports::default();
+        imports.add("wasi:http/types@0.2.0", ImportPolicy::Refused);
+        assert_eq!(imports.problems().len(), 1);
     }
 }

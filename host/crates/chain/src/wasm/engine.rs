@@ -6,14 +6,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use wasmtime::WasmBacktraceDetails;
+use audit_golden::Lines;
 use wasmtime::component::{Component, HasSelf, Linker};
 
 use crate::error::Error;
+use crate::text;
 use crate::wasm::abi::{self, PluginPre};
-use crate::wasm::cache::Cache;
+use crate::wasm::cache::{Cache, trusted};
 use crate::wasm::code;
+use crate::wasm::compile::{self, Cancel};
 use crate::wasm::component::Interfaces;
+use crate::wasm::config::{fingerprint, wasmtime_engine};
+use crate::wasm::cost;
 use crate::wasm::host::state::Guest;
 use crate::wasm::host::wasi;
 
@@ -24,10 +28,13 @@ const TICK: Duration = Duration::from_millis(10);
 #[derive(Clone)]
 pub struct Engine {
     engine: wasmtime::Engine,
+    /// Of `engine`.
+    fingerprint: u64,
     linker: Arc<Linker<Guest>>,
     cache: Option<Cache>,
     latest: Latest,
-    _ticker: Arc<Ticker>,
+    cancel: Cancel,
+    ticker: Arc<Ticker>,
 }
 
 /// The component compiled last, by its digest: one file is inspected, loaded and tried with several
@@ -39,25 +46,28 @@ type Latest = Arc<Mutex<Option<(String, Component)>>>;
 pub(crate) struct Compiled {
     pub(crate) pre: PluginPre<Guest>,
     pub(crate) interfaces: Arc<Interfaces>,
+    pub(crate) lines: Arc<Lines>,
+    /// Whoever has an instance has this: no call can be without its deadline.
+    pub(crate) ticker: Arc<Ticker>,
 }
 
 impl Engine {
     /// An engine without a cache on disk. It keeps the compiled code of the last component in memory.
     pub fn new() -> Result<Self, Error> {
-        let mut config = wasmtime::Config::new();
-        config
-            .wasm_component_model(true)
-            .epoch_interruption(true)
-            // Source lines in backtraces, where the component has them.
-            .wasm_backtrace_details(WasmBacktraceDetails::Enable);
-        let engine = wasmtime::Engine::new(&config).map_err(Error::Engine)?;
+        let engine = wasmtime_engine().map_err(Error::Engine)?;
         let mut linker = Linker::new(&engine);
         abi::Plugin::add_to_linker::<_, HasSelf<_>>(&mut linker, |guest: &mut Guest| guest)
             .map_err(Error::Engine)?;
         wasi::add_to_linker(&mut linker).map_err(Error::Engine)?;
-        let ticker = Arc::new(Ticker::start(engine.clone())?);
-        let latest = Latest::default();
-        Ok(Self { engine, linker: Arc::new(linker), cache: None, latest, _ticker: ticker })
+        Ok(Self {
+            fingerprint: fingerprint(&engine),
+            ticker: Arc::new(Ticker::start(engine.clone())?),
+            engine,
+            linker: Arc::new(linker),
+            cache: None,
+            latest: Latest::default(),
+            cancel: Cancel::default(),
+        })
     }
 
     /// An engine that caches compiled code in a folder. Fails if other users can write to the folder.
@@ -72,6 +82,13 @@ impl Engine {
         self.cache.as_ref().is_some_and(|cache| cache.has(&code::of(bytes, sha256).1))
     }
 
+    /// The same engine for another thread and its candidate: the component in memory is its own, so that several
+    /// candidates do not compile each other's again, and compiling ends once `cancel` is set.
+    #[must_use]
+    pub fn for_candidate(&self, cancel: Cancel) -> Self {
+        Self { latest: Latest::default(), cancel, ..self.clone() }
+    }
+
     /// The imports and exports of a component, which need not be a plugin.
     pub fn interfaces(
         &self,
@@ -82,14 +99,23 @@ impl Engine {
         Ok(Interfaces::of(&self.component(plugin, bytes, sha256)?))
     }
 
-    /// Compiles a component, or reads it from the cache, and links it; `plugin` is its name for errors.
+    /// Compiles a component, or reads it from the cache, and links it; `plugin` is its name for errors. `host_bytes`
+    /// is what its instance may take of the host beside its own memory.
     pub(crate) fn compile(
         &self,
         plugin: &str,
         bytes: &[u8],
         sha256: &str,
+        host_bytes: usize,
+        instances: usize,
     ) -> Result<Compiled, Error> {
+        if self.cancel.is_set() {
+            // Golden cases start a candidate many times: none of them begins any more.
+            let problem = compile::UNWANTED.to_owned();
+            return Err(Error::CompileLimit { plugin: plugin.to_owned(), problem });
+        }
         let component = self.component(plugin, bytes, sha256)?;
+        cost::check(plugin, bytes, host_bytes, instances)?;
         let interfaces = Interfaces::of(&component);
         let other_world =
             |problem: String| Error::OtherWorld { plugin: plugin.to_owned(), problem };
@@ -100,8 +126,13 @@ impl Engine {
         let ready = wasi::trap_missing(&mut linker, &component)
             .and_then(|()| linker.instantiate_pre(&component))
             .and_then(PluginPre::new);
-        let pre = ready.map_err(|error| other_world(format!("{error:#}")))?;
-        Ok(Compiled { pre, interfaces: Arc::new(interfaces) })
+        let pre = ready.map_err(|error| other_world(clipped(&error)))?;
+        Ok(Compiled {
+            pre,
+            interfaces: Arc::new(interfaces),
+            lines: Arc::new(Lines::of_component(bytes)),
+            ticker: Arc::clone(&self.ticker),
+        })
     }
 
     fn component(&self, plugin: &str, bytes: &[u8], sha256: &str) -> Result<Component, Error> {
@@ -138,13 +169,26 @@ impl Engine {
     }
 
     fn compile_now(&self, plugin: &str, bytes: &[u8], sha256: &str) -> Result<Component, Error> {
-        let component = Component::new(&self.engine, bytes)
-            .map_err(|cause| Error::Compile { plugin: plugin.to_owned(), cause })?;
+        let refuse = |error: &wasmtime::Error| {
+            let cause = wasmtime::Error::msg(clipped(error));
+            Error::Compile { plugin: plugin.to_owned(), cause }
+        };
+        let elsewhere =
+            compile::in_process_of_its_own(plugin, bytes, self.fingerprint, &self.cancel);
+        let code = match elsewhere {
+            Some(code) => code?,
+            None => self.engine.precompile_component(bytes).map_err(|error| refuse(&error))?,
+        };
         if let Some(cache) = &self.cache {
-            cache.put(sha256, &component);
+            cache.put(sha256, &code);
         }
-        Ok(component)
+        trusted(&self.engine, &code).map_err(|error| refuse(&error))
     }
+}
+
+/// An error and its causes, within a bound: names of the component are part of it.
+fn clipped(error: &wasmtime::Error) -> String {
+    text::message(&format!("{error:#}"))
 }
 
 /// The number of ticks that a call of this length may take.
@@ -153,7 +197,8 @@ pub(crate) fn ticks(limit: Duration) -> u64 {
     u64::try_from(limit.as_millis() / TICK.as_millis()).unwrap_or(u64::MAX).saturating_add(1)
 }
 
-struct Ticker {
+/// Makes the time of deadlines pass for as long as anybody has it.
+pub(crate) struct Ticker {
     stop: Arc<AtomicBool>,
 }
 

@@ -4,15 +4,21 @@ use std::fmt;
 use std::time::Duration;
 
 use arrow::record_batch::RecordBatch;
+use audit_core::text::clipped;
+use audit_golden::Lines;
 use wasmtime::{Trap, WasmBacktrace};
 
 use crate::text;
 use crate::wasm::abi::audit_host::plugin::types;
 use crate::wasm::host::state::Guest;
+use crate::wasm::mask::Values;
 use crate::wasm::scrub::without_values;
 
 /// Frames of a guest's backtrace that are shown.
 const FRAMES_MAX: usize = 6;
+/// Bytes of a symbol that is decoded, and of the name that is shown.
+const SYMBOL_BYTES_MAX: usize = 1024;
+const FUNCTION_BYTES_MAX: usize = 128;
 /// Frames of the panic machinery: they say nothing about where the panic came from.
 const MACHINERY: [&str; 9] = [
     "core::panicking",
@@ -74,12 +80,17 @@ impl Failure {
         Self::reported(kind, what, &text)
     }
 
-    /// With the guest's message; for calls before it has seen any event.
+    /// Without values in the guest's message.
+    pub(crate) fn without(self, values: &Values) -> Self {
+        Self { message: values.hide(&self.message), ..self }
+    }
+
+    /// With the guest's message; for calls before it has seen any event, and where values are hidden.
     pub(crate) fn with_message(&self) -> String {
         text::message(&format!("{}{}{}", self.what, self.message, self.at))
     }
 
-    /// With the guest's message about a row, without the row's values.
+    /// With the guest's message about a row, without the row's values. Those of the batch are hidden already.
     pub(crate) fn about(&self, columns: &RecordBatch, row: usize) -> String {
         let message = without_values(&self.message, columns, row);
         Self { message, ..self.clone() }.with_message()
@@ -91,6 +102,7 @@ impl Failure {
         limit: Duration,
         error: &wasmtime::Error,
         guest: &Guest,
+        lines: &Lines,
     ) -> Self {
         let trap = error.downcast_ref::<Trap>();
         let (kind, what) = match trap {
@@ -100,14 +112,18 @@ impl Failure {
             Some(Trap::UnreachableCodeReached) => {
                 (FailureKind::Trap, format!("{function} trapped (a panic or an abort)"))
             }
-            _ => (FailureKind::Trap, format!("{function} trapped: {}", error.root_cause())),
+            _ => {
+                let cause = text::message(&error.root_cause().to_string());
+                (FailureKind::Trap, format!("{function} trapped: {cause}"))
+            }
         };
         let what = match &guest.meter.refused {
             Some(refused) => format!("{what}; {refused}"),
             None => what,
         };
-        let message = guest.last_error.as_ref().map(|line| format!("; it said: {line}"));
-        let frames = error.downcast_ref::<WasmBacktrace>().map(backtrace).unwrap_or_default();
+        let message = guest.last_error().map(|line| format!("; it said: {line}"));
+        let frames = error.downcast_ref::<WasmBacktrace>();
+        let frames = frames.map(|frames| backtrace(frames, lines)).unwrap_or_default();
         let at = match &frames[..] {
             [] => String::new(),
             frames => format!("; at {}", frames.join(", in ")),
@@ -122,35 +138,29 @@ impl fmt::Display for Failure {
     }
 }
 
-/// The innermost frames as `function (file:line)`, without the machinery of panics.
-fn backtrace(backtrace: &WasmBacktrace) -> Vec<String> {
-    let mut lines = Vec::new();
+/// The innermost frames as `function (file:line)`, without the machinery of panics. The lines are those of our own
+/// section: a stranger's debug information is not read.
+fn backtrace(backtrace: &WasmBacktrace, lines: &Lines) -> Vec<String> {
+    let mut shown = Vec::new();
     for frame in backtrace.frames() {
-        let name = frame.func_name().map(demangled);
-        let mut of_frame: Vec<(String, Option<String>)> = frame
-            .symbols()
-            .iter()
-            .map(|symbol| {
-                let name = symbol.name().map(demangled).or_else(|| name.clone());
-                let place = symbol.file().zip(symbol.line());
-                let place = place.map(|(file, line)| format!("{file}:{line}"));
-                (name.unwrap_or_else(|| "?".to_owned()), place)
-            })
-            .collect();
-        if of_frame.is_empty() {
-            of_frame.push((name.unwrap_or_else(|| "?".to_owned()), None));
+        let name = frame.func_name().map_or_else(|| "?".to_owned(), demangled);
+        if MACHINERY.iter().any(|part| name.starts_with(part)) {
+            continue;
         }
-        for (name, place) in of_frame {
-            if MACHINERY.iter().any(|part| name.starts_with(part)) {
-                continue;
-            }
-            lines.push(place.map_or_else(|| name.clone(), |place| format!("{name} ({place})")));
+        let place = frame.module_offset().and_then(|byte| lines.at(byte));
+        shown.push(match place {
+            Some((file, line)) => format!("{name} ({file}:{line})"),
+            None => name,
+        });
+        if shown.len() == FRAMES_MAX {
+            break;
         }
     }
-    lines.truncate(FRAMES_MAX);
-    lines
+    shown
 }
 
+/// A name as the author wrote it. A longer one is cut first: it may be made to grow while it is decoded.
 fn demangled(name: &str) -> String {
-    format!("{:#}", rustc_demangle::demangle(name))
+    let name = clipped(name, SYMBOL_BYTES_MAX);
+    clipped(&format!("{:#}", rustc_demangle::demangle(&name)), FUNCTION_BYTES_MAX)
 }

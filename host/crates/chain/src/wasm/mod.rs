@@ -4,7 +4,12 @@ pub(crate) mod engine;
 
 pub(crate) mod cache;
 pub(crate) mod code;
+pub(crate) mod compile;
+mod config;
+mod rlimits;
+
 pub(crate) mod component;
+pub(crate) mod cost;
 pub(crate) mod instance;
 
 pub(crate) mod host;
@@ -12,4 +17,6 @@ pub(crate) mod host;
 pub(crate) mod abi;
 pub(crate) mod failure;
 pub(crate) mod keys;
+pub(crate) mod mask;
 pub(crate) mod scrub;
+pub(crate) mod vocabulary;

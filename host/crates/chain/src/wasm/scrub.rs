@@ -1,4 +1,5 @@
-//! Removes the values of a row from what a guest says about it.
+//! Removes the values of a row from what a guest says about it, more thoroughly than `mask` does for the whole batch:
+//! here short words and the plugin's own are removed as well.
 //!
 //! The contract forbids guests to repeat values, but a traceback may do so all the same, and people who
 //! read dead letters, alerts and the table may not be allowed to see them.
@@ -8,8 +9,8 @@ use std::fmt::Write as _;
 use arrow::array::{Array as _, AsArray as _};
 use arrow::record_batch::RecordBatch;
 
-/// What replaces a value.
-const HIDDEN: &str = "…";
+use crate::wasm::mask::HIDDEN;
+
 /// Characters of a word that is looked up within values: shorter ones occur in any text.
 const WORD_CHARS_MIN: usize = 4;
 /// Characters of a value that is replaced as a whole.

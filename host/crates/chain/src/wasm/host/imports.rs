@@ -2,12 +2,15 @@
 
 use audit_lookup::{Found, Interval, Set, Table};
 
+use crate::text;
 use crate::wasm::abi::audit_host::plugin::{crypto, log, lookup, types};
 use crate::wasm::host::state::Guest;
 use crate::wasm::keys::{HASH_BYTES, Key, SEALED_BYTES_MIN, TOKEN_BYTES_MIN, Texts};
 
 /// Values that are hashed or encrypted between two checks of the deadline.
 const VALUES_AT_A_TIME: usize = 1024;
+/// Values that one call may have: each costs the host some ten bytes, also if it is empty. A batch has 8,192 rows.
+const VALUES_MAX: usize = 1 << 20;
 
 impl types::Host for Guest {}
 
@@ -19,7 +22,7 @@ impl log::Host for Guest {
 
 impl Guest {
     fn key(&self, name: &str) -> Result<&Key, crypto::CryptoError> {
-        self.grants.keys.get(name).ok_or_else(|| crypto::CryptoError::UnknownKey(name.to_owned()))
+        self.grants.keys.get(name).ok_or_else(|| crypto::CryptoError::UnknownKey(text::name(name)))
     }
 
     /// Bytes that one result may have: the guest's memory holds no more either.
@@ -126,6 +129,10 @@ impl crypto::Host for Guest {
 
 /// The values of a column.
 fn slices(column: &types::Utf8ValuesResult) -> Result<Vec<&[u8]>, String> {
+    let n_values = column.offsets.len().saturating_sub(1);
+    if n_values > VALUES_MAX {
+        return Err(format!("{n_values} values in one call, more than {VALUES_MAX}"));
+    }
     let mut slices = Vec::with_capacity(column.offsets.len().saturating_sub(1));
     for ends in column.offsets.windows(2) {
         let slice = match *ends {
@@ -145,7 +152,7 @@ impl Guest {
     fn table<'a>(&self, set: &'a Set, name: &str) -> Result<&'a Table, lookup::LookupError> {
         let granted = self.grants.lookups.names.contains(name);
         let table = set.table(name).filter(|_| granted);
-        table.ok_or_else(|| lookup::LookupError::UnknownTable(name.to_owned()))
+        table.ok_or_else(|| lookup::LookupError::UnknownTable(text::name(name)))
     }
 }
 
@@ -263,7 +270,7 @@ mod tests {
         let names = ["roles".to_owned(), "office".to_owned(), "later".to_owned()];
         let lookups = Granted { names: names.into(), lookups: Lookups::new(set) };
         let keys = Keys::from([("k".to_owned(), Key::new(b"0123456789abcdef"))]);
-        Guest::new("p".to_owned(), Grants { keys, lookups }, limits)
+        Guest::new("p".to_owned(), Grants { keys, lookups, ..Grants::default() }, limits)
     }
 
     #[test]
@@ -339,6 +346,24 @@ mod tests {
         assert!(crypto::Host::keyed_hash(&mut guest, k(), keys()).is_err());
         let sealed = crypto::Host::encrypt(&mut guest, k(), String::new(), keys(), keys());
         assert!(sealed.is_err());
+    }
+
+    #[test]
+    fn values_are_bounded_in_their_number_too() {
+        let mut guest = guest(Limits::default());
+        let empty = |n_values: usize| types::Utf8ValuesResult {
+            offsets: vec![0; n_values + 1],
+            values: Vec::new(),
+        };
+        let mut find = |n_values: usize| {
+            let (table, role) = ("roles".to_owned(), "role".to_owned());
+            lookup::Host::find(&mut guest, table, role, empty(n_values), Some(vec![0; n_values]))
+        };
+        assert!(find(VALUES_MAX).is_ok());
+        let Err(lookup::LookupError::BadInput(said)) = find(15_000_000) else { panic!("found") };
+        assert!(said.contains("15000000 values in one call"), "{said}");
+        let too_many = crypto::Host::keyed_hash(&mut guest, "k".to_owned(), empty(VALUES_MAX + 1));
+        assert!(too_many.is_err());
     }
 
     /// Nothing interrupts the host's own work.

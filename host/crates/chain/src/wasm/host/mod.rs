@@ -2,6 +2,8 @@
 
 pub(crate) mod state;
 
+pub(crate) mod quota;
+
 pub(crate) mod clock;
 mod imports;
 pub(crate) mod wasi;

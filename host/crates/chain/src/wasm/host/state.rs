@@ -10,18 +10,19 @@ use audit_lookup::{Lookups, Set};
 use crate::limits::{Limits, Meter};
 use crate::wasm::abi::audit_host::plugin::log;
 use crate::wasm::host::clock::VirtualClock;
+use crate::wasm::host::quota::{LogQuota, Suppressed};
 use crate::wasm::keys::Keys;
+use crate::wasm::mask::Values;
 
 /// Bytes of a log line that are kept.
 const LOG_LINE_BYTES_MAX: usize = 1024;
-/// Log lines of one call that are kept: a plugin that logs a line per row must not bury the others.
-const LOG_LINES_MAX: u32 = 100;
 
 /// What a plugin may use besides the batch.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Grants {
     pub(crate) keys: Keys,
     pub(crate) lookups: Granted,
+    pub(crate) log: LogQuota,
 }
 
 /// The tables and calendars that a plugin may use, by name.
@@ -40,10 +41,11 @@ pub(crate) struct Guest {
     pub(crate) lookups: Arc<Set>,
     pub(crate) meter: Meter,
     pub(crate) clock: VirtualClock,
-    /// The last warning or error that it logged in this call. After a panic it has the message, which a
+    /// What the guest knows of events and must not say.
+    pub(crate) values: Values,
+    /// The last warning or error that it logged in this call, as it came. After a panic it has the message, which a
     /// trap lacks.
-    pub(crate) last_error: Option<String>,
-    log_lines: u32,
+    last_error: Option<String>,
     /// When the guest's call must have ended.
     deadline: Instant,
 }
@@ -53,7 +55,8 @@ impl Guest {
         let (meter, clock) = (Meter::new(limits), VirtualClock::default());
         let lookups = grants.lookups.lookups.current();
         let deadline = Instant::now() + limits.setup_time;
-        Self { plugin, grants, lookups, meter, clock, last_error: None, log_lines: 0, deadline }
+        let values = Values::default();
+        Self { plugin, grants, lookups, meter, clock, values, last_error: None, deadline }
     }
 
     /// Sets the batch that the next calls are about.
@@ -65,11 +68,7 @@ impl Guest {
     /// Must be called before every call into the guest, with the call's time limit.
     pub(crate) fn begin_call(&mut self, limit: Duration) {
         self.deadline = Instant::now() + limit;
-        if self.log_lines > LOG_LINES_MAX {
-            let dropped = self.log_lines - LOG_LINES_MAX;
-            tracing::warn!(plugin = self.plugin, dropped, "log lines of a plugin were dropped");
-        }
-        self.log_lines = 0;
+        self.report_suppressed();
         self.last_error = None;
         self.meter.refused = None;
     }
@@ -80,23 +79,48 @@ impl Guest {
         Instant::now() > self.deadline
     }
 
-    /// Writes a line of the guest to the host's log, unless there were too many of them.
+    /// The last warning or error of this call, without values of events.
+    pub(crate) fn last_error(&self) -> Option<String> {
+        self.last_error.as_ref().map(|line| self.values.hide(line))
+    }
+
+    /// Writes a line of the guest to the host's log, without values of events, unless there were too many lines.
     pub(crate) fn log_line(&mut self, level: log::Level, message: &str) {
-        self.log_lines = self.log_lines.saturating_add(1);
-        if self.log_lines > LOG_LINES_MAX {
-            return;
-        }
-        let plugin = self.plugin.as_str();
         let line = clipped(message, LOG_LINE_BYTES_MAX);
+        if matches!(level, log::Level::Warn | log::Level::Error) {
+            self.last_error = Some(line.clone());
+        }
+        self.report_suppressed();
+        // A line that the log does not show costs nothing.
+        if is_logged(level) && self.grants.log.allows(line.len(), Instant::now()) {
+            self.write_line(level, &self.values.hide(&line));
+        }
+    }
+
+    fn write_line(&self, level: log::Level, line: &str) {
+        let plugin = self.plugin.as_str();
         match level {
             log::Level::Debug => tracing::debug!(plugin, line, "plugin"),
             log::Level::Info => tracing::info!(plugin, line, "plugin"),
             log::Level::Warn => tracing::warn!(plugin, line, "plugin"),
             log::Level::Error => tracing::error!(plugin, line, "plugin"),
         }
-        if matches!(level, log::Level::Warn | log::Level::Error) {
-            self.last_error = Some(line);
+    }
+
+    fn report_suppressed(&self) {
+        if let Some(Suppressed { lines, bytes }) = self.grants.log.take_report(Instant::now()) {
+            let plugin = self.plugin.as_str();
+            tracing::warn!(plugin, lines, bytes, "log lines of a plugin were suppressed");
         }
+    }
+}
+
+fn is_logged(level: log::Level) -> bool {
+    match level {
+        log::Level::Debug => tracing::enabled!(tracing::Level::DEBUG),
+        log::Level::Info => tracing::enabled!(tracing::Level::INFO),
+        log::Level::Warn => tracing::enabled!(tracing::Level::WARN),
+        log::Level::Error => tracing::enabled!(tracing::Level::ERROR),
     }
 }
 
@@ -109,7 +133,7 @@ mod tests {
         let mut guest = Guest::new("p".to_owned(), Grants::default(), Limits::default());
         let mut logged = |message: &str| {
             guest.log_line(log::Level::Error, message);
-            guest.last_error.clone().unwrap()
+            guest.last_error().unwrap()
         };
         assert_eq!(logged("a\nb\u{1b}[31m"), "a b [31m");
         assert_eq!(logged(&"é".repeat(2000)).len(), 1024);
