@@ -26,12 +26,14 @@ pub enum ChangeKind {
     ShadowStarted,
     /// A candidate no longer runs beside a plugin.
     ShadowEnded,
-    /// The plugin failed on too many rows: it is not called for a while.
+    /// The plugin failed on too many rows: it gets small parts of batches, and the source waits.
     BreakerOpened,
-    /// The plugin is called again.
+    /// The plugin gets whole batches again.
     BreakerClosed,
     /// A detector lost its state and started over with an empty one.
     StateLost,
+    /// A column that had to be replaced may be stored as it comes: a person said so.
+    UnredactedAllowed,
 }
 
 impl ChangeKind {
@@ -46,6 +48,7 @@ impl ChangeKind {
             Self::BreakerOpened => "breaker-opened",
             Self::BreakerClosed => "breaker-closed",
             Self::StateLost => "state-lost",
+            Self::UnredactedAllowed => "unredacted-allowed",
         }
     }
 
@@ -421,7 +424,7 @@ mod tests {
     fn a_kind_has_the_same_name_everywhere() {
         use ChangeKind::{
             Added, BreakerClosed, BreakerOpened, Refused, Removed, Replaced, ShadowEnded,
-            ShadowStarted, StateLost,
+            ShadowStarted, StateLost, UnredactedAllowed,
         };
         for kind in [
             Added,
@@ -433,6 +436,7 @@ mod tests {
             BreakerOpened,
             BreakerClosed,
             StateLost,
+            UnredactedAllowed,
         ] {
             assert_eq!(serde_json::json!(kind), kind.as_str());
         }

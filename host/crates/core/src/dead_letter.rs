@@ -34,9 +34,11 @@ pub enum ReasonClass {
     MissingField,
     /// The time of the event cannot be read, or lies outside the years 1 to 9999.
     BadTimestamp,
+    /// The action is no plain token, and it names a folder of the table.
+    BadAction,
     /// A plugin took the row out.
     Quarantined,
-    /// A plugin failed on the row, or was not called because its breaker was open.
+    /// A plugin failed on the row, or was not called, as it had failed on every row for a while.
     PluginFault,
 }
 
@@ -54,6 +56,7 @@ impl ReasonClass {
             Self::WrongType => "wrong-type",
             Self::MissingField => "missing-field",
             Self::BadTimestamp => "bad-timestamp",
+            Self::BadAction => "bad-action",
             Self::Quarantined => "quarantined",
             Self::PluginFault => "plugin-fault",
         }

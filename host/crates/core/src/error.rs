@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 
+use arrow::error::ArrowError;
 use tokio::task::JoinError;
 
 use crate::offset::NotContiguous;
@@ -73,6 +74,14 @@ pub(crate) enum PipelineError {
     /// Remedy: report it with the log, then start again.
     #[error("adding a batch to its epoch")]
     Gap(#[source] NotContiguous),
+    /// The parts of a batch could not be joined.
+    ///
+    /// Cause: Arrow refused to join columns, for example as a text column would exceed 2 GiB. The table is as it was
+    /// at the last commit.
+    ///
+    /// Remedy: report it with the message.
+    #[error("joining the judged parts of a batch")]
+    Join(#[source] ArrowError),
     /// The variable of the fail points is not valid.
     ///
     /// Cause: `AUDIT_HOST_FAIL_POINT` is set, to something else than the name of a step, a colon and a number. The
@@ -102,6 +111,7 @@ impl PipelineError {
             Self::Gap(_) => "AH-0051",
             Self::FailPoint { .. } => "AH-0052",
             Self::Unbalanced { .. } => "AH-0053",
+            Self::Join(_) => "AH-0054",
         }
     }
 
@@ -109,7 +119,9 @@ impl PipelineError {
     fn kind(&self) -> Kind {
         match self {
             Self::FailPoint { .. } => Kind::Config,
-            Self::Panicked(_) | Self::Gap(_) | Self::Unbalanced { .. } => Kind::Failed,
+            Self::Panicked(_) | Self::Gap(_) | Self::Unbalanced { .. } | Self::Join(_) => {
+                Kind::Failed
+            }
         }
     }
 }
@@ -120,6 +132,7 @@ impl From<PipelineError> for Error {
         match error {
             PipelineError::Panicked(cause) => Self::caused_by(kind, code, attempted, cause),
             PipelineError::Gap(cause) => Self::caused_by(kind, code, attempted, cause),
+            PipelineError::Join(cause) => Self::caused_by(kind, code, attempted, cause),
             PipelineError::FailPoint { .. } | PipelineError::Unbalanced { .. } => {
                 Self::new(kind, code, attempted)
             }

@@ -26,7 +26,7 @@ pub mod pipeline;
 pub mod stage;
 
 pub use alert::{Alert, Finding, Position, Severity};
-pub use batch::{Batch, Judged, Rejected};
+pub use batch::{Batch, Judged, NextPart, Rejected, Remaining};
 pub use change::{Change, ChangeKind, Changes, LookupChange, LookupChangeKind, PluginChange};
 pub use counters::Counters;
 pub use dead_letter::{DeadLetter, ReasonClass};

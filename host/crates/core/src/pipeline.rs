@@ -5,6 +5,9 @@
 //! alerts, then acknowledgement). The first three block and have threads of their own; settling is I/O
 //! and stays on the runtime. While epoch N settles, epoch N+1 is read.
 //!
+//! Where a plugin fails on rows, a batch is judged in parts, and the source waits. Between two parts epochs end, the
+//! chain changes, and a stop is obeyed.
+//!
 //! Order is the guarantee: an epoch is committed in one step; only then are its dead letters appended, its alerts
 //! delivered and its offsets acknowledged. A crash before the commit repeats the epoch from the table's
 //! offsets; a crash after it leaves an outbox that the next start empties. So rows arrive exactly once, and
@@ -13,7 +16,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
@@ -30,6 +33,10 @@ use crate::offset::Offsets;
 use crate::plugin::{PluginId, PluginState};
 use crate::stage::{Acknowledge, AlertSink, Chain, Decoder, Polled, Source, Table, Writer};
 use crate::text::one_line;
+
+mod queue;
+
+use queue::{Next, Queue};
 
 /// Batches between two stages: enough that neither waits for the other's jitter, few enough that a
 /// slow table does not fill the memory (a batch is at most some MiB).
@@ -87,9 +94,10 @@ pub async fn run(
     let writer_full = Arc::clone(&full);
 
     let stopped = Arc::clone(&stop);
+    let judge_stopped = Arc::clone(&stop);
     let threads = [
         spawn(&stop, move || read(source, decoder, &stopped, &counters, &batches_in)),
-        spawn(&stop, move || judge(chain, budget, &full, &batches, &steps_in)),
+        spawn(&stop, move || judge(chain, budget, &full, &judge_stopped, &batches, &steps_in)),
         spawn(&stop, move || write(writer, &writer_full, &steps, &epochs_in)),
     ];
     let settled = settler.settle(epochs).await;
@@ -125,8 +133,9 @@ fn first_of(mut failures: Vec<Failure>) -> Result<(), Error> {
     Err(first)
 }
 
-/// Runs a stage on a thread of its own. Whichever ends first stops the source: otherwise a run whose table
-/// failed would wait forever for the next record of a quiet topic.
+/// Runs a stage on a thread of its own. One that fails stops the others: otherwise a run whose table failed would
+/// wait forever for the next record of a quiet topic. A source that has ended stops nothing: what it read is
+/// still to be judged, even where that must wait for a plugin.
 fn spawn(
     stop: &Stop,
     stage: impl FnOnce() -> Result<(), Error> + Send + 'static,
@@ -134,7 +143,9 @@ fn spawn(
     let stop = Arc::clone(stop);
     tokio::task::spawn_blocking(move || {
         let ended = stage().map_err(Failure::now);
-        stop.store(true, Ordering::Relaxed);
+        if ended.is_err() {
+            stop.store(true, Ordering::Relaxed);
+        }
         ended
     })
 }
@@ -184,18 +195,20 @@ enum Step {
 }
 
 /// Takes batches through the plugins and decides where an epoch ends. Decided here and not in the
-/// writer, because a detector's state must be taken right after the epoch's last batch.
+/// writer, because a detector's state must be taken right after the epoch's last record.
 fn judge(
     mut chain: Box<dyn Chain>,
     budget: Budget,
     full: &AtomicBool,
+    stop: &AtomicBool,
     batches: &Receiver<Batch>,
     steps: &SyncSender<Step>,
 ) -> Result<(), Error> {
     let mut epoch: Option<OpenEpoch> = None;
+    let mut queue = Queue::new(batches);
     loop {
         let wait = epoch.as_ref().map_or(budget.interval, |open| open.time_left(&budget));
-        let received = batches.recv_timeout(wait.min(CHANGES_WAIT));
+        let next = queue.next(wait.min(CHANGES_WAIT), stop);
         // The epoch names the chain that it began with, so it begins before anything changes.
         let header =
             if epoch.is_none() { EpochHeader::of(&*chain) } else { EpochHeader::default() };
@@ -206,35 +219,48 @@ fn judge(
                 return Ok(());
             }
         }
-        let ended = match received {
-            Ok(batch) => {
-                let judged = chain.judge(batch)?;
-                let open = epoch.get_or_insert_with(|| OpenEpoch::now(header));
-                open.n_records += judged.covered.n_records();
-                if steps.send(Step::Write(judged)).is_err() {
-                    return Ok(());
+        let ended = match next {
+            Next::Records(remaining) => {
+                let progress = chain.judge_some(remaining)?;
+                queue.put_back(progress.rest, progress.wait);
+                if let Some(judged) = progress.judged {
+                    let open = epoch.get_or_insert_with(|| OpenEpoch::now(header));
+                    open.n_records += judged.covered.n_records();
+                    if steps.send(Step::Write(judged)).is_err() {
+                        return Ok(());
+                    }
                 }
                 false
             }
-            Err(RecvTimeoutError::Timeout) => false,
-            Err(RecvTimeoutError::Disconnected) => true,
+            Next::Nothing => false,
+            Next::Ended => true,
         };
         let due = ended || full.swap(false, Ordering::Relaxed);
-        if let Some(open) = epoch.take_if(|open| due || open.is_due(&budget)) {
-            let states = chain.snapshot()?;
-            // Events of the last batch and of the snapshot belong to this epoch: there may be no other.
-            let events = chain.drain_events();
-            if !events.is_empty() && steps.send(Step::Changed(events)).is_err() {
-                return Ok(());
-            }
-            if steps.send(Step::Cut { header: open.header, states }).is_err() {
-                return Ok(());
-            }
+        let cut = epoch.take_if(|open| due || open.is_due(&budget));
+        if let Some(open) = cut
+            && !end_epoch(&mut *chain, open.header, steps)?
+        {
+            return Ok(());
         }
         if ended {
             return Ok(());
         }
     }
+}
+
+/// Ends the epoch after the record that was judged last; `false` if the writer is gone.
+fn end_epoch(
+    chain: &mut dyn Chain,
+    header: EpochHeader,
+    steps: &SyncSender<Step>,
+) -> Result<bool, Error> {
+    let states = chain.snapshot()?;
+    // Events of the last batch and of the snapshot belong to this epoch: there may be no other.
+    let events = chain.drain_events();
+    if !events.is_empty() && steps.send(Step::Changed(events)).is_err() {
+        return Ok(false);
+    }
+    Ok(steps.send(Step::Cut { header, states }).is_ok())
 }
 
 /// The chain as it was when the epoch began.

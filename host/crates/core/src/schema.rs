@@ -33,6 +33,18 @@ pub const ACTION_TYPE: &str = "action_type";
 /// Fields without which a record becomes a dead letter: the columns that partition the table.
 pub const REQUIRED_FIELDS: [&str; 2] = [EVENT_TIMESTAMP, ACTION_TYPE];
 
+/// Bytes of an action.
+pub const ACTION_BYTES_MAX: usize = 64;
+
+/// Whether text can be an action: a plain token. It names folders of the table, and no plugin may change it, so neither
+/// paths nor free text get in.
+pub fn is_action(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    (1..=ACTION_BYTES_MAX).contains(&text.len())
+        && text.bytes().all(is_plain)
+        && text.bytes().any(|byte| byte != b'.')
+}
+
 /// When audit-host read the event, by its own clock.
 pub const INGESTION_TIMESTAMP: &str = "ingestion_timestamp";
 /// The Kafka topic, partition and offset that a row came from: its identity.

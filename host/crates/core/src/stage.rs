@@ -9,7 +9,7 @@ use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 
 use crate::alert::Alert;
-use crate::batch::{Batch, Judged};
+use crate::batch::{Batch, Judged, Remaining};
 use crate::change::{Change, Changes};
 use crate::dead_letter::DeadLetter;
 use crate::epoch::{Epoch, Outbox, Staged};
@@ -40,6 +40,17 @@ pub trait Decoder: Send {
     fn decode(&mut self, raw: RawBatch) -> Result<Batch, Error>;
 }
 
+/// How far a batch has come.
+#[derive(Debug)]
+pub struct Progress {
+    /// What was judged by this call.
+    pub judged: Option<Judged>,
+    /// The batch, if records of it are left. No other batch may be judged before it.
+    pub rest: Option<Remaining>,
+    /// When to go on: a plugin that fails on everything is given time to recover.
+    pub wait: Duration,
+}
+
 /// The plugins in their order.
 pub trait Chain: Send {
     /// Applies the commands that the chain received since the last call, and returns the outcome. Called
@@ -53,9 +64,16 @@ pub trait Chain: Send {
         Changes::default()
     }
 
-    /// Runs a batch through every plugin. A row that a plugin cannot judge becomes a dead letter; an error
-    /// ends the run.
+    /// Runs a batch through every plugin, however long that takes. A row that a plugin cannot judge becomes a dead
+    /// letter; an error ends the run.
     fn judge(&mut self, batch: Batch) -> Result<Judged, Error>;
+
+    /// The same for the next records of a batch, as many as can be judged soon. Between two calls the epoch may
+    /// end and the chain may change: nothing has seen a record that is not among those returned.
+    fn judge_some(&mut self, remaining: Remaining) -> Result<Progress, Error> {
+        let judged = Some(self.judge(remaining.into_batch())?);
+        Ok(Progress { judged, rest: None, wait: Duration::ZERO })
+    }
 
     /// The state of every detector as it is now.
     fn snapshot(&mut self) -> Result<Vec<PluginState>, Error>;

@@ -1,6 +1,6 @@
 //! Reads one record into a slot for each field of the event.
 
-use audit_core::schema::{ACTION_TYPE, EVENT_TIMESTAMP};
+use audit_core::schema::{ACTION_TYPE, EVENT_TIMESTAMP, is_action};
 
 use crate::fault::{Fault, What};
 use crate::keys::{FIELD_COUNT, Keys, slot_of};
@@ -34,6 +34,13 @@ impl Event<'_> {
     }
 }
 
+/// Where values stand in a record.
+#[derive(Debug, Default)]
+struct Places {
+    timestamp: usize,
+    action: usize,
+}
+
 /// Reads records, and reuses its buffers from one record to the next.
 #[derive(Debug)]
 pub(crate) struct Reader {
@@ -57,7 +64,7 @@ impl Reader {
     }
 
     /// Reads one record into `event`. The first fault from the left is reported, then missing fields, then the
-    /// timestamp.
+    /// action, then the timestamp.
     pub(crate) fn read<'a>(&mut self, record: &'a str, event: &mut Event<'a>) -> Result<(), Fault> {
         self.scratch.clear();
         event.slots = [Slot::Absent; FIELD_COUNT];
@@ -68,30 +75,33 @@ impl Reader {
             Some(_) => return Err(no_object(scanner)),
             None => return Err(What::Empty.anywhere()),
         }
-        let timestamp_at = self.fields(&mut scanner, &mut event.slots)?;
+        let places = self.fields(&mut scanner, &mut event.slots)?;
         scanner.skip_whitespace();
         if scanner.peek().is_some() {
             return Err(What::TrailingData.at(scanner.pos()));
         }
         let timestamp = required(&event.slots, TIMESTAMP_SLOT)?;
-        required(&event.slots, ACTION_SLOT)?;
+        let action = required(&event.slots, ACTION_SLOT)?;
+        if !is_action(resolve(action, &self.scratch)) {
+            return Err(What::ActionShape.at(places.action).of(ACTION_SLOT));
+        }
         event.timestamp = timestamp::parse(resolve(timestamp, &self.scratch))
-            .map_err(|what| what.at(timestamp_at).of(TIMESTAMP_SLOT))?;
+            .map_err(|what| what.at(places.timestamp).of(TIMESTAMP_SLOT))?;
         Ok(())
     }
 
-    /// Reads up to the closing brace. Returns the position of the event's timestamp.
+    /// Reads up to the closing brace. Returns where the values are that are checked afterwards.
     fn fields<'a>(
         &mut self,
         scanner: &mut Scanner<'a>,
         slots: &mut [Slot<'a>; FIELD_COUNT],
-    ) -> Result<usize, Fault> {
-        let mut timestamp_at = 0;
+    ) -> Result<Places, Fault> {
+        let mut places = Places::default();
         let mut before = None;
         scanner.skip_whitespace();
         if scanner.peek() == Some(b'}') {
             scanner.advance(1);
-            return Ok(timestamp_at);
+            return Ok(places);
         }
         loop {
             let key_at = scanner.pos();
@@ -102,8 +112,10 @@ impl Reader {
                     return Err(What::Duplicate.at(key_at).of(idx));
                 }
                 scanner.colon().map_err(|fault| fault.of(idx))?;
-                if idx == TIMESTAMP_SLOT {
-                    timestamp_at = scanner.pos();
+                match idx {
+                    TIMESTAMP_SLOT => places.timestamp = scanner.pos(),
+                    ACTION_SLOT => places.action = scanner.pos(),
+                    _ => {}
                 }
                 self.value(scanner, idx, slot).map_err(|fault| fault.of(idx))?;
                 before = slot_idx;
@@ -121,7 +133,7 @@ impl Reader {
             scanner.skip_whitespace();
         }
         scanner.advance(1);
-        Ok(timestamp_at)
+        Ok(places)
     }
 
     /// Reads a key. Returns the slot that it names, `None` for an unknown field.

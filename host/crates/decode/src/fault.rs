@@ -60,6 +60,8 @@ pub(crate) enum What {
     TimeFraction,
     TimeOffset,
     TimeRange,
+
+    ActionShape,
 }
 
 impl What {
@@ -108,6 +110,7 @@ impl What {
             | Self::TimeFraction
             | Self::TimeOffset
             | Self::TimeRange => ReasonClass::BadTimestamp,
+            Self::ActionShape => ReasonClass::BadAction,
         }
     }
 
@@ -152,6 +155,7 @@ impl What {
             Self::TimeFraction => "a fraction of a second without digits or with more than nine",
             Self::TimeOffset => "no such offset from UTC, or more than 18 hours",
             Self::TimeRange => "outside the years 1 to 9999 in UTC",
+            Self::ActionShape => "not 1 to 64 letters, digits, dots, underscores or dashes",
         }
     }
 }

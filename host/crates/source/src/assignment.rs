@@ -8,6 +8,7 @@ use audit_core::{LeaderEpoch, TopicPartition};
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::metadata::{Metadata, MetadataTopic};
+use rdkafka::{Offset, TopicPartitionList};
 
 use crate::error::{Error, LogEnd};
 use crate::ffi::{Client, topic_id};
@@ -84,13 +85,9 @@ fn metadata(
     topic: &str,
     max_wait: Duration,
 ) -> Result<Metadata, Error> {
-    let metadata =
-        consumer.fetch_metadata(Some(topic), max_wait).map_err(|cause| Error::Unreachable {
-            brokers: settings.brokers.clone(),
-            topic: topic.to_owned(),
-            waited_s: max_wait.as_secs(),
-            cause,
-        })?;
+    let metadata = consumer
+        .fetch_metadata(Some(topic), max_wait)
+        .map_err(|cause| settings.unreachable(topic, max_wait, cause))?;
     let exists = |found: &MetadataTopic| {
         found.name() == topic && found.error().is_none() && !found.partitions().is_empty()
     };
@@ -128,6 +125,56 @@ pub(crate) fn watermarks(
         Err(cause) if is_transient(&cause) => Ok(None),
         Err(cause) => Err(Error::Watermarks { partition: partition.clone(), cause }),
     }
+}
+
+/// Where partitions end now: the offset of the next record that can be read. `None` of those whose leader is missing or
+/// does not answer; each broker is asked by itself, so that one that is down takes no answer from the others.
+pub(crate) fn ends(
+    consumer: &Client,
+    settings: &Settings,
+    topics: &[Arc<str>],
+    asked: &[TopicPartition],
+    max_wait: Duration,
+) -> Vec<(TopicPartition, Option<i64>)> {
+    let mut by_leader: HashMap<i32, Vec<&TopicPartition>> = HashMap::new();
+    for topic in topics {
+        let listed = partitions(consumer, settings, topic, max_wait).unwrap_or_default();
+        for Listed { id, leader } in listed {
+            let found = asked.iter().find(|at| at.topic == *topic && at.partition == id);
+            if let (Some(at), Some(leader)) = (found, leader) {
+                by_leader.entry(leader).or_default().push(at);
+            }
+        }
+    }
+    let mut found = HashMap::new();
+    for partitions in by_leader.values() {
+        match ends_of_one(consumer, partitions, max_wait) {
+            Ok(ends) => found.extend(ends),
+            Err(error) => tracing::debug!(%error, "a broker does not say where its partitions end"),
+        }
+    }
+    asked.iter().map(|at| (at.clone(), found.get(at).copied())).collect()
+}
+
+/// The same for partitions of one leader.
+fn ends_of_one<'a>(
+    consumer: &Client,
+    partitions: &[&'a TopicPartition],
+    max_wait: Duration,
+) -> Result<Vec<(&'a TopicPartition, i64)>, KafkaError> {
+    let mut list = TopicPartitionList::new();
+    for at in partitions {
+        list.add_partition_offset(&at.topic, at.partition, Offset::End)?;
+    }
+    let found = consumer.offsets_for_times(list, max_wait)?;
+    let end_of = |at: &&'a TopicPartition| {
+        let element = found.find_partition(&at.topic, at.partition)?;
+        match (element.error(), element.offset()) {
+            (Ok(()), Offset::Offset(end)) => Some((*at, end)),
+            _ => None,
+        }
+    };
+    Ok(partitions.iter().filter_map(end_of).collect())
 }
 
 /// Whether another leader, or the same one later, may answer.

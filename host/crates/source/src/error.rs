@@ -1,6 +1,7 @@
 //! What can go wrong between the host and Kafka.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use audit_core::{Kind, TopicPartition};
 use rdkafka::error::KafkaError;
@@ -23,14 +24,11 @@ impl fmt::Display for LogEnd {
 pub enum Error {
     /// The Kafka client rejects its configuration.
     ///
-    /// Cause: `[kafka.properties]` has a property that librdkafka does not know, or that this build does not
-    /// support: TLS and SCRAM need `--features tls`.
+    /// Cause: `[kafka.properties]` has a property that librdkafka does not know, a value that it does not accept, or
+    /// a file that it cannot read. There is no Kerberos (`GSSAPI`) and no `sasl.oauthbearer.method = "oidc"`.
     ///
-    /// Remedy: correct or remove the property, or build with the feature.
-    #[error(
-        "setting up the Kafka client: {0}: check [kafka.properties] (TLS and SASL need a program built \
-         with `--features tls`)"
-    )]
+    /// Remedy: correct or remove the property. [Connecting to a secured Kafka](operations/secured-kafka.md).
+    #[error("setting up the Kafka client: {0}: check [kafka.properties]")]
     Client(String),
     /// A property is reserved.
     ///
@@ -201,6 +199,62 @@ pub enum Error {
         #[source]
         cause: std::io::Error,
     },
+    /// The broker refuses the login.
+    ///
+    /// Cause: name or password is wrong, the token is not accepted, or the broker does not have the mechanism; the
+    /// message has the broker's words.
+    ///
+    /// Remedy: correct `sasl.mechanism`, `sasl.username` and the secret. A running program says it in its log, and tries
+    /// again. [Connecting to a secured Kafka](operations/secured-kafka.md).
+    #[error(
+        "the broker {broker} refuses the login: {words}: check sasl.mechanism, sasl.username and the password or token \
+         in [kafka.properties]"
+    )]
+    Login { broker: String, words: String },
+    /// The broker's certificate is not accepted.
+    ///
+    /// Cause: it has expired, is for another host, or was issued by an authority that this program does not trust; the
+    /// message says which.
+    ///
+    /// Remedy: as the message says. `ssl.ca.location` names the certificates of authorities; without it those of the
+    /// system are trusted.
+    #[error("the certificate of the broker {broker} is not accepted: {problem}")]
+    Certificate { broker: String, problem: String },
+    /// The broker does not accept our certificate.
+    ///
+    /// Cause: the broker demands a certificate of its clients, and none is configured, or it has expired, or the
+    /// broker does not trust who issued it.
+    ///
+    /// Remedy: set `ssl.certificate.location` and `ssl.key.location`; the broker's log says what it dislikes.
+    #[error(
+        "the broker {broker} {problem}: set ssl.certificate.location and ssl.key.location in [kafka.properties] to a \
+         certificate that the broker trusts, and its key"
+    )]
+    ClientCertificate { broker: String, problem: String },
+    /// The broker speaks another protocol.
+    ///
+    /// Cause: `security.protocol` does not fit to the port: TLS without a login, a login without TLS, or neither.
+    ///
+    /// Remedy: correct `security.protocol`, or the port in `--brokers`.
+    #[error("the broker {broker} {problem}")]
+    Protocol { broker: String, problem: &'static str },
+    /// TLS fails.
+    ///
+    /// Cause: the two sides have no version or cipher in common, or the connection breaks; the message has OpenSSL's
+    /// words.
+    ///
+    /// Remedy: by these words, and by the broker's log.
+    #[error("TLS with the broker {broker} fails: {words}; the broker's log may say more")]
+    Handshake { broker: String, words: String },
+    /// The token cannot be used.
+    ///
+    /// Cause: the file of `sasl.oauthbearer.token` is absent, not readable, empty or too large, or its token has
+    /// expired.
+    ///
+    /// Remedy: let whoever gets the tokens write a fresh one to the file. A running program says it in its log, and
+    /// reads the file again every 5 s.
+    #[error("the token in {} cannot be used: {problem}; write a fresh one there", path.display())]
+    Token { path: PathBuf, problem: String },
     /// The demo's broker cannot be started.
     ///
     /// Cause: no local port or thread is available.
@@ -264,6 +318,12 @@ impl Error {
             Self::NoLeader { .. } => "AH-0218",
             Self::Seek { .. } => "AH-0219",
             Self::Thread { .. } => "AH-0220",
+            Self::Login { .. } => "AH-0230",
+            Self::Certificate { .. } => "AH-0231",
+            Self::ClientCertificate { .. } => "AH-0232",
+            Self::Protocol { .. } => "AH-0233",
+            Self::Handshake { .. } => "AH-0234",
+            Self::Token { .. } => "AH-0235",
         }
     }
 
@@ -276,7 +336,12 @@ impl Error {
             | Self::Gap { .. }
             | Self::TopicIsNewer { .. }
             | Self::TopicRecreated { .. }
-            | Self::LogTruncated { .. } => Kind::Config,
+            | Self::LogTruncated { .. }
+            | Self::Login { .. }
+            | Self::Certificate { .. }
+            | Self::ClientCertificate { .. }
+            | Self::Protocol { .. }
+            | Self::Token { .. } => Kind::Config,
             _ => Kind::Failed,
         }
     }

@@ -4,14 +4,24 @@
 //! committed to Kafka are for lag tools only. All of rdkafka stays in this crate.
 
 mod error;
+mod properties;
+
+mod refusal;
+
 mod settings;
 
 mod ffi;
 
+mod certificate;
+mod reach;
+mod token;
+
 mod assignment;
 mod consumer;
+mod intake;
+mod merge;
 mod progress;
-mod sorter;
+mod reader;
 mod watch;
 
 mod embedded;
@@ -21,4 +31,5 @@ pub use consumer::{Acknowledger, KafkaSource};
 pub use embedded::EmbeddedBroker;
 pub use error::{Error, LogEnd};
 pub use producer::Producer;
+pub use properties::{Properties, TOKEN};
 pub use settings::{Settings, Start};

@@ -1,9 +1,9 @@
 //! Sends records, for `generate` and the demo.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::ClientContext;
@@ -12,11 +12,14 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _,
 
 use crate::assignment::partitions;
 use crate::error::Error;
-use crate::ffi::listen;
+use crate::properties::Properties;
 use crate::settings::{ASK_TIMEOUT, Settings, Start, base_config, check_properties};
+use crate::token::Tokens;
 
 /// How long the delivery of the last records may take.
 const FLUSH_TIMEOUT: Duration = Duration::from_mins(1);
+/// How often a slow sender looks at what librdkafka has to say, and at its token.
+const SERVE_EVERY: Duration = Duration::from_secs(1);
 
 /// Sends records to one topic and counts those that the broker did not accept.
 pub struct Producer {
@@ -24,15 +27,13 @@ pub struct Producer {
     producer: BaseProducer<Deliveries>,
     deliveries: Arc<Tally>,
     sent: u64,
+    tokens: Tokens,
+    served: Instant,
 }
 
 impl Producer {
     /// Connects to a topic that exists.
-    pub fn connect(
-        brokers: &str,
-        topic: &str,
-        properties: &BTreeMap<String, String>,
-    ) -> Result<Self, Error> {
+    pub fn connect(brokers: &str, topic: &str, properties: &Properties) -> Result<Self, Error> {
         check_properties(properties)?;
         require_topic(brokers, topic, properties)?;
         let mut config = base_config(brokers);
@@ -42,14 +43,15 @@ impl Producer {
             .set("linger.ms", "20")
             .set("batch.num.messages", "10000")
             .set("queue.buffering.max.kbytes", "65536");
-        for (key, value) in properties {
-            config.set(key, value);
-        }
+        properties.apply(&mut config);
         let deliveries = Arc::new(Tally::default());
-        let producer = config
+        let producer: BaseProducer<Deliveries> = config
             .create_with_context(Deliveries(Arc::clone(&deliveries)))
             .map_err(Error::client)?;
-        Ok(Self { topic: Arc::from(topic), producer, deliveries, sent: 0 })
+        let mut tokens = Tokens::of(properties);
+        tokens.start(producer.client())?;
+        let (topic, served) = (Arc::from(topic), Instant::now());
+        Ok(Self { topic, producer, deliveries, sent: 0, tokens, served })
     }
 
     /// Creates the topic unless it exists.
@@ -57,13 +59,15 @@ impl Producer {
         brokers: &str,
         topic: &str,
         partitions: i32,
-        properties: &BTreeMap<String, String>,
+        properties: &Properties,
     ) -> Result<(), Error> {
+        check_properties(properties)?;
+        // What is wrong with the connection is said by name, and soon.
+        settings_of(brokers, topic, properties).client()?;
         let mut config = base_config(brokers);
-        for (key, value) in properties {
-            config.set(key, value);
-        }
+        properties.apply(&mut config);
         let admin: AdminClient<_> = config.create().map_err(Error::client)?;
+        Tokens::of(properties).start(admin.inner())?;
         let wanted = NewTopic::new(topic, partitions, TopicReplication::Fixed(-1));
         let options = AdminOptions::new().operation_timeout(Some(ASK_TIMEOUT));
         let failed = |cause| Error::CreateTopic { topic: topic.to_owned(), cause };
@@ -103,7 +107,9 @@ impl Producer {
             }
         }
         // Serves delivery reports; cheap, and not needed for every record.
-        if self.sent.is_multiple_of(256) {
+        if self.sent.is_multiple_of(256) || self.served.elapsed() >= SERVE_EVERY {
+            self.served = Instant::now();
+            self.tokens.renew(self.producer.client());
             self.producer.poll(Duration::ZERO);
         }
         Ok(())
@@ -111,6 +117,7 @@ impl Producer {
 
     /// Waits until the broker has all records, and fails if it rejected any.
     pub fn flush(&mut self) -> Result<(), Error> {
+        self.tokens.renew(self.producer.client());
         let flushed = self.producer.flush(FLUSH_TIMEOUT);
         flushed.map_err(|cause| Error::Send { topic: self.topic.to_string(), cause })?;
         match self.deliveries.failed.load(Ordering::Relaxed) {
@@ -126,12 +133,15 @@ impl Producer {
 }
 
 /// librdkafka would queue records for a topic that does not exist until they time out.
-fn require_topic(
-    brokers: &str,
-    topic: &str,
-    properties: &BTreeMap<String, String>,
-) -> Result<(), Error> {
-    let settings = Settings {
+fn require_topic(brokers: &str, topic: &str, properties: &Properties) -> Result<(), Error> {
+    let settings = settings_of(brokers, topic, properties);
+    let client = settings.client()?;
+    partitions(&client, &settings, topic, ASK_TIMEOUT).map(|_| ())
+}
+
+/// Of a client that asks, and reads nothing.
+fn settings_of(brokers: &str, topic: &str, properties: &Properties) -> Settings {
+    Settings {
         brokers: brokers.to_owned(),
         topics: vec![topic.to_owned()],
         group: "audit-host-generate".to_owned(),
@@ -139,13 +149,11 @@ fn require_topic(
         resume: HashMap::new(),
         leader_epochs: HashMap::new(),
         topic_ids: HashMap::new(),
+        alignment_wait: Duration::ZERO,
         until_end: false,
         continue_on_gap: false,
         properties: properties.clone(),
-    };
-    let client = settings.client()?;
-    listen(&client);
-    partitions(&client, &settings, topic, ASK_TIMEOUT).map(|_| ())
+    }
 }
 
 #[derive(Default)]

@@ -2,7 +2,6 @@
 //! (at the end of a partition it counts one record too many, and starts there after a pause or with another leader),
 //! and it does not validate an offset that it is given.
 
-use std::collections::HashMap;
 use std::time::Instant;
 
 use audit_core::{LeaderEpoch, Span, TopicPartition};
@@ -42,8 +41,6 @@ pub(crate) struct Progress {
     /// Reports of a lost position since the last record.
     n_losses: u32,
 }
-
-pub(crate) type Assignment = HashMap<TopicPartition, Progress>;
 
 impl Progress {
     pub(crate) fn new(start: &StartAt) -> Self {
@@ -85,6 +82,11 @@ impl Progress {
             self.doubt();
         }
         skips
+    }
+
+    /// Whether the end was reported, and nothing came after it.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.at_end && !self.is_doubted()
     }
 
     pub(crate) fn is_doubted(&self) -> bool {

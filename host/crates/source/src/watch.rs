@@ -9,11 +9,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use audit_core::TopicPartition;
+use rdkafka::consumer::Consumer as _;
 
 use crate::assignment::{self, Listed, StartAt};
 use crate::error::Error;
-use crate::ffi::Client;
+use crate::ffi::{Client, Queue};
+use crate::merge::Now;
+use crate::reach;
+use crate::reader::now;
 use crate::settings::Settings;
+use crate::token::Tokens;
 
 /// How often to look. One metadata request and one for the id of each topic.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -21,6 +26,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 const LOOK_EVERY_WAITING: Duration = Duration::from_secs(1);
 /// How long a request may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// How long each broker may take to say where its partitions end: reading waits for that.
+const ENDS_WITHIN: Duration = Duration::from_secs(1);
 /// How long a run with an end waits for a partition without a leader. A run without one waits for ever: the others
 /// are read, and a warning has named the partition.
 const LEADER_WITHIN: Duration = Duration::from_mins(5);
@@ -31,6 +38,8 @@ const REPORTS_MAX: usize = 1024;
 pub(crate) enum Report {
     /// A partition can be read from now on.
     Partition(TopicPartition, StartAt),
+    /// Where partitions ended when they were asked for; `None` where the leader did not say.
+    Ends { ends: Vec<(TopicPartition, Option<i64>)>, asked_at: Now },
     /// The run must end.
     Failed(Error),
 }
@@ -38,12 +47,15 @@ pub(crate) enum Report {
 /// The thread. It ends when this is dropped.
 pub(crate) struct Watch {
     reports: Receiver<Report>,
-    _until_dropped: SyncSender<()>,
+    /// Partitions whose ends are asked for. The thread ends when this is dropped.
+    questions: SyncSender<Vec<TopicPartition>>,
 }
 
 /// What is known when the thread starts.
 pub(crate) struct Known {
     pub(crate) client: Arc<Client>,
+    /// The client that fetches.
+    pub(crate) fetcher: Arc<Client>,
     pub(crate) settings: Settings,
     pub(crate) topics: Vec<Arc<str>>,
     pub(crate) topic_ids: HashMap<String, String>,
@@ -55,20 +67,41 @@ pub(crate) struct Known {
 
 impl Watch {
     pub(crate) fn start(known: Known) -> Result<Self, Error> {
-        let (until_dropped, stop) = sync_channel::<()>(1);
+        let (questions, asked) = sync_channel::<Vec<TopicPartition>>(1);
         let (send, reports) = sync_channel(REPORTS_MAX);
         let leaderless = known.waiting.iter().map(|at| (at.clone(), Instant::now())).collect();
-        let mut watcher = Watcher { known, leaderless, is_blind: false, reports: send };
+        let events = Queue::of_events(Arc::clone(&known.client));
+        let tokens = || Tokens::of(&known.settings.properties);
+        let tokens = [tokens(), tokens()];
+        let mut watcher =
+            Watcher { known, leaderless, is_blind: false, events, tokens, reports: send };
         let thread = thread::Builder::new().name("kafka-watch".to_owned());
         let run = move || {
-            while let Err(RecvTimeoutError::Timeout) = stop.recv_timeout(watcher.pause()) {
-                if watcher.look().is_none() {
+            let mut looks_at = Instant::now() + watcher.pause();
+            loop {
+                let pause = looks_at.saturating_duration_since(Instant::now());
+                let done = match asked.recv_timeout(pause) {
+                    Ok(partitions) => watcher.answer(&partitions),
+                    Err(RecvTimeoutError::Timeout) => {
+                        let done = watcher.look();
+                        looks_at = Instant::now() + watcher.pause();
+                        done
+                    }
+                    Err(RecvTimeoutError::Disconnected) => None,
+                };
+                if done.is_none() {
                     break;
                 }
             }
         };
         thread.spawn(run).map_err(|cause| Error::Thread { cause })?;
-        Ok(Self { reports, _until_dropped: until_dropped })
+        Ok(Self { reports, questions })
+    }
+
+    /// Asks where partitions end; a report answers, if their leaders do. Dropped while another question waits.
+    pub(crate) fn ask(&self, partitions: Vec<TopicPartition>) {
+        // Full: asked again a second later. Disconnected: the report of its error is on the way.
+        drop(self.questions.try_send(partitions));
     }
 
     /// The next thing that the thread found.
@@ -83,6 +116,10 @@ struct Watcher {
     leaderless: HashMap<TopicPartition, Instant>,
     /// Whether the last look failed: that is reported once.
     is_blind: bool,
+    /// What the client has to say, which nobody else takes out.
+    events: Option<Queue>,
+    /// Of the two clients.
+    tokens: [Tokens; 2],
     reports: SyncSender<Report>,
 }
 
@@ -91,8 +128,24 @@ impl Watcher {
         if self.known.waiting.is_empty() { LOOK_EVERY } else { LOOK_EVERY_WAITING }
     }
 
+    /// `None` once nobody listens. Silence is no error: who asked waits for a limited time.
+    fn answer(&self, partitions: &[TopicPartition]) -> Option<()> {
+        let asked_at = now();
+        let Known { client, settings, topics, .. } = &self.known;
+        let ends = assignment::ends(client, settings, topics, partitions, ENDS_WITHIN);
+        self.reports.send(Report::Ends { ends, asked_at }).ok()
+    }
+
     /// `None` once nobody listens, or there is nothing more to say.
     fn look(&mut self) -> Option<()> {
+        if let Some(events) = &mut self.events {
+            events.receive(usize::MAX, drop);
+        }
+        let clients = [&self.known.client, &self.known.fetcher];
+        for (tokens, client) in self.tokens.iter_mut().zip(clients) {
+            tokens.renew(client.client());
+        }
+        self.report_refusals();
         match self.look_at_all() {
             Ok(found) => {
                 self.is_blind = false;
@@ -112,6 +165,15 @@ impl Watcher {
                 }
                 Some(())
             }
+        }
+    }
+
+    /// A broker that refuses us is tried again for ever: it may get another certificate, or know us again.
+    fn report_refusals(&self) {
+        let Known { client, settings, .. } = &self.known;
+        for refusal in client.client().context().take_refusals() {
+            let error = reach::error(refusal, settings);
+            tracing::warn!(%error, code = error.code(), "a broker cannot be used; trying again");
         }
     }
 

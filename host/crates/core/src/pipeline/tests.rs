@@ -1,15 +1,21 @@
-//! The settler by itself. The whole pipeline is tested in `tests/crash/`.
+//! The settler by itself, and the judge by itself. The whole pipeline is tested in `tests/crash/`.
 
 use std::sync::Mutex;
+use std::thread;
 
+use arrow::datatypes::Schema;
+use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 
 use super::*;
 use crate::alert::Alert;
+use crate::batch::Remaining;
 use crate::change::{Change, LookupChange, LookupChangeKind};
 use crate::epoch::Staged;
 use crate::error::Kind;
 use crate::offset::{Span, TopicPartition};
+use crate::raw::RawBatch;
+use crate::stage::Progress;
 
 type Calls = Arc<Mutex<Vec<&'static str>>>;
 
@@ -215,4 +221,81 @@ fn of_two_errors_the_first_in_time_is_returned() {
     let failures = vec![failure("AH-0050", 2), failure("AH-0051", 1), failure("AH-0052", 3)];
     assert_eq!(first_of(failures).unwrap_err().code(), "AH-0051");
     assert!(first_of(Vec::new()).is_ok());
+}
+
+/// A chain that judges the first record of a batch, and none of the others for an hour. Says each time it is asked.
+struct Stuck(SyncSender<()>);
+
+impl Chain for Stuck {
+    fn judge(&mut self, _: Batch) -> Result<Judged, Error> {
+        Err(Error::new(Kind::Failed, "AH-0050", "judging a whole batch"))
+    }
+
+    fn judge_some(&mut self, mut remaining: Remaining) -> Result<Progress, Error> {
+        self.0.send(()).unwrap();
+        let mut part = remaining.next_part(usize::MAX);
+        let is_first = part.records.start == 0;
+        (part.records, part.rows, part.is_last) = (0..1, 0..0, false);
+        let judged = is_first.then(|| Judged {
+            topic: Arc::clone(&remaining.batch().raw.topic),
+            rows: RecordBatch::new_empty(Arc::new(Schema::empty())),
+            covered: remaining.covered(&part).unwrap(),
+            dead_letters: Vec::new(),
+            alerts: Vec::new(),
+        });
+        remaining.finish(&part);
+        let wait = if is_first { Duration::ZERO } else { Duration::from_hours(1) };
+        Ok(Progress { judged, rest: Some(remaining), wait })
+    }
+
+    fn snapshot(&mut self) -> Result<Vec<PluginState>, Error> {
+        Ok(Vec::new())
+    }
+
+    fn plugins(&self) -> Vec<PluginId> {
+        Vec::new()
+    }
+}
+
+fn batch(n_records: i64) -> Batch {
+    let topic: Arc<str> = Arc::from("t");
+    let mut raw = RawBatch::empty(Arc::clone(&topic));
+    for offset in 0..n_records {
+        raw.push(0, offset, None, b"x");
+    }
+    let records = n_records.unsigned_abs();
+    let span = Span { start: 0, next: n_records, records, leader_epoch: None };
+    raw.covered.cover(TopicPartition::new(&topic, 0), span).unwrap();
+    let columns = RecordBatch::new_empty(Arc::new(Schema::empty()));
+    Batch { raw, columns, record_of_row: Vec::new(), rejected: Vec::new() }
+}
+
+#[test]
+fn while_rows_wait_epochs_end_and_a_stop_is_obeyed_at_once() {
+    let (batches_in, batches) = sync_channel(2);
+    let (steps_in, steps) = sync_channel(100);
+    let (asked_in, asked) = sync_channel(100);
+    for _ in 0..2 {
+        batches_in.send(batch(3)).unwrap();
+    }
+    let stop = Stop::default();
+    let judge_stop = Arc::clone(&stop);
+    let budget = Budget { interval: Duration::from_millis(20), rows_max: u64::MAX };
+    let judging = thread::spawn(move || {
+        let full = AtomicBool::new(false);
+        judge(Box::new(Stuck(asked_in)), budget, &full, &judge_stop, &batches, &steps_in)
+    });
+    // The epoch of the first record ends although the rest of the batch waits.
+    let Ok(Step::Write(judged)) = steps.recv() else { panic!("nothing was judged") };
+    assert_eq!(judged.covered.n_records(), 1);
+    assert!(matches!(steps.recv(), Ok(Step::Cut { .. })));
+    asked.recv().unwrap();
+    asked.recv().unwrap();
+
+    let began = Instant::now();
+    stop.store(true, Ordering::Relaxed);
+    judging.join().unwrap().unwrap();
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    assert!(steps.recv().is_err(), "what was not judged is covered");
+    assert!(asked.recv().is_err(), "it was asked again, or another batch was begun");
 }

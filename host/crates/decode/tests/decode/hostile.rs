@@ -11,7 +11,7 @@ enum Expect<'a> {
 }
 use Expect::{Rejected, Row};
 use ReasonClass::{
-    DuplicateField, EmptyPayload, InvalidJson, InvalidUtf8, MissingField, NestedTooDeep,
+    BadAction, DuplicateField, EmptyPayload, InvalidJson, InvalidUtf8, MissingField, NestedTooDeep,
     NotAnObject, RecordTooLarge, TrailingData, WrongType,
 };
 
@@ -358,9 +358,34 @@ fn required_fields() {
     missing(r#"{"action_type":"a","event_timestamp":null}"#, "event_timestamp: required, but null");
     missing(&format!("{{{time}}}"), "action_type: required, but absent");
     missing(&format!("{{{time},\"action_type\":null}}"), "action_type: required, but null");
-    // Empty text is text.
-    check(format!("{{{time},\"action_type\":\"\"}}"), &Row("action_type", Some("")));
     check_rest("}", &Row("audit_id", None));
+}
+
+/// An action names a folder.
+#[test]
+fn an_action_is_a_plain_token() {
+    let with = |action: &str| {
+        format!("{{\"event_timestamp\":\"2025-01-16T10:20:30Z\",\"action_type\":\"{action}\"}}")
+    };
+    let longest = "x".repeat(64);
+    for good in ["data_read", "LOGIN", "a", "v1.2-beta", ".hidden", "..a", "a\\u0062", &longest] {
+        let stored = good.replace("\\u0062", "b");
+        check(with(good), &Row("action_type", Some(&stored)));
+    }
+    let reason = "action_type: not 1 to 64 letters, digits, dots, underscores or dashes (byte 56)";
+    let long = "x".repeat(65);
+    for bad in ["", ".", "..", "../x", "a b", "a/b", "a@b.c", "\\u0000", "ä", "a\\nb", "%2e", &long]
+    {
+        check(with(bad), &Rejected(BadAction, reason));
+    }
+    // It is said before the time, and after what is missing.
+    let json = "{\"event_timestamp\":\"yesterday\",\"action_type\":\"a b\"}";
+    let reason = reason.replace("56", "45");
+    check(json, &Rejected(BadAction, &reason));
+    check(
+        "{\"action_type\":\"a b\"}",
+        &Rejected(MissingField, "event_timestamp: required, but absent"),
+    );
 }
 
 /// The first thing that is wrong from the left decides; then what is missing; then the time.

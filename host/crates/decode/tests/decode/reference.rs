@@ -50,9 +50,17 @@ pub(crate) fn expected(record: &[u8]) -> Expected {
     if has_lone_surrogate(text) {
         return Expected::Rejected(ReasonClass::InvalidJson);
     }
-    let (Some(Some(Field::Text(time))), Some(Some(_))) = (&fields[1], &fields[4]) else {
+    let (Some(Some(Field::Text(time))), Some(Some(Field::Text(action)))) = (&fields[1], &fields[4])
+    else {
         return Expected::Rejected(ReasonClass::MissingField);
     };
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if !(1..=64).contains(&action.len())
+        || !action.chars().all(is_plain)
+        || action.chars().all(|c| c == '.')
+    {
+        return Expected::Rejected(ReasonClass::BadAction);
+    }
     match timestamps::expected(time) {
         Some(micros) => Expected::Row(Box::new(fields), micros),
         None => Expected::Rejected(ReasonClass::BadTimestamp),

@@ -235,7 +235,7 @@ fn random_times_are_as_jiff_says() {
         let times: Vec<String> = (0..1000).map(|_| random_time(&mut random)).collect();
         let records: Vec<String> = times
             .iter()
-            .map(|time| format!("{{\"event_timestamp\":\"{time}\",\"action_type\":\"\"}}"))
+            .map(|time| format!("{{\"event_timestamp\":\"{time}\",\"action_type\":\"a\"}}"))
             .collect();
         let batch = decode(records.iter().map(String::as_bytes));
         let mut found: Vec<Option<i64>> = vec![None; times.len()];

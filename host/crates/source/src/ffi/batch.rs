@@ -1,25 +1,27 @@
 //! Reading in batches.
 //!
-//! `rd_kafka_consume_batch_queue` returns thousands of records in one call: 95-160 ns per record, compared with
+//! `rd_kafka_consume_batch_queue` returns many records in one call: 95-160 ns per record, compared with
 //! 350-500 ns through `Client::poll` (measured, 505-byte records). It is safe only for partitions that
-//! are *assigned*: with `subscribe` it would swallow rebalances.
+//! are *assigned*: with `subscribe` it would swallow rebalances. Each partition has a queue of its own, so that one that is
+//! far behind is not kept waiting by the records of the others.
 
-use std::ffi::CStr;
-use std::sync::Arc;
+use std::ffi::{CStr, CString, c_void};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use audit_core::TopicPartition;
 use rdkafka::bindings as sys;
 use rdkafka::consumer::Consumer as _;
+use rdkafka::types::RDKafka;
 
 use crate::ffi::notices::Client;
 
 /// Records that a call may return: enough to make the cost of the call negligible.
-const RECORDS_MAX: usize = 4096;
+const RECORDS_MAX: usize = 1024;
 
-/// One record, or one error, as librdkafka returns it. Lives as long as the callback.
+/// One record, or one error, as librdkafka returns it.
 pub(crate) struct Message<'a> {
-    pub(crate) topic: &'a str,
-    pub(crate) partition: i32,
     pub(crate) offset: i64,
     /// Of a record, where the broker gives one.
     pub(crate) leader_epoch: Option<i32>,
@@ -42,65 +44,184 @@ pub(crate) enum MessageError<'a> {
     Other(&'a str),
 }
 
-/// The queue of everything that a consumer fetches.
-// Invariant: `queue` is valid until drop, because `consumer` keeps the client alive.
-pub(crate) struct BatchQueue {
+/// A record or an error that librdkafka has handed over.
+// Invariant: the pointer is valid, and nobody else has it.
+pub(crate) struct Received(*mut sys::rd_kafka_message_t);
+
+// SAFETY: a message belongs to whoever received it, on any thread.
+unsafe impl Send for Received {}
+
+impl Received {
+    pub(crate) fn view(&self) -> Message<'_> {
+        // SAFETY: by the invariant; what is borrowed cannot outlive `self`.
+        unsafe { view(&*self.0) }
+    }
+
+    pub(crate) fn payload(&self) -> &[u8] {
+        // SAFETY: as above.
+        unsafe { payload_of(&*self.0) }
+    }
+}
+
+impl Drop for Received {
+    fn drop(&mut self) {
+        // SAFETY: by the invariant it is destroyed once.
+        unsafe { sys::rd_kafka_message_destroy(self.0) };
+    }
+}
+
+/// What wakes the reader, and what it is woken by: set by librdkafka's threads.
+#[derive(Default)]
+pub(crate) struct Bell {
+    has_rung: Mutex<bool>,
+    rung: Condvar,
+}
+
+impl Bell {
+    fn ring(&self) {
+        *self.has_rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.rung.notify_one();
+    }
+
+    /// Waits until something is received that was not there at the last wait, or for `max_wait`.
+    pub(crate) fn wait(&self, max_wait: Duration) {
+        let has_rung = self.has_rung.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.rung.wait_timeout_while(has_rung, max_wait, |has_rung| !*has_rung);
+        let (mut has_rung, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        *has_rung = false;
+    }
+}
+
+/// Whether a queue has received anything since it was last empty.
+struct Doorbell {
+    has_news: AtomicBool,
+    bell: Arc<Bell>,
+}
+
+/// A queue of librdkafka: of all events of a client, or of the records of one partition.
+// Invariant: `queue` is valid until drop, because `client` keeps the client alive. librdkafka has a pointer to what is in
+// `doorbell`, which is taken away before that is dropped.
+pub(crate) struct Queue {
     queue: *mut sys::rd_kafka_queue_t,
-    messages: Vec<*mut sys::rd_kafka_message_t>,
-    /// How many of `messages` were received and not passed on yet.
-    n_received: usize,
-    _consumer: Arc<Client>,
+    doorbell: Option<Box<Doorbell>>,
+    topic: CString,
+    partition: i32,
+    client: Arc<Client>,
 }
 
 // SAFETY: librdkafka's queues may be used from any thread; `&mut self` keeps it to one at a time.
-unsafe impl Send for BatchQueue {}
+unsafe impl Send for Queue {}
 
-impl BatchQueue {
-    pub(crate) fn of(consumer: Arc<Client>) -> Option<Self> {
+impl Queue {
+    /// Everything that belongs to no partition.
+    pub(crate) fn of_events(client: Arc<Client>) -> Option<Self> {
         // SAFETY: the client is alive; the call returns a new reference to its queue, or null.
-        let queue = unsafe { sys::rd_kafka_queue_get_consumer(consumer.client().native_ptr()) };
-        (!queue.is_null()).then(|| Self {
+        let queue = unsafe { sys::rd_kafka_queue_get_consumer(client.client().native_ptr()) };
+        (!queue.is_null()).then_some(Self {
             queue,
-            messages: vec![std::ptr::null_mut(); RECORDS_MAX],
-            n_received: 0,
-            _consumer: consumer,
+            doorbell: None,
+            topic: CString::default(),
+            partition: -1,
+            client,
         })
     }
 
-    /// Receives what arrives within `max_wait`, and passes on whatever else the client has to say meanwhile.
-    pub(crate) fn wait(&mut self, max_wait: Duration) {
-        self.drain(|_| {});
-        let timeout_ms = i32::try_from(max_wait.as_millis()).unwrap_or(i32::MAX);
-        // SAFETY: `messages` has room for the number of pointers that is passed.
-        let received = unsafe {
-            sys::rd_kafka_consume_batch_queue(
-                self.queue,
-                timeout_ms,
-                self.messages.as_mut_ptr(),
-                self.messages.len(),
-            )
+    /// The records of one partition. Must be called before the partition is assigned for the first time: until then its
+    /// records would arrive in the queue of events.
+    pub(crate) fn of_partition(
+        client: Arc<Client>,
+        partition: &TopicPartition,
+        bell: Arc<Bell>,
+    ) -> Option<Self> {
+        let topic = CString::new(&*partition.topic).ok()?;
+        let doorbell = Box::new(Doorbell { has_news: AtomicBool::new(true), bell });
+        // SAFETY: client and name are alive for the call; the queue is a new reference, or null. The pointer that is
+        // given away is valid until `drop` takes it back.
+        let queue = unsafe {
+            let native = client.client().native_ptr();
+            let queue =
+                sys::rd_kafka_queue_get_partition(native, topic.as_ptr(), partition.partition);
+            if queue.is_null() {
+                return None;
+            }
+            sys::rd_kafka_queue_forward(queue, std::ptr::null_mut());
+            let opaque = std::ptr::from_ref::<Doorbell>(&doorbell).cast_mut().cast();
+            sys::rd_kafka_queue_cb_event_enable(queue, Some(on_news), opaque);
+            queue
         };
-        self.n_received = usize::try_from(received).unwrap_or(0);
+        Some(Self {
+            queue,
+            doorbell: Some(doorbell),
+            topic,
+            partition: partition.partition,
+            client,
+        })
     }
 
-    /// Passes every record that [`BatchQueue::wait`] received to `take`.
-    pub(crate) fn drain(&mut self, mut take: impl FnMut(&Message<'_>)) {
-        let received = std::mem::take(&mut self.n_received);
-        for message in self.messages.iter().take(received) {
-            // SAFETY: the first `received` pointers are valid messages that we own; each is read once, before it
-            // is destroyed.
-            unsafe {
-                take(&view(&**message));
-                sys::rd_kafka_message_destroy(*message);
-            }
+    /// Whether anything may be there.
+    pub(crate) fn has_news(&self) -> bool {
+        self.doorbell.as_ref().is_none_or(|doorbell| doorbell.has_news.load(Ordering::Acquire))
+    }
+
+    /// The offset after the last record of the partition, of transactions that are not decided too, as of the last
+    /// answer to a fetch.
+    pub(crate) fn high_watermark(&self) -> Option<i64> {
+        let (mut low, mut high) = (-1, -1);
+        // SAFETY: client and name are alive; the call asks no broker.
+        let code = unsafe {
+            sys::rd_kafka_get_watermark_offsets(
+                self.client.client().native_ptr(),
+                self.topic.as_ptr(),
+                self.partition,
+                &raw mut low,
+                &raw mut high,
+            )
+        };
+        (code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0).then_some(high)
+    }
+
+    /// Passes what is there to `take`, at most `n_max`, without waiting. Returns whether there may be more.
+    pub(crate) fn receive(&mut self, n_max: usize, mut take: impl FnMut(Received)) -> bool {
+        let mut messages = [std::ptr::null_mut(); RECORDS_MAX];
+        let n_max = n_max.min(RECORDS_MAX);
+        // Before the call: what arrives during it rings again.
+        if let Some(doorbell) = &self.doorbell {
+            doorbell.has_news.store(false, Ordering::Release);
+        }
+        // SAFETY: `messages` has room for the number of pointers that is passed.
+        let received = unsafe {
+            sys::rd_kafka_consume_batch_queue(self.queue, 0, messages.as_mut_ptr(), n_max)
+        };
+        let n_received = usize::try_from(received).unwrap_or(0);
+        for message in messages.iter().take(n_received) {
+            // The first `n_received` pointers are messages that are ours from now on.
+            take(Received(*message));
+        }
+        let is_full = n_received == n_max;
+        if let (true, Some(doorbell)) = (is_full, &self.doorbell) {
+            doorbell.has_news.store(true, Ordering::Release);
+        }
+        is_full
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        // SAFETY: the callback is taken away under the lock under which it is called, so that `doorbell` is used by
+        // nobody afterwards; the reference is our own, released once.
+        unsafe {
+            sys::rd_kafka_queue_cb_event_enable(self.queue, None, std::ptr::null_mut());
+            sys::rd_kafka_queue_destroy(self.queue);
         }
     }
 }
 
-impl Drop for BatchQueue {
-    fn drop(&mut self) {
-        // SAFETY: a reference of our own, released once.
-        unsafe { sys::rd_kafka_queue_destroy(self.queue) };
+/// SAFETY: librdkafka calls it with the pointer that was given to `rd_kafka_queue_cb_event_enable`.
+unsafe extern "C" fn on_news(_client: *mut RDKafka, doorbell: *mut c_void) {
+    // SAFETY: the doorbell lives as long as the callback is set.
+    if let Some(doorbell) = unsafe { doorbell.cast::<Doorbell>().as_ref() } {
+        doorbell.has_news.store(true, Ordering::Release);
+        doorbell.bell.ring();
     }
 }
 
@@ -108,23 +229,12 @@ impl Drop for BatchQueue {
 unsafe fn view(message: &sys::rd_kafka_message_t) -> Message<'_> {
     // SAFETY: as above; names are NUL-terminated, payload and length belong together.
     unsafe {
-        let topic = if message.rkt.is_null() {
-            ""
-        } else {
-            CStr::from_ptr(sys::rd_kafka_topic_name(message.rkt)).to_str().unwrap_or_default()
-        };
-        let payload = if message.payload.is_null() {
-            &[][..]
-        } else {
-            std::slice::from_raw_parts(message.payload.cast::<u8>(), message.len)
-        };
+        let payload = payload_of(message);
         let error = error_of(message, payload);
         let mut kind = sys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
         let stamp = sys::rd_kafka_message_timestamp(message, &raw mut kind);
         let leader_epoch = sys::rd_kafka_message_leader_epoch(message);
         Message {
-            topic,
-            partition: message.partition,
             offset: message.offset,
             leader_epoch: (error.is_none() && leader_epoch >= 0).then_some(leader_epoch),
             timestamp_ms: (stamp >= 0).then_some(stamp),
@@ -132,6 +242,15 @@ unsafe fn view(message: &sys::rd_kafka_message_t) -> Message<'_> {
             error,
         }
     }
+}
+
+/// SAFETY: as for [`view`].
+unsafe fn payload_of(message: &sys::rd_kafka_message_t) -> &[u8] {
+    if message.payload.is_null() {
+        return &[];
+    }
+    // SAFETY: payload and length belong together.
+    unsafe { std::slice::from_raw_parts(message.payload.cast::<u8>(), message.len) }
 }
 
 /// SAFETY: as for [`view`]. The payload of an error is its text.
