@@ -6,11 +6,16 @@ use std::path::Path;
 use async_trait::async_trait;
 use audit_core::Alert;
 use audit_core::stage::AlertSink;
-use tokio::fs::{File, OpenOptions};
+use tokio::fs::{DirBuilder, File, OpenOptions};
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt, stdout};
 
 use crate::error::Error;
 use crate::target::Target;
+
+/// Alerts are about people: a file and the folders that are created for it are the host's own. What exists keeps the
+/// mode that somebody gave it.
+const FILE_MODE: u32 = 0o600;
+const FOLDER_MODE: u32 = 0o700;
 
 /// Writes every alert as one line.
 pub struct AlertLines {
@@ -49,9 +54,11 @@ impl AlertLines {
 async fn open_for_append(path: &Path) -> Result<File, Error> {
     let opened = async {
         if let Some(folder) = path.parent() {
-            tokio::fs::create_dir_all(folder).await?;
+            DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder).await?;
         }
-        let mut file = OpenOptions::new().create(true).read(true).append(true).open(path).await?;
+        let mut options = OpenOptions::new();
+        options.create(true).read(true).append(true).mode(FILE_MODE);
+        let mut file = options.open(path).await?;
         end_torn_line(&mut file).await?;
         Ok(file)
     };
@@ -92,7 +99,24 @@ impl AlertSink for AlertLines {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_new_file_is_the_owners_alone_and_another_keeps_its_mode() {
+        let dir = std::env::temp_dir().join(format!("audit-host-modes-{}", std::process::id()));
+        let path = dir.join("new/alerts.jsonl");
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        AlertLines::open(Target::File(path.clone())).await.unwrap();
+        assert_eq!((mode(&path), mode(&dir.join("new"))), (0o600, 0o700));
+        for path in [&path, path.parent().unwrap()] {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o750)).unwrap();
+        }
+        AlertLines::open(Target::File(path.clone())).await.unwrap();
+        assert_eq!((mode(&path), mode(&dir.join("new"))), (0o750, 0o750));
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
 
     #[tokio::test]
     async fn a_torn_line_is_ended_before_the_next() {

@@ -39,6 +39,15 @@ pub struct Expected {
     pub dead_letters: Option<Vec<String>>,
 }
 
+impl Case {
+    /// Events and lines that are expected.
+    pub(crate) fn n_lines(&self) -> usize {
+        let Expected { rows, alerts, dead_letters } = &self.expected;
+        let expected = [rows, alerts, dead_letters].into_iter().flatten().map(Vec::len);
+        self.events.len() + expected.sum::<usize>()
+    }
+}
+
 impl Expected {
     /// Whether the case says nothing at all: its author has not finished it.
     pub fn is_empty(&self) -> bool {

@@ -14,6 +14,9 @@ const BYTES_MAX: usize = 1 << 20;
 /// Each case starts the plugin twice, which takes milliseconds: a component that carries a million
 /// empty cases must not delay its reader.
 const CASES_MAX: usize = 256;
+/// Events and lines of results of all cases. Each takes kilobytes while it is judged, however short it is written: half a
+/// million zeros in 1 MiB took 1.3 GiB.
+const LINES_MAX: usize = 10_000;
 
 /// The cases that a component carries, in order. None for a component without them; an error for bytes
 /// that are not a component, for a damaged one, and for cases that cannot be read.
@@ -118,6 +121,10 @@ fn add(cases: &mut Vec<Case>, text: &str) -> Result<(), Error> {
             return Err(of_section(format!("the name {:?} appears twice", case.name)));
         }
         cases.push(case);
+        let n_lines = cases.iter().map(Case::n_lines).sum();
+        if n_lines > LINES_MAX {
+            return Err(Error::TooManyLines { n_lines, max: LINES_MAX });
+        }
     }
     Ok(())
 }
@@ -264,6 +271,9 @@ mod tests {
         case.events = vec![vec![b'x'; 1024]; 1024];
         let said = to_json(&[case.clone()]).unwrap_err().to_string();
         assert!(said.contains("at most 1048576"), "{said}");
+        case.events = vec![b"0".to_vec(); LINES_MAX + 1];
+        let said = to_json(&[case.clone()]).unwrap_err().to_string();
+        assert!(said.contains("10001 events") && said.contains("at most 10000"), "{said}");
         case.events = vec![b"fine".to_vec(), vec![0xff]];
         let said = to_json(&[case]).unwrap_err().to_string();
         assert!(said.contains("\"large\": event 2 is not UTF-8"), "{said}");

@@ -33,6 +33,16 @@ pub enum Error {
     /// Remedy: merge cases, or move some to another folder and run them with `plugin test --cases`.
     #[error("there are {n_cases} golden cases, and a component carries at most {max}")]
     TooMany { n_cases: usize, max: usize },
+    /// A component carries too many events.
+    ///
+    /// Cause: the golden cases of a component may have 10,000 events and expected lines together: all are run before
+    /// every swap, and each takes kilobytes of the host meanwhile.
+    ///
+    /// Remedy: make the cases shorter, or move some to another folder and run them with `plugin test --cases`.
+    #[error(
+        "the golden cases have {n_lines} events and expected lines, and a component carries at most {max}"
+    )]
+    TooManyLines { n_lines: usize, max: usize },
     /// A golden case is not valid.
     ///
     /// Cause: a file of the case, or an entry of the component, is not as `docs/plugin-testing.md` has it.
@@ -63,6 +73,7 @@ impl Error {
             Self::TooMany { .. } => "AH-1102",
             Self::Case { .. } => "AH-1103",
             Self::File { .. } => "AH-1104",
+            Self::TooManyLines { .. } => "AH-1105",
         }
     }
 }

@@ -8,12 +8,16 @@
 //!
 //! Everything is kept as the text that it is. A parser that sorts keys or rounds a number would test
 //! something else.
+//!
+//! Beside it the other section of ours in a plugin: its source lines (`lines.rs`).
 
 #![forbid(unsafe_code)]
 
 mod error;
 
 mod section;
+
+mod lines;
 
 mod json;
 
@@ -27,4 +31,5 @@ pub use case::{Case, Expected};
 pub use component::{SECTION, embed, embedded, parse, to_json};
 pub use error::Error;
 pub use folder::{ALERTS, DEAD_LETTERS, EVENTS, ROWS, read_folder, write_expected};
+pub use lines::{LINES, Lines, Stretch, append_lines};
 pub use section::{CODE, Damaged, Section, Sections, append_custom, sections};

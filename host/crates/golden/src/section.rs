@@ -90,9 +90,9 @@ impl<'a> Iterator for Sections<'a> {
 impl FusedIterator for Sections<'_> {}
 
 #[derive(Debug, Clone)]
-struct Reader<'a> {
-    bytes: &'a [u8],
-    at: usize,
+pub(crate) struct Reader<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) at: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -110,13 +110,13 @@ impl<'a> Reader<'a> {
     }
 
     /// A length, and that many bytes.
-    fn sized(&mut self) -> Result<&'a [u8], Damaged> {
+    pub(crate) fn sized(&mut self) -> Result<&'a [u8], Damaged> {
         let n_bytes = self.length()?;
         self.take(n_bytes)
     }
 
     /// LEB128 of 32 bits: seven bits a byte, the lowest first; at most five bytes.
-    fn length(&mut self) -> Result<usize, Damaged> {
+    pub(crate) fn length(&mut self) -> Result<usize, Damaged> {
         let at = self.at;
         let mut length = 0_u64;
         for shift in [0, 7, 14, 21, 28] {
@@ -142,7 +142,7 @@ pub fn append_custom(binary: &mut Vec<u8>, name: &str, payload: &[u8]) {
     binary.extend_from_slice(payload);
 }
 
-fn push_length(bytes: &mut Vec<u8>, mut length: usize) {
+pub(crate) fn push_length(bytes: &mut Vec<u8>, mut length: usize) {
     while length >= 0x80 {
         bytes.push(length as u8 | 0x80);
         length >>= 7;

@@ -231,8 +231,7 @@ pub enum Error {
     Unregistered { table: String, folder: String, newest: String },
     /// The metadata of the table cannot be read.
     ///
-    /// Cause: the catalog names a metadata file that does not exist or is damaged: it is an old copy of the catalog, or
-    /// somebody removed the file.
+    /// Cause: the catalog names a metadata file that is missing or damaged: the catalog is old, or the file was removed.
     ///
     /// Remedy: restore the file, or run `audit-host table register --latest`.
     #[error(
@@ -255,8 +254,7 @@ pub enum Error {
     ///
     /// Cause: the file was deleted or replaced while the host was running. Nothing more is committed: it would be lost.
     ///
-    /// Remedy: put the file back, or correct `--catalog`, and start again; `audit-host table register --latest` takes
-    /// the table into a new catalog.
+    /// Remedy: put the file back, or correct `--catalog`; `audit-host table register --latest` fills a new catalog.
     #[error(
         "the catalog of the table {table}: put the file back, or take the table into a new catalog \
          (audit-host table register --latest), and start again"
@@ -353,9 +351,11 @@ pub enum Error {
     NoComponent { location: String },
     /// The key file cannot be read.
     ///
-    /// Cause: the file of `dead-letters.key-file` does not exist, or may not be read.
+    /// Cause: the file of `dead-letters.key-file` does not exist, or may not be read. Without one the warehouse keeps a
+    /// key for the digests of dead letters in `.audit-host/keys`: that may not be read or made, or it was damaged.
     ///
-    /// Remedy: correct the path, or owner and mode of the file.
+    /// Remedy: correct the path, or owner and mode. A key of the warehouse that was damaged: restore it, or remove it;
+    /// then digests of older dead letters cannot be compared with those of newer ones.
     #[error("reading the key file {path}", path = .path.display())]
     ReadKeyFile {
         path: PathBuf,
@@ -482,7 +482,7 @@ pub enum Error {
     ///
     /// Remedy: do it again later; the attempts changed nothing. A running host does it by itself.
     #[error(
-        "{operation} of {table}: gave up after {attempts} attempts, since others commit all the time"
+        "{operation} of {table}: gave up after {attempts} attempts: others commit all the time"
     )]
     Outpaced { table: String, operation: &'static str, attempts: u32 },
     /// A file that keeps the table small cannot be written, read or removed.

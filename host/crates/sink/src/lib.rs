@@ -8,6 +8,8 @@
 mod attempted;
 mod error;
 
+mod private;
+
 mod catalog;
 mod vault;
 
@@ -23,6 +25,7 @@ pub use audit::components::ComponentStore;
 pub use audit::history::{CommittedIn, PastChange, chain, history};
 pub use audit::known_keys::KnownKeys;
 pub use audit::lineage::plugins_of_row;
+pub use audit::pins::{Pin, PinBook, Pins, pins};
 pub use audit::states::states;
 pub use catalog::pointer::{Pointer, PointerError};
 pub use catalog::waits::Waits;

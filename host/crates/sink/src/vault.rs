@@ -7,6 +7,7 @@ use chacha20poly1305::aead::{Aead, AeadCore, KeyInit, OsRng, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 use sha2::{Digest, Sha256};
 
+use crate::epoch::digest::Digests;
 use crate::error::Error;
 
 const KEY_BYTES: usize = 32;
@@ -17,6 +18,7 @@ const NONCE_BYTES: usize = 24;
 pub struct Vault {
     cipher: XChaCha20Poly1305,
     key_id: String,
+    digests: Digests,
 }
 
 impl fmt::Debug for Vault {
@@ -44,12 +46,18 @@ impl Vault {
         Self {
             cipher: XChaCha20Poly1305::new(Key::from_slice(key)),
             key_id: digest.get(..8).unwrap_or_default().to_owned(),
+            digests: Digests::derived_from(key),
         }
     }
 
     /// Identifies the key without revealing it.
     pub fn key_id(&self) -> &str {
         &self.key_id
+    }
+
+    /// Digests with a key that is derived from this one.
+    pub(crate) fn digests(&self) -> Digests {
+        self.digests.clone()
     }
 
     pub fn seal(&self, plain: &[u8], belongs_to: &str) -> Result<Vec<u8>, Error> {

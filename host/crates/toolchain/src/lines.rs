@@ -2,19 +2,17 @@
 //!
 //! The debug information of std and of all dependencies is ten times the size of a plugin, and an
 //! author asks one thing of it: which line of mine was it? So it is read once, with inlined calls
-//! resolved, and rewritten as a single table from addresses to lines of the project, a twentieth of the
-//! size. An instruction of a foreign function that was inlined gets the author's line that called it; a
-//! foreign function that was not inlined gets none, and appears in a backtrace by its name.
+//! resolved, and replaced by a table from addresses to lines of the project, a twentieth of the size: the
+//! section `audit-host-lines`. The host reads that and never DWARF, which a stranger may have written. An
+//! instruction of a foreign function that was inlined gets the author's line that called it; a foreign
+//! function that was not inlined gets none, and appears in a backtrace by its name.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use addr2line::{Context, Location};
-use audit_golden::{CODE, Section, append_custom};
-use gimli::write::{
-    Address, AttributeValue, Dwarf, EndianVec, LineProgram, LineRow, LineString, Sections, Unit,
-};
-use gimli::{Encoding, EndianSlice, Format, LineEncoding, LittleEndian, constants};
+use audit_golden::{CODE, Section, append_lines};
+use gimli::{EndianSlice, LittleEndian};
 
 use crate::component::walk;
 use crate::error::Error;
@@ -39,19 +37,26 @@ struct Stretch {
     column: u32,
 }
 
+impl Stretch {
+    fn shown(&self) -> Option<audit_golden::Stretch<'_>> {
+        let (begin, end) = (u32::try_from(self.begin).ok()?, u32::try_from(self.end).ok()?);
+        Some(audit_golden::Stretch { begin, end, file: &self.file, line: self.line })
+    }
+}
+
 /// The module with only the project's lines. Without debug information it is unchanged.
 pub(crate) fn keep_own(module: &[u8], what: &str) -> Result<Vec<u8>, Error> {
     let sections = walk(module, what)?;
     if !sections.iter().any(|section| section.name == ".debug_line") {
         return Ok(module.to_vec());
     }
-    let rewritten = stretches(&sections).and_then(|stretches| {
+    let rewritten = stretches(&sections).map(|stretches| {
         let mut kept = module.get(..8).unwrap_or_default().to_vec();
         for section in sections.iter().filter(|section| !section.name.starts_with(DEBUG)) {
             kept.extend_from_slice(module.get(section.at.clone()).unwrap_or_default());
         }
-        write(&stretches, &mut kept)?;
-        Ok(kept)
+        append_lines(&mut kept, stretches.iter().filter_map(Stretch::shown));
+        kept
     });
     rewritten.map_err(|cause| Error::Lines { what: what.to_owned(), cause })
 }
@@ -124,58 +129,14 @@ fn relative(file: &str) -> Option<Cow<'_, str>> {
     (!is_foreign).then(|| parts.join("/").into())
 }
 
-/// Appends the debug sections of one unit that holds nothing but the stretches.
-fn write(stretches: &[Stretch], module: &mut Vec<u8>) -> Result<(), Cause> {
-    let (Some(first), Some(last)) = (stretches.first(), stretches.last()) else { return Ok(()) };
-    let encoding = Encoding { format: Format::Dwarf32, version: 4, address_size: 4 };
-    let text = |text: &str| LineString::String(text.as_bytes().to_vec());
-    let mut program =
-        LineProgram::new(encoding, LineEncoding::default(), text("."), None, text("."), None);
-    let root_dir = program.default_directory();
-    let mut begin = None;
-    for (idx, stretch) in stretches.iter().enumerate() {
-        let start = *begin.get_or_insert(stretch.begin);
-        if start == stretch.begin {
-            program.begin_sequence(Some(Address::Constant(start)));
-        }
-        let file = program.add_file(text(&stretch.file), root_dir, None);
-        *program.row() = LineRow {
-            address_offset: stretch.begin - start,
-            file,
-            line: u64::from(stretch.line),
-            column: u64::from(stretch.column),
-            ..*program.row()
-        };
-        program.generate_row();
-        if stretches.get(idx + 1).is_none_or(|next| next.begin != stretch.end) {
-            program.end_sequence(stretch.end - start);
-            begin = None;
-        }
-    }
-    let mut dwarf = Dwarf::new();
-    let id = dwarf.units.add(Unit::new(encoding, program));
-    let unit = dwarf.units.get_mut(id);
-    let root = unit.root();
-    let root = unit.get_mut(root);
-    root.set(constants::DW_AT_name, AttributeValue::String(b"plugin".to_vec()));
-    root.set(constants::DW_AT_comp_dir, AttributeValue::String(b".".to_vec()));
-    root.set(constants::DW_AT_language, AttributeValue::Language(constants::DW_LANG_Rust));
-    root.set(constants::DW_AT_low_pc, AttributeValue::Address(Address::Constant(first.begin)));
-    root.set(constants::DW_AT_high_pc, AttributeValue::Udata(last.end - first.begin));
-    root.set(constants::DW_AT_stmt_list, AttributeValue::LineProgramRef);
-    let mut written = Sections::new(EndianVec::new(LittleEndian));
-    dwarf.write(&mut written)?;
-    written.for_each(|id, bytes| {
-        if !bytes.slice().is_empty() {
-            append_custom(module, id.name(), bytes.slice());
-        }
-        Ok::<(), gimli::write::Error>(())
-    })?;
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use audit_golden::{LINES, Lines, append_custom};
+    use gimli::write::{
+        Address, AttributeValue, Dwarf, EndianVec, LineProgram, LineRow, LineString, Sections, Unit,
+    };
+    use gimli::{Encoding, Format, LineEncoding, constants};
+
     use super::*;
 
     #[test]
@@ -194,31 +155,74 @@ mod tests {
         }
     }
 
+    /// DWARF of one unit: a stretch of instructions for each line.
+    fn append_dwarf(module: &mut Vec<u8>, lines: &[(u64, u64, &str, u64)]) {
+        let encoding = Encoding { format: Format::Dwarf32, version: 4, address_size: 4 };
+        let text = |text: &str| LineString::String(text.as_bytes().to_vec());
+        let mut program =
+            LineProgram::new(encoding, LineEncoding::default(), text("."), None, text("."), None);
+        let root_dir = program.default_directory();
+        for &(begin, end, file, line) in lines {
+            program.begin_sequence(Some(Address::Constant(begin)));
+            let file = program.add_file(text(file), root_dir, None);
+            *program.row() = LineRow { file, line, ..*program.row() };
+            program.generate_row();
+            program.end_sequence(end - begin);
+        }
+        let mut dwarf = Dwarf::new();
+        let id = dwarf.units.add(Unit::new(encoding, program));
+        let unit = dwarf.units.get_mut(id);
+        let root = unit.root();
+        let root = unit.get_mut(root);
+        let text = |text: &str| AttributeValue::String(text.as_bytes().to_vec());
+        root.set(constants::DW_AT_name, text("plugin"));
+        root.set(constants::DW_AT_comp_dir, text("."));
+        root.set(constants::DW_AT_low_pc, AttributeValue::Address(Address::Constant(1)));
+        root.set(constants::DW_AT_high_pc, AttributeValue::Udata(99));
+        root.set(constants::DW_AT_stmt_list, AttributeValue::LineProgramRef);
+        let mut written = Sections::new(EndianVec::new(LittleEndian));
+        dwarf.write(&mut written).expect("DWARF is written");
+        let added = written.for_each(|id, bytes| {
+            if !bytes.slice().is_empty() {
+                append_custom(module, id.name(), bytes.slice());
+            }
+            Ok::<(), gimli::write::Error>(())
+        });
+        added.expect("sections are added");
+    }
+
     #[test]
-    fn what_is_written_is_read_again() {
-        let stretch = |begin: u64, end: u64, file: &str, line: u32| Stretch {
-            begin,
-            end,
-            file: file.to_owned(),
-            line,
-            column: 9,
-        };
+    fn dwarf_becomes_the_section_of_ours() {
         // A row of the code section claims as many bytes as the addresses reach.
         let mut module = b"\0asm\x01\0\0\0".to_vec();
         module.extend([CODE, 100]);
+        let code_at = module.len();
         module.extend([0; 100]);
         let lines = [
-            stretch(10, 20, "src/lib.rs", 5),
-            stretch(20, 30, "src/state.rs", 7),
-            stretch(50, 60, "src/lib.rs", 6),
+            (10, 20, "src/lib.rs", 5),
+            (20, 30, "src/state.rs", 7),
+            (40, 50, "/rustc/0123/library/core/src/str/mod.rs", 8),
+            (50, 60, "src/lib.rs", 6),
         ];
-        write(&lines, &mut module).expect("lines are written");
-        let again = stretches(&walk(&module, "a test").expect("a module")).expect("lines are read");
-        assert_eq!(again, lines);
-        // And what is kept of that is the same.
+        append_dwarf(&mut module, &lines);
         let kept = keep_own(&module, "a test").expect("lines are kept");
-        let again = stretches(&walk(&kept, "a test").expect("a module")).expect("lines are read");
-        assert_eq!(again, lines);
+        let names: Vec<_> =
+            walk(&kept, "a test").expect("a module").iter().map(|s| s.name).collect();
+        assert_eq!(names, ["", LINES]);
+        let mut component = b"\0asm\x0d\0\x01\0\x01".to_vec();
+        component.extend([kept.len() as u8 | 0x80, (kept.len() >> 7) as u8]);
+        let code_at = component.len() + code_at;
+        component.extend(kept);
+        let found = Lines::of_component(&component);
+        for (address, expected) in [
+            (10, Some(("src/lib.rs", 5))),
+            (29, Some(("src/state.rs", 7))),
+            (45, None),
+            (59, Some(("src/lib.rs", 6))),
+            (60, None),
+        ] {
+            assert_eq!(found.at(code_at + address), expected, "{address}");
+        }
     }
 
     #[test]

@@ -45,9 +45,14 @@ fn detect<D: Detector>(office: &Office, stream: &Stream, found: &mut Vec<Finding
 /// one more alert on the same attack.
 const WITHOUT_ESCALATIONS: &str = "unusual-volume";
 
+/// The rule whose labels the alerts of a rule are compared with.
+pub(super) fn scored_as(rule: &str) -> &str {
+    let base = rule.strip_suffix("-escalated").filter(|rule| *rule == WITHOUT_ESCALATIONS);
+    base.unwrap_or(rule)
+}
+
 fn finding(alert: &Alert, clock: i64) -> Finding {
     let key: Vec<_> = alert.key.iter().map(|field| field.value.as_str()).collect();
-    let rule = alert.rule.strip_suffix("-escalated").filter(|rule| *rule == WITHOUT_ESCALATIONS);
     let severity = match alert.severity {
         Severity::Info => "info",
         Severity::Low => "low",
@@ -56,7 +61,7 @@ fn finding(alert: &Alert, clock: i64) -> Finding {
         Severity::Critical => "critical",
     };
     Finding {
-        rule: rule.unwrap_or(&alert.rule).to_owned(),
+        rule: scored_as(&alert.rule).to_owned(),
         key: key.join("/"),
         from: alert.first_event,
         until: alert.last_event,

@@ -8,33 +8,30 @@ mod finding;
 mod office;
 mod scenario;
 mod score;
+mod scored;
 mod sql;
 mod stream;
 mod table;
+mod through_kafka;
 
 use anyhow::Result;
-use audit_generate::Label;
 
 pub use self::finding::Finding;
-pub use self::scenario::{SCENARIOS, Scenario};
-use self::score::is_about;
+pub use self::scenario::{CROWD, SCENARIOS, Scenario};
 pub use self::score::{Pair, Score, Scores};
+pub use self::scored::GOAL;
+use self::scored::Scored;
 pub use self::sql::Sql;
 pub use self::table::{print, print_errors};
+pub use self::through_kafka::{ByPartitions, Rig, Through};
 
 /// Seeds that thresholds and defaults may be tuned on.
 pub const TUNING_SEEDS: [u64; 4] = [1, 2, 3, 4];
 /// Seeds that are scored. Their events are never inspected, and errors on them are never printed.
 pub const SCORING_SEEDS: [u64; 3] = [26_112_401, 26_112_402, 26_112_403];
 
-/// The precision and recall that every rule must reach.
-pub const GOAL: f64 = 0.95;
-
 /// Events of a stream: about seven weeks, as unusual volumes need three weeks of history.
 pub const EVENTS: u64 = 260_000;
-
-/// The end of a stream that is not scored, in microseconds: an attack may be cut off there.
-const UNSCORED: i64 = 2 * 3_600_000_000;
 
 /// Scores detectors and, if there is a Python with DuckDB, the pattern's SQL.
 pub fn evaluate(
@@ -47,37 +44,13 @@ pub fn evaluate(
     let folder = sql.map(|sql| sql.folder.as_path());
     for seed in seeds {
         let stream = stream::Stream::make(scenario.settings(*seed, n_events)?, folder)?;
-        let scored = Scored::before(stream.span.1 - UNSCORED, &stream.labels);
+        let scored = Scored::until(stream.span.1, &stream.labels);
         pair.detectors.add(&scored.labels, &scored.findings(detectors::run(&stream)?));
         if let Some(sql) = sql {
             pair.sql.add(&scored.labels, &scored.findings(sql.run(&stream)?));
         }
     }
     Ok(pair)
-}
-
-/// The part of a stream that is scored: all but its end.
-struct Scored {
-    cut: i64,
-    labels: Vec<Label>,
-    /// Attacks and near misses that the end may have cut off.
-    unscored: Vec<Label>,
-}
-
-impl Scored {
-    fn before(cut: i64, labels: &[Label]) -> Self {
-        let is_over = |label: &Label| label.last_event < cut;
-        let (labels, unscored) = labels.iter().cloned().partition(is_over);
-        Self { cut, labels, unscored }
-    }
-
-    fn findings(&self, mut found: Vec<Finding>) -> Vec<Finding> {
-        found.retain(|finding| {
-            let is_cut_off = self.unscored.iter().any(|label| is_about(finding, label));
-            finding.from < self.cut && !is_cut_off
-        });
-        found
-    }
 }
 
 #[cfg(test)]

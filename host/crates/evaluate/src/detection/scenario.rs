@@ -11,7 +11,10 @@ pub struct Scenario {
     pub is_disordered: bool,
     /// The streams begin at different times of the year: holidays, summer time, ends of months.
     pub start: &'static str,
+    pub users: usize,
 }
+
+const USERS: usize = 50;
 
 pub const SCENARIOS: [Scenario; 3] = [
     Scenario {
@@ -19,20 +22,32 @@ pub const SCENARIOS: [Scenario; 3] = [
         intensity: Intensity::Low,
         is_disordered: false,
         start: "2025-03-10T06:00:00Z",
+        users: USERS,
     },
     Scenario {
         name: "ordinary, in disorder",
         intensity: Intensity::Medium,
         is_disordered: true,
         start: "2025-09-22T06:00:00Z",
+        users: USERS,
     },
     Scenario {
         name: "strong, in disorder",
         intensity: Intensity::High,
         is_disordered: true,
         start: "2024-11-25T06:00:00Z",
+        users: USERS,
     },
 ];
+
+/// So many people that windows of detectors hold thousands of events: what is read out of order shows most.
+pub const CROWD: Scenario = Scenario {
+    name: "a crowd, in order",
+    intensity: Intensity::Medium,
+    is_disordered: false,
+    start: "2025-01-16T08:00:00Z",
+    users: 500,
+};
 
 impl Scenario {
     pub fn settings(&self, seed: u64, n_events: u64) -> Result<Settings> {
@@ -42,6 +57,7 @@ impl Scenario {
             attacks: Attack::ALL.to_vec(),
             intensity: self.intensity,
             disorder,
+            users: self.users,
             ..Settings::office(n_events, self.start.parse()?)
         })
     }

@@ -9,7 +9,8 @@ use super::entities::Entity;
 
 /// Every detector, free text only: what a path does is not a matter of recall. The action is `redact`, which
 /// keeps nothing of a value.
-const CONFIG: &str = r#"{"fields": {}, "details-paths": {}, "free-text": ["details", "text"]}"#;
+const CONFIG: &str = r#"{"fields": {"user_email": "keep"}, "details-paths": {"granted_to": "keep"},
+    "free-text": ["details", "text"]}"#;
 
 /// What became of an inserted value.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -109,7 +109,8 @@ async fn objects(
     is_last: bool,
 ) -> Result<Vec<PathBuf>, Error> {
     if is_last {
-        let folders = KINDS.iter().map(|kind| own_folder.join(kind));
+        let kinds = KINDS.into_iter().chain(["keys"]);
+        let folders = kinds.map(|kind| own_folder.join(kind));
         return Ok(folders.filter(|folder| folder.exists()).collect());
     }
     let mut named = BTreeSet::new();

@@ -1,14 +1,20 @@
 //! The components of all plugins that ever ran, so that each can run again.
 //!
 //! The table names the plugin that judged a row by its digest. Files are replaced and lost; the bytes stay here, at
-//! `WAREHOUSE/.audit-host/plugins/<sha256>.wasm`, each written once.
+//! `WAREHOUSE/.audit-host/plugins/<sha256>.wasm`, each written once. A candidate's are written before it runs, as the
+//! table must never name what is not here, and removed again if it is not accepted.
 
 use std::fmt;
+use std::time::Duration;
 
 use iceberg::io::FileIO;
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;
+
+/// How often a component is written, and the time in between.
+const TRIES: usize = 5;
+const BETWEEN_TRIES: Duration = Duration::from_millis(200);
 
 /// Components by their digest. Cheap to clone, and needs no table: a reload stores components while epochs are
 /// committed.
@@ -40,19 +46,38 @@ impl ComponentStore {
         format!("{}/{sha256}.wasm", self.folder)
     }
 
-    /// Stores a component. Bytes with another digest are rejected.
-    pub async fn put(&self, sha256: &str, bytes: &[u8]) -> Result<(), Error> {
+    /// Stores a component; returns whether it was not there before. Bytes with another digest are rejected.
+    pub async fn put(&self, sha256: &str, bytes: &[u8]) -> Result<bool, Error> {
         let location = self.location_of(sha256)?;
         if Self::digest(bytes) != sha256 {
             return Err(damaged(location, "the bytes to be stored there have another SHA-256"));
         }
-        // A crash may have left half of it: an existing file counts only if its digest is right.
-        if let Ok(()) = self.get(sha256).await.map(|_| ()) {
-            return Ok(());
+        let mut n_left = TRIES;
+        loop {
+            // A crash may have left half of it: an existing file counts only if its digest is right.
+            if self.get(sha256).await.is_ok() {
+                return Ok(false);
+            }
+            n_left -= 1;
+            match self.write(&location, bytes).await {
+                Ok(()) => return Ok(true),
+                Err(error) if n_left == 0 => return Err(error),
+                // Another instance may be storing the same bytes at this moment, which then are there.
+                Err(_) => tokio::time::sleep(BETWEEN_TRIES).await,
+            }
         }
-        let failed = |cause| failed("storing", &location, cause);
-        let output = self.file_io.new_output(&location).map_err(failed)?;
+    }
+
+    async fn write(&self, location: &str, bytes: &[u8]) -> Result<(), Error> {
+        let failed = |cause| failed("storing", location, cause);
+        let output = self.file_io.new_output(location).map_err(failed)?;
         output.write(bytes.to_vec().into()).await.map_err(failed)
+    }
+
+    /// Removes a component that never ran.
+    pub async fn remove(&self, sha256: &str) -> Result<(), Error> {
+        let location = self.location_of(sha256)?;
+        self.file_io.delete(&location).await.map_err(|cause| failed("removing", &location, cause))
     }
 
     /// The component of that digest.
@@ -109,10 +134,10 @@ mod tests {
 
         let absent = store.get(&sha256).await.unwrap_err().to_string();
         assert!(absent.contains(&sha256), "{absent}");
-        store.put(&sha256, bytes).await.unwrap();
+        assert!(store.put(&sha256, bytes).await.unwrap(), "it is new");
         let path = file(&format!("{sha256}.wasm"));
         let written = std::fs::metadata(&path).unwrap().modified().unwrap();
-        store.put(&sha256, bytes).await.unwrap();
+        assert!(!store.put(&sha256, bytes).await.unwrap(), "it is there");
         assert_eq!(std::fs::metadata(&path).unwrap().modified().unwrap(), written);
         assert_eq!(store.get(&sha256).await.unwrap(), bytes);
 
@@ -121,12 +146,15 @@ mod tests {
         store.put(&sha256, bytes).await.unwrap();
         assert_eq!(store.get(&sha256).await.unwrap(), bytes, "half a component is written anew");
 
+        store.remove(&sha256).await.unwrap();
+        assert!(!path.exists());
         assert!(store.put(&sha256, b"other").await.is_err());
         for bad in
             ["", "../../../etc/passwd", &sha256.to_uppercase(), &sha256.replacen(|_| true, "", 1)]
         {
             let refused = store.get(bad).await.unwrap_err().to_string();
             assert!(refused.contains("not a SHA-256"), "{refused}");
+            assert!(store.remove(bad).await.is_err());
         }
     }
 }

@@ -61,7 +61,8 @@ fn apply(chain: &mut Vec<PluginId>, change: &PluginChange) {
         | ChangeKind::ShadowEnded
         | ChangeKind::BreakerOpened
         | ChangeKind::BreakerClosed
-        | ChangeKind::StateLost => {}
+        | ChangeKind::StateLost
+        | ChangeKind::UnredactedAllowed => {}
     }
 }
 

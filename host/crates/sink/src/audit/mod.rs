@@ -10,3 +10,4 @@ pub(crate) mod states;
 pub(crate) mod ancestry;
 pub(crate) mod components;
 pub(crate) mod known_keys;
+pub(crate) mod pins;

@@ -27,6 +27,7 @@ use crate::audit::components::ComponentStore;
 use crate::catalog::pointer::{BUSY_WAIT, Pointer, PointerError, SqlitePointer, is_passing};
 use crate::catalog::waits::Waits;
 use crate::error::Error;
+use crate::private;
 use crate::table::names::TableName;
 
 /// The pause before a database that was busy is tried again.
@@ -68,7 +69,10 @@ impl Store {
     pub async fn open(settings: &CatalogSettings) -> Result<Self, Error> {
         prepare_warehouse(&settings.warehouse)?;
         prepare_database(&settings.uri, &database_path(&settings.uri)?).await?;
-        Self::open_existing(settings).await
+        let store = Self::open_existing(settings).await?;
+        // Outboxes hold alerts, which are about people.
+        private::own_folder(&store.own_folder());
+        Ok(store)
     }
 
     /// Opens a catalog if its database exists.

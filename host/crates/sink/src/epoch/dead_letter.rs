@@ -8,9 +8,9 @@ use arrow::array::{
 use arrow::record_batch::RecordBatch;
 use audit_core::{DeadLetter, schema as event};
 use iceberg::spec::{NestedField, PrimitiveType, Schema, Type};
-use sha2::{Digest, Sha256};
 
 use crate::epoch::columns::Projection;
+use crate::epoch::digest::Digests;
 use crate::error::Error;
 use crate::vault::Vault;
 
@@ -36,6 +36,7 @@ const COLUMNS: [(&str, PrimitiveType); 16] = [
     ("plugin_version", PrimitiveType::String),
     ("plugin_sha256", PrimitiveType::String),
     ("payload_bytes", PrimitiveType::Long),
+    // Keyed since 0.2: `Digests::of`. Rows of earlier versions have the plain SHA-256 in hex.
     ("payload_sha256", PrimitiveType::String),
     ("payload_form", PrimitiveType::String),
     ("payload_key_id", PrimitiveType::String),
@@ -55,6 +56,7 @@ pub(crate) fn schema() -> Result<Schema, iceberg::Error> {
 pub(crate) fn to_rows(
     letters: &[DeadLetter],
     payloads: &Payloads,
+    digests: &Digests,
     payload_bytes_max: usize,
     epoch_id: &str,
     recorded_us: i64,
@@ -86,7 +88,7 @@ pub(crate) fn to_rows(
         plugin(|id| &id.version),
         plugin(|id| &id.sha256),
         Arc::new(letters.iter().map(|l| Some(l.payload.len() as i64)).collect::<Int64Array>()),
-        text(&|l| hex::encode(Sha256::digest(&l.payload))),
+        text(&|l| digests.of(&l.payload)),
         Arc::new(stored.iter().map(|k| Some(k.form)).collect::<StringArray>()),
         Arc::new(stored.iter().map(|k| k.key_id).collect::<StringArray>()),
         Arc::new(stored.iter().map(|k| k.bytes.as_deref()).collect::<BinaryArray>()),

@@ -3,6 +3,7 @@
 pub(crate) mod writer;
 
 pub(crate) mod dead_letter;
+pub(crate) mod digest;
 pub(crate) mod partition;
 pub(crate) mod system_rows;
 

@@ -12,7 +12,6 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use arrow::compute::concat_batches;
 use arrow::record_batch::RecordBatch;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use iceberg::spec::{DataFile, Struct};
@@ -173,19 +172,13 @@ impl OpenFile {
     async fn encode(&mut self, files: &Files, part: &Part) -> Result<(), Error> {
         let waiting = std::mem::take(&mut self.waiting);
         self.waiting_bytes = 0;
-        let Some(first) = waiting.first() else { return Ok(()) };
-        let rows = match &waiting[..] {
-            [one] => one.clone(),
-            many => concat_batches(first.schema_ref(), many)?,
-        };
-        // Freed before the encoder takes memory of its own.
-        drop(waiting);
-        let encoder = match &mut self.encoder {
-            Some(encoder) => encoder,
-            none => none.insert(files.open(part.to_struct()).await?),
-        };
-        let encoded_bytes = encoder.append(rows).await?;
-        self.encoder_bytes = files.encoder_bytes() + encoded_bytes;
+        for rows in waiting {
+            let encoder = match &mut self.encoder {
+                Some(encoder) => encoder,
+                none => none.insert(files.open(part.to_struct()).await?),
+            };
+            self.encoder_bytes = files.encoder_bytes() + encoder.append(rows).await?;
+        }
         Ok(())
     }
 

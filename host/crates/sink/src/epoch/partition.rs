@@ -33,8 +33,9 @@ pub(crate) type Groups = HashMap<Partition, Vec<(usize, usize)>>;
 
 /// Groups the rows of several batches by partition.
 pub(crate) fn group(batches: &[&RecordBatch]) -> Result<Groups, Error> {
-    // Keyed by borrowed text while grouping: an owned key per row would cost more than everything else.
-    let mut groups: HashMap<_, Vec<(usize, usize)>> = HashMap::new();
+    // Keyed by borrowed text while grouping: an owned key per row would cost more than everything else, and the
+    // standard library's hashes more than a hundredth of a run.
+    let mut groups: HashMap<_, Vec<(usize, usize)>, ahash::RandomState> = HashMap::default();
     for (batch_idx, batch) in batches.iter().enumerate() {
         let times = column(batch, schema::EVENT_TIMESTAMP)?
             .as_primitive_opt::<TimestampMicrosecondType>()

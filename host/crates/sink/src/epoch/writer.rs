@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::audit::witness::Witness;
 use crate::epoch::columns::{Origin, Projection};
 use crate::epoch::dead_letter::{self, Payloads};
+use crate::epoch::digest::Digests;
 use crate::epoch::files::{FILE_BYTES_TARGET, Files};
 use crate::epoch::open_files::{FileLimits, OpenFiles, Part};
 use crate::epoch::partition;
@@ -60,6 +61,7 @@ impl WriterSettings {
 /// Writes each epoch's rows by partition, and its dead letters beside them.
 pub struct EpochWriter {
     settings: WriterSettings,
+    digests: Digests,
     runtime: Handle,
     rows_to: Destination,
     dead_letters_to: Destination,
@@ -124,11 +126,13 @@ impl EpochWriter {
         table: Table,
         dead_letters: Table,
         settings: WriterSettings,
+        digests: Digests,
     ) -> Result<Self, Error> {
         let rows_to = Destination::of(table)?;
         let dead_letters_to = Destination::of(dead_letters)?;
         let open = OpenEpoch::begin(&rows_to, &dead_letters_to, settings.file_limits());
-        Ok(Self { settings, runtime: Handle::current(), rows_to, dead_letters_to, open })
+        let runtime = Handle::current();
+        Ok(Self { settings, digests, runtime, rows_to, dead_letters_to, open })
     }
 
     /// An estimate of the memory that open files take, in bytes. After each call it is within the budget.
@@ -189,6 +193,7 @@ impl EpochWriter {
         let rows = dead_letter::to_rows(
             letters,
             &self.settings.payloads,
+            &self.digests,
             self.settings.payload_bytes_max,
             &self.open.id,
             now_us(),

@@ -149,6 +149,7 @@ impl AuditTable {
         if self.rows.metadata().properties().get(&property) != Some(&plugins) {
             set.push((property, plugins));
         }
+        set.extend(self.pins.property(&self.rows, group));
         set
     }
 

@@ -29,8 +29,10 @@ use iceberg::table::Table;
 
 use crate::audit::components::ComponentStore;
 use crate::audit::known_keys::KnownKeys;
+use crate::audit::pins::{PinBook, pins_in};
 use crate::audit::{ancestry, lineage, provenance};
 use crate::catalog::Store;
+use crate::epoch::digest::Digests;
 use crate::epoch::writer::{EpochWriter, WriterSettings};
 use crate::error::Error;
 use crate::table::commit::{CommitCheck, TableChange, commit};
@@ -58,6 +60,7 @@ pub struct AuditTable {
     state_digest: Arc<[u8]>,
     /// The chain as recorded in the table.
     plugins: Option<Vec<PluginId>>,
+    pins: PinBook,
     /// Of the rows and of the dead letters.
     upkeep: [Upkeep; 2],
 }
@@ -84,6 +87,7 @@ impl AuditTable {
         };
         let mut known = provenance::offsets(&rows, group, &settings.topics)?;
         let mut plugins = lineage::chain_in(&rows, group)?;
+        let pins = PinBook::new(pins_in(&rows, group)?);
         let topics = &settings.topics;
         history::complete(&store, &rows, group, topics, &mut known, &mut plugins).await?;
         let run: String = uuid::Uuid::new_v4().simple().to_string().chars().take(12).collect();
@@ -104,6 +108,7 @@ impl AuditTable {
             state,
             state_digest,
             plugins,
+            pins,
             upkeep: [
                 Upkeep::new(UpkeepSettings::default()),
                 Upkeep::new(UpkeepSettings::default()),
@@ -126,6 +131,11 @@ impl AuditTable {
     /// The plugins when the group's last epoch ended; `None` before its first.
     pub fn plugins(&self) -> Option<&[PluginId]> {
         self.plugins.as_deref()
+    }
+
+    /// What the group has accepted. A change of it is part of the next commit.
+    pub fn pins(&self) -> PinBook {
+        self.pins.clone()
     }
 
     /// Kafka's ids of the topics whose offsets the table holds, as given to [`AuditTable::claim`].
@@ -166,6 +176,7 @@ impl AuditTable {
         summary.insert(names::SUMMARY_CLAIM.to_owned(), next.to_string());
         let mut set = self.absent_properties(starts, topic_ids, secrets);
         let group = &self.settings.group;
+        set.extend(self.pins.property(&self.rows, group));
         set.extend([
             (names::holder_property(group), serde_json::json!(Holder::this()).to_string()),
             (names::FORMAT_PROPERTY.to_owned(), names::FORMAT.to_string()),
@@ -268,7 +279,11 @@ impl AuditTable {
 
     /// A writer of files for these tables.
     pub fn writer(&self, settings: WriterSettings) -> Result<EpochWriter, Error> {
-        EpochWriter::new(self.rows.clone(), self.dead_letters.clone(), settings)
+        let digests = match &self.settings.vault {
+            Some(vault) => vault.digests(),
+            None => Digests::of_warehouse(&self.store.own_folder())?,
+        };
+        EpochWriter::new(self.rows.clone(), self.dead_letters.clone(), settings, digests)
     }
 
     /// The components of the plugins that ran with this warehouse.

@@ -133,6 +133,16 @@ pub(crate) fn plugins_property(group: &str) -> String {
     own_property(group, "plugins")
 }
 
+/// What the group's plugins may read and write, and what must stay replaced.
+pub(crate) fn pins_property(group: &str) -> String {
+    own_property(group, "pins")
+}
+
+/// Whether it is [`pins_property`] of any group.
+pub(crate) fn is_pins_property(name: &str) -> bool {
+    name.starts_with("audit-host.") && name.ends_with("..pins")
+}
+
 /// The epoch whose dead letters were appended last.
 pub(crate) fn epoch_property(group: &str) -> String {
     own_property(group, "epoch")

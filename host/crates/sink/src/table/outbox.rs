@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::catalog::waits::Waits;
 use crate::error::Error;
+use crate::private;
 use crate::table::names;
 use crate::vault::Vault;
 
@@ -69,6 +70,7 @@ impl Objects {
         let location = format!("{}/{kind}/{sha256}", self.folder);
         let output = self.file_io.new_output(&location).map_err(Error::Files)?;
         self.waits.answered(output.write(bytes.into())).await.map_err(Error::Files)?;
+        private::file(&location);
         Ok(Pointer { group: self.group.clone(), location, sha256, sequence: None })
     }
 

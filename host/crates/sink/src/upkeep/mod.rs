@@ -26,6 +26,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use iceberg::table::Table;
+use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use crate::catalog::Store;
@@ -51,10 +52,12 @@ pub use settings::UpkeepSettings;
 /// Commits between two passes, and between two looks at the number of manifests. The table remembers its last 100
 /// metadata files: half of that leaves room for a pass that is late.
 const PASS_EVERY: usize = 50;
-/// A pass this late no longer waits for the budget.
+/// A pass or a merge this late no longer waits for the budget.
 const PASS_LATE: usize = 80;
-/// What a step took is rested for this many times: the upkeep takes at most a tenth of the time.
+/// What a step took is rested for this many times: merges take at most a tenth of the time, and all else another.
 const REST: u32 = 9;
+/// Held by a merge: it has all entries of its manifests in memory, and a process tends several tables.
+static MERGING: Mutex<()> = Mutex::const_new(());
 /// The pause after a failure.
 const PAUSE: Duration = Duration::from_secs(30);
 /// Manifest lists that a pass may read by itself. More are read in the background before.
@@ -68,11 +71,15 @@ pub struct Upkeep {
     head: Option<(Option<String>, Head)>,
     lists: Lists,
     progress: Progress,
-    /// The metadata in which manifests were counted last.
+    /// The metadata in which manifests were counted last, ...
     counted_at: Option<String>,
+    /// ... and whether there was something to merge.
+    has_merge: bool,
     prepared: Option<Prepared>,
     job: Option<Job>,
-    rest_until: Option<Instant>,
+    rest: Rest,
+    /// Merges have their own: removals, of which there are always some where commits are many, do not put them off.
+    merge_rest: Rest,
     /// Failures that were logged, by their code and what failed.
     warned: HashSet<(&'static str, &'static str)>,
 }
@@ -103,9 +110,11 @@ impl Upkeep {
             lists: Lists::default(),
             progress: Progress::default(),
             counted_at: None,
+            has_merge: false,
             prepared: None,
             job: None,
-            rest_until: None,
+            rest: Rest::default(),
+            merge_rest: Rest::default(),
             warned: HashSet::new(),
         }
     }
@@ -118,18 +127,14 @@ impl Upkeep {
         name: &TableName,
         table: &Table,
     ) -> Result<Option<Table>, Error> {
-        let now = Instant::now();
-        let is_resting = self.rest_until.is_some_and(|until| now < until);
-        if is_resting && !self.is_late(table) {
-            return Ok(None);
-        }
+        let begun = Instant::now();
         let (operation, outcome) = self.next(store, name, table).await;
         match outcome {
             Ok(outcome) => {
                 if outcome.is_some() {
                     self.warned.retain(|(_, of)| *of != operation);
                 }
-                self.rest(now.elapsed());
+                self.rest_of(operation).after(begun.elapsed());
                 Ok(outcome)
             }
             Err(error) if must_stop(&error) => Err(error),
@@ -151,19 +156,37 @@ impl Upkeep {
         self.job.is_some() || self.prepared.is_some()
     }
 
-    fn is_late(&self, table: &Table) -> bool {
+    /// Whether a pass, or the removal of what earlier ones found, may take its time now.
+    fn may_pass(&self, table: &Table) -> bool {
         let late = late_after(table);
-        self.head.as_ref().is_some_and(|(_, head)| since_pass(table, head) > late)
-            && !self.warned.iter().any(|(_, operation)| *operation == EXPIRE)
+        let is_late = || {
+            self.head.as_ref().is_some_and(|(_, head)| since_pass(table, head) > late)
+                && !self.has_warned(EXPIRE)
+        };
+        self.rest.is_over() || is_late()
     }
 
-    fn rest(&mut self, spent: Duration) {
-        let until = Instant::now() + spent * REST;
-        self.rest_until = Some(self.rest_until.map_or(until, |before| before.max(until)));
+    /// Whether a merge may take its time now. Each commit reads and writes the list of all manifests: where commits
+    /// come faster than a tenth of the time can follow, to wait would cost more than it saves.
+    fn may_merge(&self, table: &Table) -> bool {
+        let late = late_after(table);
+        let is_late = || {
+            self.counted_at.as_ref().is_some_and(|at| commits_since(table, at) >= late)
+                && !self.has_warned(MERGE)
+        };
+        self.merge_rest.is_over() || is_late()
+    }
+
+    fn has_warned(&self, operation: &str) -> bool {
+        self.warned.iter().any(|(_, of)| *of == operation)
+    }
+
+    fn rest_of(&mut self, operation: &str) -> &mut Rest {
+        if operation == MERGE { &mut self.merge_rest } else { &mut self.rest }
     }
 
     fn warn(&mut self, name: &TableName, operation: &'static str, error: &Error) {
-        self.rest_until = Some(Instant::now() + PAUSE);
+        self.rest_of(operation).until(Instant::now() + PAUSE);
         if self.warned.insert((error.code(), operation)) {
             let (code, error) = (error.code(), audit_core::text::one_line(error));
             tracing::warn!(table = %name, operation, error, code, "upkeep failed; it is tried again");
@@ -183,14 +206,23 @@ impl Upkeep {
         if let Some(prepared) = self.prepared.take() {
             return (MERGE, self.commit_merge(store, name, table, prepared).await);
         }
-        if !is_gc_disabled(table) {
+        let may_pass = self.may_pass(table) && !is_gc_disabled(table);
+        if may_pass {
             match self.expire(store, name, table).await {
                 Ok(None) => {}
                 done => return (EXPIRE, done),
             }
+        }
+        if self.may_merge(table) {
+            match self.start_merge(store, name, table).await {
+                Ok(false) => {}
+                done => return (MERGE, done.map(|_| None)),
+            }
+        }
+        if may_pass {
             self.start_removal(store, table);
         }
-        (MERGE, self.start_merge(store, name, table).await.map(|()| None))
+        (REMOVE, Ok(None))
     }
 
     /// Takes the result of work that went on beside commits.
@@ -203,16 +235,16 @@ impl Upkeep {
             Some(Job::Read(task)) => {
                 let Ok((lists, spent)) = task.await else { return Ok(()) };
                 self.lists.add(lists);
-                self.rest(spent);
+                self.rest.after(spent);
             }
             Some(Job::Merge(task)) => {
                 let Ok((prepared, spent)) = task.await else { return Ok(()) };
-                self.rest(spent);
+                self.merge_rest.after(spent);
                 self.prepared = prepared.map_err(|error| (MERGE, error))?;
             }
             Some(Job::Remove(task)) => {
                 let Ok((removed, spent)) = task.await else { return Ok(()) };
-                self.rest(spent);
+                self.rest.after(spent);
                 self.progress.add(&removed, now_ms());
                 let n_files: usize = removed.by_kind.values().sum();
                 if n_files > 0 {
@@ -300,36 +332,38 @@ impl Upkeep {
         })));
     }
 
-    /// Counts the manifests from time to time, and begins to merge them beside commits.
+    /// Counts the manifests from time to time, and begins to merge them beside commits. Returns whether it looked.
     async fn start_merge(
         &mut self,
         store: &Store,
         name: &TableName,
         table: &Table,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let settings = MergeSettings::of(table);
-        let is_counted = |at: &String| commits_since(table, at) < PASS_EVERY.min(pass_every(table));
+        let is_counted = |at: &String| commits_since(table, at) < pass_every(table);
         if self.job.is_some()
             || !settings.is_enabled
-            || self.counted_at.as_ref().is_some_and(is_counted)
+            || !self.has_merge && self.counted_at.as_ref().is_some_and(is_counted)
         {
-            return Ok(());
+            return Ok(false);
         }
-        let Some(snapshot) = table.metadata().current_snapshot() else { return Ok(()) };
+        let Some(snapshot) = table.metadata().current_snapshot() else { return Ok(false) };
         let list = table.manifest_list_reader(snapshot).load().await;
         let list = list.map_err(|cause| name.failed("merging the manifests of", cause))?;
         let sources = merge::plan(list.entries(), settings);
-        if sources.is_empty() {
-            self.counted_at = table.metadata_location().map(str::to_owned);
-            return Ok(());
+        self.counted_at = table.metadata_location().map(str::to_owned);
+        self.has_merge = !sources.is_empty();
+        if !self.has_merge {
+            return Ok(true);
         }
         let (store, name, table) = (store.clone(), name.clone(), table.clone());
-        let begun = Instant::now();
         self.job = Some(Job::Merge(tokio::spawn(async move {
+            let _one_at_a_time = MERGING.lock().await;
+            let begun = Instant::now();
             let prepared = merge::prepare(&store, &name, &table, sources).await;
             (prepared, begun.elapsed())
         })));
-        Ok(())
+        Ok(true)
     }
 
     async fn commit_merge(
@@ -341,8 +375,6 @@ impl Upkeep {
     ) -> Result<Option<Table>, Error> {
         match merge::commit(store, name, table, prepared).await? {
             Merged::Done(table) => {
-                // There may be more to merge.
-                self.counted_at = None;
                 tracing::debug!(table = %name, "merged manifests");
                 Ok(Some(table))
             }
@@ -352,6 +384,24 @@ impl Upkeep {
             }
             Merged::Outdated => Ok(None),
         }
+    }
+}
+
+/// Until when one kind of work waits, so that it takes at most its share of the time.
+#[derive(Debug, Default)]
+struct Rest(Option<Instant>);
+
+impl Rest {
+    fn is_over(&self) -> bool {
+        self.0.is_none_or(|until| until <= Instant::now())
+    }
+
+    fn until(&mut self, until: Instant) {
+        self.0 = Some(self.0.map_or(until, |before| before.max(until)));
+    }
+
+    fn after(&mut self, spent: Duration) {
+        self.until(Instant::now() + spent * REST);
     }
 }
 

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::catalog::Store;
 use crate::error::Error;
+use crate::private;
 use crate::table::outbox::Pointer;
 
 /// The history of expired snapshots. It belongs to the table and not to a group: no group has an empty name.
@@ -43,6 +44,7 @@ pub(super) async fn put(
     let failed = |cause| file_error("writing", &location, cause);
     let output = store.file_io.new_output(&location).map_err(failed)?;
     output.write(bytes.into()).await.map_err(failed)?;
+    private::file(&location);
     Ok(of_table(location, sha256))
 }
 

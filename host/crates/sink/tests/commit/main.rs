@@ -83,7 +83,7 @@ fn dead_letters_of_a_crashed_epoch_are_appended_once_by_the_next_start() {
     let mut table = place.table();
     let outboxes = place.runtime.block_on(table.unfinished()).unwrap();
     assert_eq!(outboxes.len(), 1);
-    let objects = || files_below(&place.dir.path().join("ware house/.audit-host"));
+    let objects = || files_below(&place.dir.path().join("ware house/.audit-host/outbox"));
     assert_eq!(objects().len(), 1, "the outbox: {:?}", objects());
     for _ in 0..2 {
         place.runtime.block_on(table.append_dead_letters(&outboxes[0])).unwrap();

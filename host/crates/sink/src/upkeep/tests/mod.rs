@@ -1,6 +1,7 @@
 mod world;
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use iceberg::spec::{FieldSummary, ManifestContentType, ManifestFile};
 
@@ -36,6 +37,31 @@ async fn hundreds_of_commits_leave_only_what_is_named() {
     let current = table.metadata().current_snapshot().unwrap();
     let list = table.manifest_list_reader(current).load().await.unwrap();
     assert!(list.entries().len() < 3 * 8, "{} manifests", list.entries().len());
+}
+
+/// Commits that come faster than the budget allows to merge for, with garbage that is always due.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn manifests_do_not_pile_up_while_the_upkeep_rests() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut world = World::open(dir.path(), &SMALL).await;
+    let mut upkeep = Upkeep::new(settings(10));
+    for _ in 0..150 {
+        world.append("a").await;
+        loop {
+            upkeep.tend(&world.store, &world.name).await.unwrap();
+            assert!(upkeep.warned.is_empty(), "{:?}", upkeep.warned);
+            upkeep.merge_rest.until(Instant::now() + Duration::from_hours(1));
+            let is_working = upkeep.job.as_ref().is_some_and(|job| !job.is_finished());
+            if !is_working {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+    let table = world.table().await;
+    let current = table.metadata().current_snapshot().unwrap();
+    let list = table.manifest_list_reader(current).load().await.unwrap();
+    assert!(list.entries().len() < 4 * 8, "{} manifests", list.entries().len());
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use crate::catalog::{CatalogSettings, Store};
 use crate::table::names::{self, TableName};
 use crate::table::outbox::Pointer;
 use crate::table::swap::{Swapped, swap};
-use crate::upkeep::{Upkeep, UpkeepSettings};
+use crate::upkeep::{Rest, Upkeep, UpkeepSettings};
 
 pub(super) const GROUP: &str = "g";
 
@@ -240,7 +240,7 @@ impl World {
     pub(super) async fn settle(&self, upkeep: &mut Upkeep) -> usize {
         let mut commits = 0;
         loop {
-            upkeep.rest_until = None;
+            (upkeep.rest, upkeep.merge_rest) = (Rest::default(), Rest::default());
             let committed = upkeep.tend(&self.store, &self.name).await.unwrap();
             assert!(upkeep.warned.is_empty(), "{:?}", upkeep.warned);
             commits += usize::from(committed);
