@@ -8,11 +8,22 @@ use std::path::{Path, PathBuf};
 
 /// A new file is readable by everyone, as a plugin has to be for the host.
 const MODE: u32 = 0o644;
+/// A new file about events is the owner's alone.
+const PRIVATE_MODE: u32 = 0o600;
 
 /// Writes a file beside the one meant and renames it over that one, with its mode and owner.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace_or_create(path, bytes, MODE)
+}
+
+/// The same; nobody else can read a file that is new.
+pub(crate) fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace_or_create(path, bytes, PRIVATE_MODE)
+}
+
+fn replace_or_create(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let temporary = temporary(path);
-    let written = write(&temporary, path, bytes)
+    let written = write(&temporary, path, bytes, mode)
         .and_then(|()| fs::rename(&temporary, path))
         .and_then(|()| File::open(folder_of(path))?.sync_all());
     if written.is_err() {
@@ -50,8 +61,8 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-fn write(temporary: &Path, like: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(temporary)?;
+fn write(temporary: &Path, like: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(temporary)?;
     file.write_all(bytes)?;
     if let Ok(before) = fs::metadata(like) {
         let own = file.metadata()?;

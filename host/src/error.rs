@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use audit_core::Kind;
 
@@ -94,6 +95,61 @@ pub(crate) enum Error {
          put the other one into a file of its own"
     )]
     OtherPlugin { found: String, running: String },
+    /// A plugin reads or writes more than it may.
+    ///
+    /// Cause: the component differs from the one that was accepted, or a file in the plugin folder configures it
+    /// otherwise, and it reads or writes a column that it did not when it was accepted; or the configuration says
+    /// which columns it may read and write, and this is none of them.
+    ///
+    /// Remedy: if the plugin may have the column, write the line of the message into the configuration file, at the
+    /// place that it names. Otherwise restore the component.
+    #[error(
+        "the plugin {plugin} {verb} {columns}, for which it has no grant: if it may, write into the configuration \
+         file (--config), at {place}: {line}"
+    )]
+    NotGranted { plugin: String, verb: &'static str, columns: String, place: String, line: String },
+    /// A file in the plugin folder is of a plugin that nobody has named.
+    ///
+    /// Cause: the file came into the folder after the folder was accepted. It was not compiled.
+    ///
+    /// Remedy: if the plugin is to run, write the line of the message into the configuration file. Otherwise remove
+    /// the file.
+    #[error(
+        "{plugin} came into the plugin folder, and nothing grants it to run: if it is to, write into the \
+         configuration file (--config) the line {line}"
+    )]
+    NeedsGrant { plugin: String, line: String },
+    /// A file in the plugin folder would share the grant of another plugin.
+    ///
+    /// Cause: its name differs only in the leading digits from that of a file that was accepted before. It was not
+    /// compiled.
+    ///
+    /// Remedy: to replace the plugin, write over its file. For another plugin, give the file another name, and write a
+    /// `[plugins.grants.NAME]` for it.
+    #[error(
+        "{plugin} came into the plugin folder, and what {grant} grants is for {other}: if it is to run, give it \
+         another name and a [plugins.grants.NAME] of its own"
+    )]
+    GrantTaken { plugin: String, grant: String, other: String },
+    /// Very many files came into the plugin folder.
+    ///
+    /// Cause: nothing grants them to run. The first ones are named in refusals of their own.
+    ///
+    /// Remedy: remove the files, and find out who can write to the folder.
+    #[error("{n_files} more files came into the plugin folder, and nothing grants them to run")]
+    ManyFiles { n_files: usize },
+    /// A plugin lost settings that it was accepted with.
+    ///
+    /// Cause: keys of the configuration of a plugin that replaces columns are gone, or its `sha256`: the file was cut
+    /// off, or they were deleted. The plugin might store what it was told to hide, or be another one.
+    ///
+    /// Remedy: restore the file. If the keys were deleted on purpose, start once with `--allow-lost-settings PLUGIN`,
+    /// which is recorded in the table and alerted.
+    #[error(
+        "{plugin} has lost {keys}: its configuration looks cut off; restore it, or, if that is intended, start \
+         once with --allow-lost-settings {plugin}"
+    )]
+    LostSettings { plugin: String, keys: String },
     /// There is no such plugin to run a candidate beside.
     ///
     /// Cause: `--shadow` (key `plugins.shadow`) names a plugin that is not in the chain.
@@ -108,6 +164,39 @@ pub(crate) enum Error {
     /// Remedy: the log and `plugin history` have the reason; SIGHUP tries it again.
     #[error("rejected before")]
     RejectedBefore,
+    /// Preparing a plugin panicked.
+    ///
+    /// Cause: a fault of audit-host that this component brings out. The running version goes on, and so do reloads.
+    ///
+    /// Remedy: report it with the component and the log.
+    #[error(
+        "preparing the plugin panicked; the running version goes on: report it with the component"
+    )]
+    PreparingPanicked,
+    /// Preparing a plugin took too long.
+    ///
+    /// Cause: compiling the component, starting it and running its golden cases was not done in ten minutes. The
+    /// running version goes on, and so do other reloads.
+    ///
+    /// Remedy: `audit-host plugin check FILE` shows where it takes so long. SIGHUP tries it again.
+    #[error("preparing the plugin was not done within {limit:?}: it was given up")]
+    PreparingOverdue { limit: Duration },
+    /// The system refused a thread for preparing a plugin.
+    ///
+    /// Cause: the process or its control group has as many threads as it may.
+    ///
+    /// Remedy: raise that limit; SIGHUP tries the plugin again.
+    #[error("starting a thread to prepare the plugin")]
+    NoThread(#[source] io::Error),
+    /// Reloading failed, and goes on.
+    ///
+    /// Cause: a fault of audit-host (it panicked), or a file system that does not answer. The loop that reloads was
+    /// started again. The plugins that run are not affected.
+    ///
+    /// Remedy: report a panic with the log. Otherwise see whether the folders of the plugins, the configuration and
+    /// the lookups can be read.
+    #[error("reloading plugins failed and was started again: {problem}")]
+    ReloadFailed { problem: String },
 }
 
 impl Error {
@@ -129,13 +218,26 @@ impl Error {
             Self::OtherPlugin { .. } => "AH-0807",
             Self::NothingToShadow { .. } => "AH-0808",
             Self::RejectedBefore => "AH-0809",
+            Self::PreparingPanicked => "AH-0870",
+            Self::PreparingOverdue { .. } => "AH-0871",
+            Self::NoThread(_) => "AH-0872",
+            Self::ReloadFailed { .. } => "AH-0873",
+            Self::NotGranted { .. } => "AH-0875",
+            Self::NeedsGrant { .. } => "AH-0876",
+            Self::LostSettings { .. } => "AH-0877",
+            Self::GrantTaken { .. } => "AH-0878",
+            Self::ManyFiles { .. } => "AH-0879",
         }
     }
 
     /// What the program must do about it.
     pub(crate) fn kind(&self) -> Kind {
         match self {
-            Self::GoldenCases { .. } => Kind::Config,
+            Self::GoldenCases { .. }
+            | Self::NotGranted { .. }
+            | Self::NeedsGrant { .. }
+            | Self::GrantTaken { .. }
+            | Self::LostSettings { .. } => Kind::Config,
             _ => Kind::Failed,
         }
     }

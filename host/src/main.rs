@@ -20,7 +20,9 @@ mod exit;
 mod feed;
 mod logging;
 mod metrics;
+mod opened;
 mod progress;
+mod refused_start;
 mod stdout;
 
 use std::process::ExitCode;
@@ -30,6 +32,10 @@ use clap::Parser;
 use crate::cli::{Cli, Command};
 
 fn main() -> ExitCode {
+    // Before anything else is done or read: the program may be its own compiler.
+    if let Some(compiled) = audit_chain::compile_if_asked() {
+        return compiled;
+    }
     let cli = Cli::parse();
     let command = cli.command.unwrap_or(Command::Run(cli.run));
     logging::start(command.log());

@@ -16,6 +16,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -99,6 +100,8 @@ fn text(counters: &Counters) -> Result<String, std::fmt::Error> {
     let Counters {
         records_read,
         bytes_read,
+        alignment_timeouts,
+        partitions_unaligned,
         rows_committed,
         dead_letters,
         alerts,
@@ -113,6 +116,11 @@ fn text(counters: &Counters) -> Result<String, std::fmt::Error> {
         lookup_refusals,
     } = counters;
     show("records_read", "Records read from Kafka", records_read);
+    show(
+        "alignment_timeouts",
+        "How often a partition that delivered nothing held the others for too long",
+        alignment_timeouts,
+    );
     show("rows_committed", "Rows in committed epochs", rows_committed);
     show("dead_letters", "Dead letters in committed epochs", dead_letters);
     show("alerts", "Alerts delivered", alerts);
@@ -123,12 +131,15 @@ fn text(counters: &Counters) -> Result<String, std::fmt::Error> {
     show("plugin_refusals", "Plugin reloads that were rejected", plugin_refusals);
     show(
         "plugin_breaker_batches",
-        "Batches that bypassed a plugin because its breaker was open",
+        "Batches that bypassed a plugin because it had failed on every row",
         plugin_breaker_batches,
     );
     show("plugin_states_lost", "Detector states that were lost", plugin_states_lost);
     show("lookup_changes", "Lookups reloaded", lookup_changes);
     show("lookup_refusals", "Lookup reloads that were rejected", lookup_refusals);
+    let unaligned = ConstGauge::new(Counters::get(partitions_unaligned));
+    let help = "Partitions that the others are read without at the moment";
+    registry.register("partitions_unaligned", help, unaligned);
     let bytes = ConstCounter::new(Counters::get(bytes_read));
     registry.register_with_unit("read", "Payload read from Kafka", Unit::Bytes, bytes);
     let mut text = String::new();
@@ -162,7 +173,7 @@ mod tests {
         assert!(said.contains("\naudit_host_plugin_refusals_total 3\n"), "{said}");
         assert!(said.contains("\naudit_host_read_bytes_total 1024\n"), "{said}");
         assert!(said.ends_with("# EOF\n"), "{said}");
-        assert_eq!(said.matches("# TYPE").count(), 14);
+        assert_eq!(said.matches("# TYPE").count(), 16);
         assert!(asked(address, "GET /").await.starts_with("HTTP/1.1 404"));
         assert!(asked(address, "POST /metrics").await.starts_with("HTTP/1.1 405"));
         let taken = serve(address, counters).await.err().map(|error| error.to_string());

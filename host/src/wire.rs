@@ -3,17 +3,18 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use audit_alert::AlertLines;
 use audit_chain::PluginChain;
 use audit_core::pipeline::Stages;
 use audit_core::{Budget, Counters, KeyMark};
 use audit_decode::JsonDecoder;
-use audit_sink::{AuditTable, EpochWriter, Payloads, Store, TableSettings, Vault, WriterSettings};
-use audit_source::{KafkaSource, Start};
+use audit_sink::{AuditTable, EpochWriter, Payloads, Vault, WriterSettings};
+use audit_source::{KafkaSource, Properties, Start};
 
 use crate::cli::{OnGap, StartAt};
-use crate::config::Settings;
+use crate::config::{Settings, read_all, warn_of_open_secrets};
+use crate::opened::{alerts, known_pins, table, vault};
 use crate::plugins::{self, LoadedPlugins, Reloader};
+use crate::refused_start;
 
 /// The stages of a run, and what is worth saying about them.
 pub(crate) struct Wired {
@@ -28,17 +29,28 @@ pub(crate) struct Wired {
 /// Opens everything that a run needs. What is quickly found to be wrong comes first: plugins, then the
 /// table, then the broker.
 pub(crate) async fn wire(settings: &Settings, counters: &Arc<Counters>) -> Result<Wired> {
+    warn_of_open_secrets(&settings.kafka_properties, settings.places.config.as_deref());
+    let properties = read_all(&settings.kafka_properties)?;
     let lookups = plugins::load_lookups(&settings.wanted.lookups)?;
-    let LoadedPlugins { engine, mut chain, components, marks, active } =
-        plugins::load_chain(settings, &lookups, counters)?;
+    let known = Box::pin(known_pins(settings)).await;
+    let loaded = plugins::load_chain(settings, &lookups, counters, known.as_ref());
+    let loaded = or_recorded(settings, loaded).await?;
+    let LoadedPlugins { engine, mut chain, components, marks, active, candidates, proof } = loaded;
     let alerts = alerts(settings).await?;
     let vault = vault(settings)?;
-    let mut table = table(settings, &chain, vault.clone()).await?;
+    let mut table = table(settings, chain.added_columns(), vault.clone()).await?;
+    let allowed = (&settings.allow_unredacted[..], &settings.allow_lost_settings[..]);
+    let given_up =
+        plugins::admit_start(&settings.wanted, &candidates, &proof, allowed, &table.pins());
+    let given_up = or_recorded(settings, given_up).await?;
+    plugins::report_merged(&proof);
     store_components(&table, &components).await?;
     restore(&mut chain, &table, vault.is_some()).await?;
     let writer = writer(settings, &table, vault)?;
-    let source = source(settings, &table).await?;
+    let source = source(settings, properties, &table, counters).await?;
     claim(&mut table, &mut chain, &source, &marks).await?;
+    chain.note_unredacted(&given_up.columns);
+    chain.note_lost_settings(&given_up.settings);
     let control = chain.control();
     Ok(Wired {
         reloader: Reloader::new(settings, engine, active, lookups, control, &table),
@@ -58,7 +70,21 @@ pub(crate) async fn wire(settings: &Settings, counters: &Arc<Counters>) -> Resul
     })
 }
 
-async fn source(settings: &Settings, table: &AuditTable) -> Result<KafkaSource> {
+/// The result; a refusal because of what plugins may do is recorded first.
+async fn or_recorded<T>(settings: &Settings, result: Result<T>) -> Result<T> {
+    if let Err(refusal) = &result {
+        // Seldom, and large: on the heap.
+        Box::pin(refused_start::record(settings, refusal)).await;
+    }
+    result
+}
+
+async fn source(
+    settings: &Settings,
+    properties: Properties,
+    table: &AuditTable,
+    counters: &Arc<Counters>,
+) -> Result<KafkaSource> {
     let kafka = audit_source::Settings {
         brokers: settings.brokers.clone(),
         topics: settings.topics.clone(),
@@ -71,10 +97,13 @@ async fn source(settings: &Settings, table: &AuditTable) -> Result<KafkaSource> 
         leader_epochs: table.leader_epochs().context("opening the table")?,
         topic_ids: table.topic_ids(),
         until_end: settings.until_end,
+        alignment_wait: settings.alignment_wait,
         continue_on_gap: settings.on_gap == OnGap::Continue,
-        properties: settings.kafka_properties.clone(),
+        properties,
     };
-    let connected = tokio::task::spawn_blocking(move || KafkaSource::connect(kafka)).await?;
+    let counters = Arc::clone(counters);
+    let connected =
+        tokio::task::spawn_blocking(move || KafkaSource::connect(kafka, counters)).await?;
     connected.context("reading from Kafka")
 }
 
@@ -116,32 +145,6 @@ fn writer(
     table.writer(writer).context("writing to the table")
 }
 
-/// What seals payloads and states, if a key was given.
-fn vault(settings: &Settings) -> Result<Option<Arc<Vault>>> {
-    let Some(path) = &settings.key_file else { return Ok(None) };
-    Ok(Some(Arc::new(Vault::open(path).context("opening the table")?)))
-}
-
-async fn table(
-    settings: &Settings,
-    chain: &PluginChain,
-    vault: Option<Arc<Vault>>,
-) -> Result<AuditTable> {
-    let store = Store::open(&settings.catalog).await.context("opening the table")?;
-    let table = TableSettings {
-        name: settings.table.clone(),
-        group: settings.group.clone(),
-        topics: settings.topics.clone(),
-        instance: settings.instance.clone(),
-        lane_lease: settings.lane_lease,
-        added_columns: chain.added_columns().to_vec(),
-        vault,
-        host_version: env!("CARGO_PKG_VERSION").to_owned(),
-    };
-    let table = AuditTable::open(store, table).await.context("opening the table")?;
-    Ok(table.with_upkeep(settings.upkeep))
-}
-
 /// Stores the bytes of every plugin that runs beside the table.
 async fn store_components(table: &AuditTable, components: &[(String, Arc<[u8]>)]) -> Result<()> {
     for (sha256, component) in components {
@@ -165,8 +168,4 @@ async fn claim(
         chain.note_earlier(earlier);
     }
     Ok(())
-}
-
-async fn alerts(settings: &Settings) -> Result<AlertLines> {
-    AlertLines::open(settings.alerts.clone()).await.context("delivering alerts")
 }

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 
 use super::log::LogArgs;
-use crate::config::Kafka;
+use crate::config::{CommandLine, Kafka};
 
 #[derive(Debug, Args)]
 pub(crate) struct GenerateArgs {
@@ -54,6 +54,9 @@ pub(crate) struct GenerateArgs {
     /// Where to write events: stdout, file:PATH or kafka (with --brokers and --topic)
     #[arg(long, default_value = "stdout", value_name = "TARGET")]
     pub(crate) to: String,
+    /// Configuration file whose [kafka] has brokers, topic and properties, as for TLS and a login
+    #[arg(long, env = CommandLine::config().variable(), value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// Kafka brokers: HOST:PORT[,HOST:PORT]
     #[arg(long, env = Kafka::brokers().variable(), value_name = "LIST")]
     pub(crate) brokers: Option<String>,
@@ -63,7 +66,8 @@ pub(crate) struct GenerateArgs {
     /// Create the topic with this number of partitions if it is absent
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
     pub(crate) partitions: Option<i32>,
-    /// Timestamp of Kafka records: sent (now) or generated (when the event would have arrived)
+    /// Timestamp of Kafka records: sent (now), generated (when the event would have arrived), or distinct (as
+    /// generated, but at least 1 ms after the record before)
     #[arg(long, value_enum, default_value_t = KafkaTime::Sent, value_name = "WHICH")]
     pub(crate) kafka_time: KafkaTime,
     /// Write labels of attacks and near misses to this file, one JSON object per line
@@ -81,6 +85,7 @@ pub(crate) struct GenerateArgs {
 pub(crate) enum KafkaTime {
     Sent,
     Generated,
+    Distinct,
 }
 
 /// One of a list by its name, or `all` of it.

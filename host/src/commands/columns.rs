@@ -48,8 +48,15 @@ pub(super) fn columns(rows: &[Vec<String>]) -> String {
     let widths: Vec<_> = (0..n_columns).map(|column| width(column).unwrap_or_default()).collect();
     let mut text = String::new();
     for row in rows {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+        for (idx, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            text.push_str(cell);
+            // By hand: `{:width$}` panics for more than 65,535, and a table may hold a text as long as that. Nothing
+            // is behind the last one.
+            if idx + 1 < row.len() {
+                text.extend(std::iter::repeat_n(' ', width - cell.chars().count() + 2));
+            }
+        }
+        text.truncate(text.trim_end_matches(' ').len());
         text.push('\n');
     }
     text
@@ -62,6 +69,16 @@ mod tests {
     #[test]
     fn what_others_wrote_does_not_control_the_terminal() {
         assert_eq!(clean("a\u{1b}[2Jb\nc"), "a [2Jb c");
+    }
+
+    #[test]
+    fn columns_are_aligned_whatever_is_in_them() {
+        let row = |cells: [&str; 3]| cells.map(ToOwned::to_owned).to_vec();
+        let rows = [row(["A", "LONG", "B"]), row(["é", "x", ""]), row(["", "", "z"])];
+        assert_eq!(columns(&rows), "A  LONG  B\né  x\n         z\n");
+        let long = "x".repeat(100_000);
+        let rows = [row([&long, "a", &long]), row(["b", "c", "d"])];
+        assert_eq!(columns(&rows).lines().nth(1).map(str::len), Some(100_000 + 2 + 1 + 2 + 1));
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! `audit-host demo`: the whole flow in one process, with a broker, events that contain an attack, plugins,
 //! table and alerts.
 
-use std::fs;
+use std::cmp::Reverse;
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,6 +30,10 @@ const TOPIC: &str = "audit_events";
 const TABLE: &str = "demo.audit_trail";
 const PARTITIONS: i32 = 4;
 const TRIGGER_INTERVAL: &str = "1s";
+const DEAD_LETTER_KEY: &str = "dead-letters.key";
+const USER_KEY: &str = "users.key";
+/// Users that the demo lists, those with most events first.
+const USERS_SHOWN: usize = 5;
 /// What every error of reading the result is about.
 const READING: &str = "reading the table";
 /// Event time between two events, so that the demo's hour of failed logins passes in seconds.
@@ -110,11 +117,11 @@ fn prepare_folder(given: Option<PathBuf>) -> Result<PathBuf> {
 
 fn settings(dir: &Path, brokers: &str) -> Result<Settings> {
     let path = |name: &str| dir.join(name).display().to_string();
-    let mut flags = config::Flags {
-        // The detector first: it counts by address, and a redactor may change addresses.
-        plugins: vec!["builtin:detect_failed_logins".into(), "builtin:redact_pii".into()],
-        ..config::Flags::default()
-    };
+    write_key(&dir.join(DEAD_LETTER_KEY))?;
+    write_key(&dir.join(USER_KEY))?;
+    let config = dir.join("audit-host.toml");
+    fs::write(&config, plugins_toml(dir)).map_err(Error::file("writing", &config))?;
+    let mut flags = config::Flags { config: Some(config), ..config::Flags::default() };
     let given = &mut flags.given;
     given.kafka.brokers = Some(brokers.to_owned());
     given.kafka.topics = vec![TOPIC.to_owned()];
@@ -123,12 +130,30 @@ fn settings(dir: &Path, brokers: &str) -> Result<Settings> {
     given.table.warehouse = Some(path("warehouse"));
     given.run.trigger_interval = Some(TRIGGER_INTERVAL.to_owned());
     given.alerts.to = Some(format!("file:{}", path("alerts.jsonl")));
-    let mut settings = config::resolve(flags)?;
-    let key_file = dir.join("dead-letters.key");
+    Ok(config::resolve(flags)?)
+}
+
+/// A new secret that only this user can read.
+fn write_key(path: &Path) -> Result<()> {
     let key = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4()].map(|half| half.simple().to_string());
-    fs::write(&key_file, key.concat()).map_err(Error::file("writing", &key_file))?;
-    settings.key_file = Some(key_file);
-    Ok(settings)
+    let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let written = created.and_then(|mut file| file.write_all(key.concat().as_bytes()));
+    Ok(written.map_err(Error::file("writing", path))?)
+}
+
+/// The plugins, with a key: users become tokens, which reports can count by.
+fn plugins_toml(dir: &Path) -> String {
+    let key = |name: &str| toml::Value::from(dir.join(name).display().to_string());
+    format!(
+        "# The detector first: it counts by address.\n\
+         [[plugin]]\npath = \"builtin:detect_failed_logins\"\n\n\
+         [[plugin]]\npath = \"builtin:redact_pii\"\nkeys = [\"users\"]\n\
+         config = {{ token-key = \"users\" }}\n\n\
+         [keys.users]\nfile = {}\n\n\
+         [dead-letters]\nkey-file = {}\n",
+        key(USER_KEY),
+        key(DEAD_LETTER_KEY)
+    )
 }
 
 fn produce(brokers: &str, count: u64, rate: u64, seed: u64) -> Result<()> {
@@ -179,22 +204,34 @@ async fn conclude(settings: &Settings, dir: &Path) -> Result<()> {
         "Read back from {TABLE}: {} rows in {} snapshots, by action_type",
         by_action.n_rows, by_action.n_snapshots
     ));
-    say(&table(&by_action));
-    let example = by_email.by_value.keys().next().map_or("", String::as_str);
-    say(&format!("E-mail addresses as stored, one of {}: {example}\n", by_email.by_value.len()));
+    say(&table(by_action.by_value.iter()));
+    say(&format!(
+        "By user_email, as stored ({} users; a token stands for one address), the most active {USERS_SHOWN}",
+        by_email.by_value.len()
+    ));
+    let most = most(&by_email, USERS_SHOWN);
+    say(&table(most.into_iter()));
     say(&format!(
         "Read back from {TABLE}_dead_letters: {} rows, by reason_class",
         dead_letters.n_rows
     ));
-    say(&table(&dead_letters));
+    say(&table(dead_letters.by_value.iter()));
     show_alerts(&dir.join("alerts.jsonl"))?;
     say(&next_steps(settings, dir, &by_action));
     Ok(())
 }
 
-fn table(summary: &TableSummary) -> String {
-    let width = summary.by_value.keys().map(String::len).max().unwrap_or_default();
-    let lines = summary.by_value.iter().map(|(value, n)| format!("  {value:<width$}  {n:>9}\n"));
+/// The values with the most rows, these first.
+fn most(summary: &TableSummary, n_values: usize) -> Vec<(&String, &u64)> {
+    let mut values: Vec<_> = summary.by_value.iter().collect();
+    values.sort_by_key(|(value, n_rows)| (Reverse(**n_rows), *value));
+    values.truncate(n_values);
+    values
+}
+
+fn table<'a>(rows: impl Iterator<Item = (&'a String, &'a u64)> + Clone) -> String {
+    let width = rows.clone().map(|(value, _)| value.len()).max().unwrap_or_default();
+    let lines = rows.map(|(value, n)| format!("  {value:<width$}  {n:>9}\n"));
     lines.collect()
 }
 

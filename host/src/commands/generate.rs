@@ -1,6 +1,5 @@
 //! `audit-host generate`: synthetic audit events.
 
-use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -11,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use audit_generate::{Attack, Disorder, EventMeta, Generator, Lookups, Population, Settings};
-use audit_source::Producer;
+use audit_source::{Producer, Properties};
 
 use crate::cli::{GenerateArgs, KafkaTime, OneOrAll};
 use crate::config::{self, parse_duration};
@@ -22,14 +21,42 @@ use crate::stdout::is_broken_pipe;
 const PACE_EVERY: u64 = 64;
 
 pub(crate) async fn run(args: GenerateArgs) -> Result<()> {
-    create_topic(&args).await?;
+    if let (Some(partitions), "kafka") = (args.partitions, args.to.as_str()) {
+        let Kafka { brokers, topic, properties } = Kafka::of(&args)?;
+        Producer::create_topic(&brokers, &topic, partitions, &properties).await?;
+    }
     tokio::task::spawn_blocking(move || generate(&args)).await?
 }
 
-async fn create_topic(args: &GenerateArgs) -> Result<()> {
-    let (Some(partitions), "kafka") = (args.partitions, args.to.as_str()) else { return Ok(()) };
-    let (brokers, topic) = kafka_of(args)?;
-    Ok(Producer::create_topic(brokers, topic, partitions, &BTreeMap::new()).await?)
+/// Where to send events, and how to connect there.
+struct Kafka {
+    brokers: String,
+    topic: String,
+    properties: Properties,
+}
+
+impl Kafka {
+    /// What flags and variables say, over what the configuration file does.
+    fn of(args: &GenerateArgs) -> Result<Self, config::Error> {
+        let file = config::kafka_of(args.config.as_deref())?;
+        config::warn_of_open_secrets(&file.properties, args.config.as_deref());
+        let properties = config::read_all(&file.properties)?;
+        let missing = |what, flag, variable| config::Error::MissingFlag {
+            of: "--to kafka",
+            what,
+            flag,
+            variable,
+        };
+        let no_brokers = missing("the list of brokers", "--brokers", "AUDIT_HOST_BROKERS");
+        let no_topic = missing("the topic", "--topic", "AUDIT_HOST_TOPIC");
+        // Of several topics the user must say which one.
+        let only_topic = (file.topics.len() == 1).then(|| file.topics.concat());
+        Ok(Self {
+            brokers: args.brokers.clone().or(file.brokers).ok_or(no_brokers)?,
+            topic: args.topic.clone().or(only_topic).ok_or(no_topic)?,
+            properties,
+        })
+    }
 }
 
 fn generate(args: &GenerateArgs) -> Result<()> {
@@ -119,8 +146,8 @@ fn settings(args: &GenerateArgs) -> Result<Settings, config::Error> {
             Settings::office(args.count, args.start)
         }
     };
-    if args.kafka_time == KafkaTime::Generated && args.to != "kafka" {
-        return Err(refused("--kafka-time", &"generated", "is for --to kafka"));
+    if let (Some(name), true) = (name_of(args.kafka_time), args.to != "kafka") {
+        return Err(refused("--kafka-time", &name, "is for --to kafka"));
     }
     Ok(Settings {
         seed: args.seed,
@@ -132,6 +159,15 @@ fn settings(args: &GenerateArgs) -> Result<Settings, config::Error> {
         pii: args.pii,
         ..base
     })
+}
+
+/// How the times of a generator's own are chosen by a flag; none for the time of the sending.
+fn name_of(kafka_time: KafkaTime) -> Option<&'static str> {
+    match kafka_time {
+        KafkaTime::Sent => None,
+        KafkaTime::Generated => Some("generated"),
+        KafkaTime::Distinct => Some("distinct"),
+    }
 }
 
 /// Sends every event of a generator, at most `rate` per second.
@@ -154,7 +190,32 @@ pub(crate) fn send_all(generator: &mut Generator, out: &mut Out, rate: Option<u6
 /// Where events go.
 pub(crate) enum Out {
     Lines(BufWriter<Lines>),
-    Kafka(Box<Producer>, KafkaTime),
+    Kafka(Box<Producer>, Stamp),
+}
+
+/// Which times records get.
+pub(crate) struct Stamp {
+    which: KafkaTime,
+    /// That of the newest record, in milliseconds since 1970.
+    last_ms: i64,
+}
+
+impl Stamp {
+    fn new(which: KafkaTime) -> Self {
+        Self { which, last_ms: i64::MIN }
+    }
+
+    /// The time of the next record; none if it is that of its sending.
+    fn next(&mut self, arrived_us: i64) -> Option<i64> {
+        let ms = arrived_us.div_euclid(1000);
+        self.last_ms = match self.which {
+            KafkaTime::Sent => return None,
+            KafkaTime::Generated => ms,
+            // Records of one millisecond in several partitions have no order.
+            KafkaTime::Distinct => ms.max(self.last_ms.saturating_add(1)),
+        };
+        Some(self.last_ms)
+    }
 }
 
 impl Out {
@@ -166,8 +227,9 @@ impl Out {
                 Ok(Self::lines(stdout.context("opening the standard output")?.into()))
             }
             "kafka" => {
-                let (brokers, topic) = kafka_of(args)?;
-                Ok(Self::Kafka(connect(brokers, topic)?, args.kafka_time))
+                let Kafka { brokers, topic, properties } = Kafka::of(args)?;
+                let producer = connect(&brokers, &topic, &properties)?;
+                Ok(Self::Kafka(producer, Stamp::new(args.kafka_time)))
             }
             other => match other.strip_prefix("file:").filter(|path| !path.is_empty()) {
                 Some(path) => Ok(Self::lines(create(Path::new(path))?)),
@@ -182,7 +244,8 @@ impl Out {
     }
 
     pub(crate) fn kafka(brokers: &str, topic: &str) -> Result<Self> {
-        Ok(Self::Kafka(connect(brokers, topic)?, KafkaTime::Sent))
+        let producer = connect(brokers, topic, &Properties::default())?;
+        Ok(Self::Kafka(producer, Stamp::new(KafkaTime::Sent)))
     }
 
     fn lines(to: File) -> Self {
@@ -190,9 +253,10 @@ impl Out {
     }
 
     fn send(&mut self, event: &[u8], meta: &EventMeta) -> Result<()> {
-        if let Self::Kafka(producer, KafkaTime::Generated) = self {
-            let sent = producer.send_at(event, meta.received_time_us.div_euclid(1000));
-            return Ok(sent?);
+        if let Self::Kafka(producer, stamp) = self
+            && let Some(time_ms) = stamp.next(meta.received_time_us)
+        {
+            return Ok(producer.send_at(event, time_ms)?);
         }
         self.send_raw(event)
     }
@@ -248,24 +312,8 @@ impl Write for Lines {
     }
 }
 
-fn connect(brokers: &str, topic: &str) -> Result<Box<Producer>> {
-    Ok(Box::new(Producer::connect(brokers, topic, &BTreeMap::new())?))
-}
-
-/// The brokers and the topic, which Kafka needs.
-fn kafka_of(args: &GenerateArgs) -> Result<(&str, &str), config::Error> {
-    let missing = |what, flag, variable| config::Error::MissingFlag {
-        what,
-        flag,
-        variable,
-        of: "--to kafka",
-    };
-    let brokers = args.brokers.as_deref();
-    let topic = args.topic.as_deref();
-    Ok((
-        brokers.ok_or(missing("the list of brokers", "--brokers", "AUDIT_HOST_BROKERS"))?,
-        topic.ok_or(missing("the topic", "--topic", "AUDIT_HOST_TOPIC"))?,
-    ))
+fn connect(brokers: &str, topic: &str, properties: &Properties) -> Result<Box<Producer>> {
+    Ok(Box::new(Producer::connect(brokers, topic, properties)?))
 }
 
 fn create(path: &Path) -> Result<File, config::Error> {
@@ -349,6 +397,17 @@ mod tests {
     }
 
     #[test]
+    fn distinct_times_grow_by_a_millisecond_at_least() {
+        let times = |which| {
+            let mut stamp = Stamp::new(which);
+            [5_000, 5_400, 5_999, 6_000, 9_000, 9_000].map(|arrived| stamp.next(arrived))
+        };
+        assert_eq!(times(KafkaTime::Sent), [None; 6]);
+        assert_eq!(times(KafkaTime::Generated), [5, 5, 5, 6, 9, 9].map(Some));
+        assert_eq!(times(KafkaTime::Distinct), [5, 6, 7, 8, 9, 10].map(Some));
+    }
+
+    #[test]
     fn the_written_configuration_loads() {
         let folder = tempfile::tempdir().unwrap();
         let args = args_of("--population office --count 10");
@@ -356,7 +415,7 @@ mod tests {
         write_lookups(folder.path(), &generator.lookups().unwrap()).unwrap();
         let config = Some(folder.path().join("audit-host.toml"));
         let places = config::PluginPlaces { config, ..config::PluginPlaces::default() };
-        let wanted = places.look().unwrap();
+        let (wanted, _) = places.look().unwrap();
         let names: Vec<_> =
             wanted.plugins.iter().filter_map(config::PluginEntry::builtin).collect();
         assert_eq!((names.len(), names.last()), (8, Some(&"redact_pii")));
@@ -391,6 +450,7 @@ mod tests {
         refused("--lookups tables", &["--lookups", office]);
         refused("--attacks all --step 1s", &["--step", "leave it out"]);
         refused("--attacks all --users 5", &["--users", "20"]);
-        refused("--kafka-time generated", &["--kafka-time", "--to kafka"]);
+        refused("--kafka-time generated", &["--kafka-time", "generated", "--to kafka"]);
+        refused("--kafka-time distinct", &["--kafka-time", "distinct", "--to kafka"]);
     }
 }

@@ -79,9 +79,10 @@ pub(crate) async fn flow(settings: &Settings, stop: Stop, counters: &Arc<Counter
 fn watch_plugins(reloader: Reloader, files: bool) -> Result<SyncSender<Cause>> {
     let (watch, causes) = Watch::new(files)?;
     on_hangup(causes.clone())?;
+    let wake = causes.clone();
     std::thread::Builder::new()
         .name("plugin-reload".to_owned())
-        .spawn(move || reloader.run(watch))?;
+        .spawn(move || reloader.run(watch, wake))?;
     Ok(causes)
 }
 

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use clap::{Arg, Command};
 
 use super::file::File;
+use super::grants::Grant;
 use super::keys::SETTINGS as KEY;
 use super::lookup_settings::{CALENDAR, TABLE};
 use super::plugin_settings::{Plugin, PluginLimits};
@@ -51,6 +52,7 @@ fn tables(command: &Command) -> BTreeMap<&'static str, String> {
         ("main job", main_job(command)),
         ("only in the file", keys_table(only_in_file.chain(&KEY))),
         ("plugin", keys_table(plugin.chain(PluginLimits::ALL))),
+        ("grant", keys_table(Grant::ALL)),
         ("lookup", keys_table(&TABLE)),
         ("calendar", keys_table(&CALENDAR)),
         ("demo", of_command("demo")),
@@ -85,6 +87,7 @@ fn flag_row(setting: &Setting) -> [String; 5] {
         Takes::Switch => {
             (format!("`--{long}[={value}]`"), format!("{variable} (`true` or `false`)"))
         }
+        Takes::List if variable.is_empty() => (format!("`--{long} {value}`, repeatable"), variable),
         Takes::List => {
             (format!("`--{long} {value}`, repeatable"), format!("{variable}, comma-separated"))
         }

@@ -107,6 +107,38 @@ pub(crate) enum Error {
          build`, or give a component file"
     )]
     NoBuiltins { name: String },
+    /// Other users can write to a file or folder of plugins.
+    ///
+    /// Cause: the configuration file, the plugin folder, a `NAME.toml` in it or a component belongs to another user
+    /// than the one that runs audit-host (or root), or other users can write to it or to a folder above it. Whoever
+    /// can write there decides what is stored.
+    ///
+    /// Remedy: `chown` it to the user of audit-host or to root, and `chmod go-w` what the message names. A sticky
+    /// folder above it, such as `/tmp`, a group without other members and a read-only mount are accepted.
+    #[error("{} is not used: {problem}", path.display())]
+    Untrusted { path: PathBuf, problem: String },
+    /// A file of the plugin folder grants something.
+    ///
+    /// Cause: `NAME.toml` beside `NAME.wasm` has one of `reads`, `writes`, `keys`, `lookups`, `limits` and `sha256`.
+    /// A file in the folder configures its plugin; what the plugin may do is said by the configuration file.
+    ///
+    /// Remedy: move these keys to the lines that the message shows, in the file of `--config`.
+    #[error(
+        "{}: {keys}: a file of the plugin folder configures its plugin and grants nothing; write into the \
+         configuration file (--config) instead: {lines}", path.display()
+    )]
+    GrantInFolder { path: PathBuf, keys: String, lines: String },
+    /// A component is not the one that the configuration pins.
+    ///
+    /// Cause: the SHA-256 of the file differs from `sha256` of its `[[plugin]]` or `[plugins.grants.NAME]`. It was
+    /// not compiled.
+    ///
+    /// Remedy: restore the component, or, if the new one is intended, write the digest of the message.
+    #[error(
+        "{plugin} is not the component that the configuration pins: its SHA-256 is {found}, not {pinned}; if it is \
+         intended, write sha256 = \"{found}\""
+    )]
+    OtherComponent { plugin: String, found: String, pinned: String },
     /// A plugin uses a key that is not defined.
     ///
     /// Cause: `keys` of a `[[plugin]]` has a name without a `[keys.NAME]`.
@@ -154,6 +186,14 @@ pub(crate) enum Error {
         "the key {name:?} in {} has {n_bytes} bytes; a key needs at least 16", path.display()
     )]
     ShortKey { name: String, path: PathBuf, n_bytes: usize },
+    /// A secret cannot be read.
+    ///
+    /// Cause: a `{ file = … }` of `[kafka.properties]` names a file that is absent, not readable, not UTF-8, empty or
+    /// larger than 1 MiB, or an `{ env = … }` a variable that is not set or empty.
+    ///
+    /// Remedy: correct the path, owner or mode, or set the variable.
+    #[error("reading {name} of [kafka.properties] from {place}: {problem}")]
+    Secret { name: String, place: String, problem: String },
     /// The folder of a new plugin exists already.
     ///
     /// Cause: `plugin new` does not write into an existing folder.
@@ -216,6 +256,10 @@ impl Error {
             Self::NoProject { .. } => "AH-0117",
             Self::MissingTool { .. } => "AH-0118",
             Self::Toolchain { .. } => "AH-0119",
+            Self::Untrusted { .. } => "AH-0120",
+            Self::GrantInFolder { .. } => "AH-0121",
+            Self::OtherComponent { .. } => "AH-0122",
+            Self::Secret { .. } => "AH-0130",
             Self::InFile { cause, .. } => cause.code(),
             Self::Lookup(cause) => cause.code(),
         }

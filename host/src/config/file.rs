@@ -10,11 +10,13 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::error::Error;
+use super::grants;
 use super::keys::KeyEntry;
 use super::plugin_settings::Plugin;
 use super::read;
 use super::sections::{Alerts, DeadLetters, Kafka, Limits, Metrics, Plugins, Run, Table};
 use super::setting::Setting;
+use super::trust;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
@@ -92,14 +94,37 @@ pub(super) fn read_given(path: Option<&Path>) -> Result<File, Error> {
     path.map_or_else(|| Ok(File::default()), read)
 }
 
-/// The same for a file that holds what one `[[plugin]]` does.
+/// What a configuration file says of Kafka, for commands that run no flow.
+pub(crate) fn kafka_of(path: Option<&Path>) -> Result<Kafka, Error> {
+    Ok(read_given(path)?.kafka)
+}
+
+/// The same for a file of a plugin folder: it holds what one `[[plugin]]` does, but for what grants.
 pub(super) fn read_plugin(path: &Path) -> Result<Plugin, Error> {
-    parse(path)
+    check_writers(path)?;
+    let text = text_of(path)?;
+    grants::refuse_in_folder(path, &text)?;
+    parse_text(path, &text)
+}
+
+/// Refuses a file that others can write to: it says which code runs, and what it may do.
+pub(super) fn check_writers(path: &Path) -> Result<(), Error> {
+    match trust::problem(path) {
+        None => Ok(()),
+        Some(problem) => Err(Error::Untrusted { path: path.to_owned(), problem }),
+    }
 }
 
 fn parse<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
-    let text = read::text(path).map_err(|cause| Error::Read { path: path.to_owned(), cause })?;
-    toml::from_str(&text).map_err(|error| {
+    parse_text(path, &text_of(path)?)
+}
+
+fn text_of(path: &Path) -> Result<String, Error> {
+    read::text(path).map_err(|cause| Error::Read { path: path.to_owned(), cause })
+}
+
+fn parse_text<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, Error> {
+    toml::from_str(text).map_err(|error| {
         let hint = nearest_key(error.message());
         let place = error.span().map_or(String::new(), |span| {
             let before = text.get(..span.start).unwrap_or_default();

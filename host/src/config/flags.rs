@@ -16,6 +16,10 @@ pub(crate) struct Flags {
     pub(crate) plugins: Vec<String>,
     /// `--shadow PLUGIN=FILE`.
     pub(crate) shadows: Vec<String>,
+    /// `--allow-unredacted COLUMN`.
+    pub(crate) allow_unredacted: Vec<String>,
+    /// `--allow-lost-settings PLUGIN`.
+    pub(crate) allow_lost_settings: Vec<String>,
     pub(crate) print_config: bool,
     /// What could also stand in the file.
     pub(crate) given: File,
@@ -37,10 +41,19 @@ impl Args for Flags {
 impl FromArgMatches for Flags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let matches = &mut matches.clone();
-        let CommandLine { config, plugin, print_config } = CommandLine::given(matches);
+        let CommandLine { config, plugin, allow_unredacted, allow_lost_settings, print_config } =
+            CommandLine::given(matches);
         let shadows = Plugins::shadow().given(matches);
         let given = File::given(matches);
-        Ok(Self { config, plugins: plugin, shadows, print_config, given })
+        Ok(Self {
+            config,
+            plugins: plugin,
+            shadows,
+            allow_unredacted,
+            allow_lost_settings,
+            print_config,
+            given,
+        })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {

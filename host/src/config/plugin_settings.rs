@@ -23,6 +23,22 @@ settings! {
         /// See its page in [plugins](plugins).
         config: toml::Table = Setting::file().default(DefaultValue::Computed("`{}`"));
 
+        /// SHA-256 of the component.
+        ///
+        /// Any other is refused before it is compiled.
+        sha256: Option<String> =
+            Setting::file().range(Range::Described("64 hex digits, as `sha256sum` prints them"));
+
+        /// The columns that the plugin may read.
+        ///
+        /// See [what a plugin may do](#what-a-plugin-may-do).
+        reads: Option<Vec<String>> = Setting::file()
+            .default(DefaultValue::Computed("those that it read when it was accepted"));
+
+        /// The columns that the plugin may replace or add.
+        writes: Option<Vec<String>> = Setting::file()
+            .default(DefaultValue::Computed("those that it wrote when it was accepted"));
+
         /// The keys that the plugin may use.
         keys: Vec<String> = Setting::file()
             .default(DefaultValue::Computed("`[]`"))
@@ -115,7 +131,8 @@ settings! {
             .default(DefaultValue::Number(|| Limits::default().poison_rows as u64))
             .range(Range::Number(0, 1_000_000));
 
-        /// How long the plugin is not called once its breaker is open.
+        /// How long the breaker stays open after the last failed row, and how long rows wait for a plugin that fails on
+        /// all of them.
         breaker_pause: Option<String> = Setting::file()
             .default(DefaultValue::Time(|| Limits::default().breaker_pause))
             .range(TIMES);
@@ -123,6 +140,22 @@ settings! {
 }
 
 impl PluginLimits {
+    /// These, and for those that are not given what `other` says.
+    pub(super) fn over(self, other: &Self) -> Self {
+        let text = |own: Option<String>, other: &Option<String>| own.or_else(|| other.clone());
+        Self {
+            batch_time: text(self.batch_time, &other.batch_time),
+            setup_time: text(self.setup_time, &other.setup_time),
+            memory_bytes_max: self.memory_bytes_max.or(other.memory_bytes_max),
+            output_bytes_max: self.output_bytes_max.or(other.output_bytes_max),
+            file_bytes_max: self.file_bytes_max.or(other.file_bytes_max),
+            table_elements_max: self.table_elements_max.or(other.table_elements_max),
+            instances_max: self.instances_max.or(other.instances_max),
+            poison_rows_max: self.poison_rows_max.or(other.poison_rows_max),
+            breaker_pause: text(self.breaker_pause, &other.breaker_pause),
+        }
+    }
+
     /// Checked, with the defaults for what is not given. `plugin` is for errors.
     pub(super) fn resolve(&self, plugin: &str) -> Result<Limits, Error> {
         let name = |setting: Setting| format!("plugin {plugin}: {}", setting.key());

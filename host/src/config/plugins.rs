@@ -9,6 +9,7 @@ use audit_lookup::Definitions;
 
 use super::error::Error;
 use super::file::{self, File};
+use super::grants::{self, Grants, columns};
 use super::keys::KeyEntries;
 use super::plugin_settings::Plugin;
 use super::sections::Plugins;
@@ -27,8 +28,17 @@ pub(crate) struct PluginEntry {
     pub(crate) scope: Scope,
     pub(crate) keyed_by: Vec<String>,
     pub(crate) limits: Limits,
+    /// SHA-256 that the component must have, in lower-case hex.
+    pub(crate) sha256: Option<String>,
+    /// The columns that it may read and write, if the configuration says so.
+    pub(crate) reads: Option<Vec<String>>,
+    pub(crate) writes: Option<Vec<String>>,
     /// Whether it came out of the plugin folder.
     pub(crate) from_folder: bool,
+    /// Whether its settings are those of a file beside it, in the plugin folder.
+    pub(crate) configured_beside: bool,
+    /// The name under which the configuration file grants it something.
+    pub(crate) granted_by: Option<String>,
 }
 
 impl PluginEntry {
@@ -43,13 +53,27 @@ impl PluginEntry {
             scope: Scope::default(),
             keyed_by: Vec::new(),
             limits: Limits::default(),
+            sha256: None,
+            reads: None,
+            writes: None,
             from_folder: false,
+            configured_beside: false,
+            granted_by: None,
         }
     }
 
     /// Whether only its path is configured.
     pub(crate) fn is_bare(&self) -> bool {
-        *self == Self { from_folder: self.from_folder, ..Self::plain(&self.path) }
+        *self
+            == Self {
+                from_folder: self.from_folder,
+                configured_beside: self.configured_beside,
+                granted_by: self.granted_by.clone(),
+                sha256: self.sha256.clone(),
+                reads: self.reads.clone(),
+                writes: self.writes.clone(),
+                ..Self::plain(&self.path)
+            }
     }
 
     /// The name of a built-in plugin.
@@ -89,16 +113,38 @@ pub(crate) struct Wanted {
     pub(crate) lookups: Definitions,
     /// By plugin the file of the candidate beside it.
     pub(crate) shadows: BTreeMap<String, String>,
+    /// Columns that must be replaced; empty if the file does not say.
+    pub(crate) require_replaced: Vec<String>,
+    pub(crate) grants: Grants,
 }
 
 impl PluginPlaces {
-    /// Reads everything again.
-    pub(crate) fn look(&self) -> Result<Wanted, Error> {
-        self.wanted(&file::read_given(self.config.as_deref())?)
+    /// Reads everything again. With the files of the plugin folder whose settings cannot be read: what is wrong with
+    /// one plugin holds up no other.
+    pub(crate) fn look(&self) -> Result<(Wanted, Vec<(PathBuf, Error)>), Error> {
+        let mut broken = Vec::new();
+        let wanted =
+            self.wanted_but(&file::read_given(self.config.as_deref())?, |path, error| {
+                broken.push((path, error));
+                Ok(())
+            })?;
+        Ok((wanted, broken))
     }
 
     /// What is wanted, with a configuration file that was read already.
     pub(super) fn wanted(&self, file: &File) -> Result<Wanted, Error> {
+        self.wanted_but(file, |_, error| Err(error))
+    }
+
+    /// The same, and `broken` decides about each component of the folder whose settings cannot be read.
+    fn wanted_but(
+        &self,
+        file: &File,
+        broken: impl FnMut(PathBuf, Error) -> Result<(), Error>,
+    ) -> Result<Wanted, Error> {
+        if let Some(config) = &self.config {
+            file::check_writers(config)?;
+        }
         let listed = listed(&self.flags, file);
         let mut plugins = listed.map_err(|cause| match &self.config {
             Some(path) => cause.in_file(path),
@@ -107,7 +153,8 @@ impl PluginPlaces {
         let folder = self.folder.as_ref().or(file.plugins.dir.as_ref());
         if let Some(folder) = folder {
             let given: BTreeSet<String> = plugins.iter().map(PluginEntry::origin).collect();
-            let found = in_folder(folder, file)?;
+            file::check_writers(folder)?;
+            let found = in_folder(folder, file, broken)?;
             plugins.extend(found.into_iter().filter(|entry| !given.contains(&entry.origin())));
         }
         let mut shadows = BTreeMap::new();
@@ -117,7 +164,10 @@ impl PluginPlaces {
             shadows.insert(plugin.clone(), candidate.clone());
         }
         let (keys, lookups) = (file.keys.clone(), definitions(file));
-        Ok(Wanted { folder: folder.cloned(), plugins, keys, lookups, shadows })
+        let required = file.plugins.require_replaced.clone();
+        let require_replaced = columns(&Plugins::require_replaced(), required)?;
+        let (folder, grants) = (folder.cloned(), file.plugins.grants.clone());
+        Ok(Wanted { folder, plugins, keys, lookups, shadows, require_replaced, grants })
     }
 }
 
@@ -144,21 +194,28 @@ fn definitions(file: &File) -> Definitions {
 fn listed(flags: &[String], file: &File) -> Result<Vec<PluginEntry>, Error> {
     let entries: Vec<_> =
         file.listed.iter().map(|plugin| entry(plugin, file)).collect::<Result<_, _>>()?;
-    let origin_of = |path: &String| PluginEntry::plain(path).origin();
+    let origin_of = |path: &str| PluginEntry::plain(path).origin();
     if flags.is_empty() {
         return Ok(entries);
     }
     let of_flag = |path: &String| {
         // However its path is written.
         let configured = entries.iter().find(|entry| entry.origin() == origin_of(path));
-        configured.cloned().unwrap_or_else(|| PluginEntry::plain(path))
+        if let Some(configured) = configured {
+            return Ok(configured.clone());
+        }
+        entry(&Plugin { path: path.clone(), ..Plugin::default() }, file)
     };
-    Ok(flags.iter().map(of_flag).collect())
+    flags.iter().map(of_flag).collect()
 }
 
 /// Every component of the folder, by file name; `NAME.toml` beside `NAME.wasm` holds what a `[[plugin]]`
 /// would.
-fn in_folder(folder: &Path, file: &File) -> Result<Vec<PluginEntry>, Error> {
+fn in_folder(
+    folder: &Path,
+    file: &File,
+    mut broken: impl FnMut(PathBuf, Error) -> Result<(), Error>,
+) -> Result<Vec<PluginEntry>, Error> {
     let failed = |cause| Error::PluginFolder { path: folder.to_owned(), cause };
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(failed)? {
@@ -168,7 +225,14 @@ fn in_folder(folder: &Path, file: &File) -> Result<Vec<PluginEntry>, Error> {
         }
     }
     paths.sort();
-    paths.iter().map(|path| of_folder(path, file)).collect()
+    let mut entries = Vec::new();
+    for path in paths {
+        match of_folder(&path, file) {
+            Ok(entry) => entries.push(entry),
+            Err(error) => broken(path, error)?,
+        }
+    }
+    Ok(entries)
 }
 
 fn of_folder(path: &Path, file: &File) -> Result<PluginEntry, Error> {
@@ -184,10 +248,16 @@ fn of_folder(path: &Path, file: &File) -> Result<PluginEntry, Error> {
     let mut plugin = if has_file { file::read_plugin(&beside)? } else { Plugin::default() };
     text.clone_into(&mut plugin.path);
     let entry = entry(&plugin, file).map_err(|cause| cause.in_file(&beside))?;
-    Ok(PluginEntry { from_folder: true, ..entry })
+    Ok(PluginEntry { from_folder: true, configured_beside: has_file, ..entry })
 }
 
 fn entry(plugin: &Plugin, file: &File) -> Result<PluginEntry, Error> {
+    let grant = grants::find(&file.plugins.grants, &plugin.path)?;
+    let granted_by = grant.map(|(name, _)| name.to_owned());
+    let plugin = &match grant {
+        Some((_, grant)) => grants::complete(plugin.clone(), grant),
+        None => plugin.clone(),
+    };
     if plugin.path.is_empty() {
         let (key, value) = ("plugin.path".to_owned(), String::new());
         let problem = "is empty: name a component file or builtin:NAME".to_owned();
@@ -210,7 +280,12 @@ fn entry(plugin: &Plugin, file: &File) -> Result<PluginEntry, Error> {
         scope: plugin.scope,
         keyed_by: plugin.keyed_by.clone(),
         limits: plugin.limits.resolve(&plugin.path)?,
+        sha256: grants::digest(&plugin.path, plugin.sha256.as_ref())?,
+        reads: plugin.reads.clone(),
+        writes: plugin.writes.clone(),
         from_folder: false,
+        configured_beside: false,
+        granted_by,
     })
 }
 
@@ -225,7 +300,7 @@ mod tests {
         std::fs::write(file.path(), text).unwrap();
         let flags = flags.iter().map(ToString::to_string).collect();
         let config = Some(file.path().to_owned());
-        PluginPlaces { config, flags, ..PluginPlaces::default() }.look()
+        PluginPlaces { config, flags, ..PluginPlaces::default() }.look().map(|(wanted, _)| wanted)
     }
 
     #[test]
@@ -260,13 +335,15 @@ mod tests {
         std::fs::write(folder.path().join("20-b.toml"), toml).unwrap();
         let places =
             PluginPlaces { folder: Some(folder.path().to_owned()), ..PluginPlaces::default() };
-        let plugins = places.look().unwrap().plugins;
+        let plugins = places.look().unwrap().0.plugins;
         assert_eq!(plugins.len(), 2);
         assert!(plugins[0].path.ends_with("10-a.wasm"));
         assert_eq!(plugins[1].on_error, OnError::Halt);
         assert_eq!(plugins[1].config, r#"{"x":1}"#);
         std::fs::write(folder.path().join("20-b.toml"), "on-eror = 1").unwrap();
-        let error = places.look().unwrap_err().to_string();
+        let (wanted, broken) = places.look().unwrap();
+        assert_eq!(wanted.plugins.len(), 1, "the other one is read");
+        let error = broken[0].1.to_string();
         assert!(
             error.contains("20-b.toml") && error.contains("did you mean `on-error`"),
             "{error}"

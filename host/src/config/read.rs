@@ -1,6 +1,6 @@
 //! Reading files that a user names: each may turn out to be a pipe, a device, or far too large.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{Error, ErrorKind, Read, Result};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -21,16 +21,28 @@ pub(crate) fn small(path: &Path) -> Result<Vec<u8>> {
     whole(path, SMALL_BYTES_MAX)
 }
 
+/// The first bytes of a regular file.
+pub(crate) fn begin(path: &Path, bytes_max: u64) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    regular(path)?.take(bytes_max).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Opens a regular file. Non-blocking, because opening a pipe would wait for a writer.
+fn regular(path: &Path) -> Result<File> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(Error::new(ErrorKind::InvalidData, "it is not a file"));
+    }
+    Ok(file)
+}
+
 /// The bytes of a regular file that is not too large and does not change while it is read. If a rename
 /// replaces it meanwhile, the old file is read to its end.
 pub(crate) fn whole(path: &Path, bytes_max: u64) -> Result<Vec<u8>> {
     let refuse = |problem: String| Err(Error::new(ErrorKind::InvalidData, problem));
-    // Non-blocking, because opening a pipe would wait for a writer.
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    let file = regular(path)?;
     let before = file.metadata()?;
-    if !before.is_file() {
-        return refuse("it is not a file".to_owned());
-    }
     if before.len() > bytes_max {
         return refuse(format!("it has {} bytes, more than {bytes_max}", before.len()));
     }
@@ -59,6 +71,8 @@ mod tests {
         let error = whole(folder.path(), 5).unwrap_err().to_string();
         assert!(error.contains("is not a file"), "{error}");
         assert!(whole(Path::new("/dev/zero"), 5).is_err());
+        assert!(begin(Path::new("/dev/zero"), 5).is_err());
+        assert_eq!(begin(&path, 2).unwrap(), b"12");
         assert!(whole(&folder.path().join("none"), 5).is_err());
     }
 }

@@ -1,6 +1,5 @@
 //! From flags, variables and file to typed settings, every default filled in.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,9 +10,12 @@ use audit_sink::{CatalogSettings, TableName, UpkeepSettings};
 use super::error::Error;
 use super::file::{self, File};
 use super::flags::Flags;
+use super::grants::columns;
 use super::plugins::{PluginPlaces, Wanted};
+use super::property::Properties;
 use super::sections::{
-    Alerts, DeadLetters, Kafka, Limits, Metrics, OnGap, Payload, Plugins, Run, StartAt, Table,
+    Alerts, CommandLine, DeadLetters, Kafka, Limits, Metrics, OnGap, Payload, Plugins, Run,
+    StartAt, Table,
 };
 use super::setting::Setting;
 
@@ -31,7 +33,7 @@ pub(crate) struct Settings {
     pub(crate) group: String,
     pub(crate) start: StartAt,
     pub(crate) on_gap: OnGap,
-    pub(crate) kafka_properties: BTreeMap<String, String>,
+    pub(crate) kafka_properties: Properties,
     pub(crate) catalog: CatalogSettings,
     pub(crate) table: TableName,
     pub(crate) trigger_interval: Duration,
@@ -39,6 +41,7 @@ pub(crate) struct Settings {
     pub(crate) until_end: bool,
     pub(crate) instance: String,
     pub(crate) lane_lease: Duration,
+    pub(crate) alignment_wait: Duration,
     pub(crate) upkeep: UpkeepSettings,
     pub(crate) alerts: Target,
     pub(crate) key_file: Option<PathBuf>,
@@ -54,12 +57,17 @@ pub(crate) struct Settings {
     pub(crate) plugin_cache: PluginCache,
     pub(crate) watch_plugins: bool,
     pub(crate) shadow_report: Option<PathBuf>,
+    /// `--allow-unredacted`: columns that no longer have to be replaced.
+    pub(crate) allow_unredacted: Vec<String>,
+    /// `--allow-lost-settings`: plugins that may have lost settings.
+    pub(crate) allow_lost_settings: Vec<String>,
     pub(crate) metrics: Option<SocketAddr>,
 }
 
 /// Flags and variables (clap has merged them) over the file over the defaults.
 pub(crate) fn resolve(flags: Flags) -> Result<Settings, Error> {
-    let Flags { config, plugins, shadows, given, print_config: _ } = flags;
+    let Flags { config, plugins, shadows, given, print_config: _, .. } = flags;
+    let Flags { allow_unredacted, allow_lost_settings, .. } = flags;
     let file = file::read_given(config.as_deref())?;
     let folder = given.plugins.dir.clone();
     let places = PluginPlaces { config, flags: plugins, folder, shadows: parse_shadows(&shadows)? };
@@ -89,6 +97,7 @@ pub(crate) fn resolve(flags: Flags) -> Result<Settings, Error> {
         trigger_interval: time(Run::trigger_interval(), &run.trigger_interval)?,
         instance: instance(run.instance)?,
         lane_lease: time(Run::lane_lease(), &run.lane_lease)?,
+        alignment_wait: time(Run::alignment_wait(), &run.alignment_wait)?,
         upkeep,
         duration,
         until_end,
@@ -105,6 +114,8 @@ pub(crate) fn resolve(flags: Flags) -> Result<Settings, Error> {
         plugin_cache: PluginCache::resolve(plugins.cache.as_deref())?,
         watch_plugins: Plugins::watch().is_on(plugins.watch),
         shadow_report: plugins.shadow_report,
+        allow_unredacted: columns(&CommandLine::allow_unredacted(), allow_unredacted)?,
+        allow_lost_settings,
         metrics: metrics.listen.as_deref().map(metrics_address).transpose()?,
     })
 }
@@ -310,6 +321,7 @@ mod tests {
             group = "g"
             [kafka.properties]
             "sasl.password" = "hunter2"
+            "ssl.key.password" = { file = "/run/secrets/key" }
             [[plugin]]
             path = "builtin:redact_pii"
             keys = ["k"]

@@ -9,6 +9,8 @@ use std::time::Duration;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use super::grants::Grants;
+use super::property::Properties;
 use super::setting::{DefaultValue, Range, Setting, settings};
 
 /// A record larger than this is no audit event.
@@ -30,6 +32,8 @@ const TRIGGER_INTERVAL_MAX: Duration = Duration::from_hours(1);
 const LANE_LEASE: Duration = Duration::from_mins(1);
 const LANE_LEASE_MIN: Duration = Duration::from_secs(1);
 const LANE_LEASE_MAX: Duration = Duration::from_hours(1);
+const ALIGNMENT_WAIT: Duration = Duration::from_secs(10);
+const ALIGNMENT_WAIT_MAX: Duration = Duration::from_mins(10);
 /// Readers need these files only while they plan a query.
 const GARBAGE_AFTER: Duration = Duration::from_mins(10);
 const GARBAGE_AFTER_MIN: Duration = Duration::from_secs(1);
@@ -50,6 +54,20 @@ settings! {
         /// See [plugins](#plugins).
         plugin: Vec<String> = Setting::list("plugin", "AUDIT_HOST_PLUGIN", "FILE");
 
+        /// Store this column as it comes from now on, although it had to be replaced until now
+        ///
+        /// Recorded in the table and alerted. See
+        /// [columns that must stay replaced](#columns-that-must-stay-replaced).
+        allow_unredacted: Vec<String> =
+            Setting::acknowledgement("allow-unredacted", "COLUMN");
+
+        /// Accept that this plugin has lost settings that it was accepted with: keys of its `config`, or its `sha256`
+        ///
+        /// Recorded in the table and alerted. See
+        /// [columns that must stay replaced](#columns-that-must-stay-replaced).
+        allow_lost_settings: Vec<String> =
+            Setting::acknowledgement("allow-lost-settings", "PLUGIN");
+
         /// Print the resulting configuration, secrets masked, and exit
         print_config: bool = Setting::request("print-config");
     }
@@ -62,6 +80,19 @@ settings! {
         ///
         /// `NAME.toml` beside `NAME.wasm` configures it: see [plugins](#plugins).
         dir: Option<PathBuf> = Setting::path("plugin-dir", "AUDIT_HOST_PLUGIN_DIR", "DIR");
+
+        /// What plugins may do: tables `[plugins.grants.NAME]`.
+        ///
+        /// See [what a plugin may do](#what-a-plugin-may-do).
+        grants: Grants = Setting::file();
+
+        /// Columns that must be replaced before anything is stored, besides those that the group has replaced before.
+        ///
+        /// Proved with marked values at each start and reload. What it names once stays required: see
+        /// [columns that must stay replaced](#columns-that-must-stay-replaced).
+        require_replaced: Vec<String> = Setting::file()
+            .default(DefaultValue::Computed("`[]`"))
+            .range(Range::Described("columns of events with text, but `action_type`"));
 
         /// A candidate that runs beside a plugin; only a comparison of their output is kept
         ///
@@ -115,7 +146,10 @@ settings! {
         on_gap: Option<OnGap> = Setting::word::<OnGap>("on-gap", "AUDIT_HOST_ON_GAP", "ACTION");
 
         /// Properties of librdkafka, as strings: `"fetch.max.bytes" = "8388608"`.
-        properties: BTreeMap<String, String> = Setting::file();
+        ///
+        /// A secret also as `{ file = "PATH" }` or `{ env = "VARIABLE" }`. See
+        /// [connecting to a secured Kafka](operations/secured-kafka.md).
+        properties: Properties = Setting::file();
     }
 }
 
@@ -192,6 +226,15 @@ settings! {
         lane_lease: Option<String> = Setting::text("lane-lease", "AUDIT_HOST_LANE_LEASE", "TIME")
             .default(DefaultValue::Time(|| LANE_LEASE))
             .range(Range::Time(LANE_LEASE_MIN, LANE_LEASE_MAX));
+
+        /// How long a partition that delivers nothing may hold older records of the others
+        ///
+        /// While a backlog is read, partitions are merged by time. Live records never wait. See
+        /// [the order of reading](operations/running.md#the-order-of-reading).
+        alignment_wait: Option<String> =
+            Setting::text("alignment-wait", "AUDIT_HOST_ALIGNMENT_WAIT", "TIME")
+                .default(DefaultValue::Time(|| ALIGNMENT_WAIT))
+                .range(Range::Time(Duration::ZERO, ALIGNMENT_WAIT_MAX));
     }
 }
 

@@ -133,7 +133,7 @@ macro_rules! settings {
         }
     ) => {
         $(#[doc = $about])*
-        #[derive(Debug, Default, serde::Deserialize)]
+        #[derive(Debug, Clone, Default, serde::Deserialize)]
         #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
         pub(crate) struct $table {
             $($(#[doc = $line])+ pub(crate) $field: $type,)+
@@ -198,6 +198,12 @@ impl Setting {
     /// A flag that requests something other than a run, with no variable.
     pub(crate) const fn request(long: Literal) -> Self {
         let flag = Flag { long, variable: None, value: "", takes: Takes::Nothing };
+        Self { flag: Some(flag), ..Self::file() }
+    }
+
+    /// A list that a person says on the command line and nothing else can say: no variable, no file.
+    pub(crate) const fn acknowledgement(long: Literal, value: Literal) -> Self {
+        let flag = Flag { long, variable: None, value, takes: Takes::List };
         Self { flag: Some(flag), ..Self::file() }
     }
 

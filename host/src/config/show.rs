@@ -1,13 +1,16 @@
 //! `--print-config`: the settings that result, as a configuration file.
 
+use std::collections::BTreeMap;
+
 use audit_chain::{OnError, Scope};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::grants::Grant;
 use super::plugin_settings::{Plugin, PluginLimits};
 use super::plugins::PluginEntry;
+use super::property::Property;
 use super::resolve::{PluginCache, Settings};
-use super::secret;
 use super::sections::{Alerts, DeadLetters, Kafka, Limits, Metrics, Plugins, Run, Table};
 use super::setting::Setting;
 use super::units::show_duration;
@@ -38,6 +41,7 @@ impl Settings {
         file.set(Run::until_end(), self.until_end);
         file.set(Run::instance(), &self.instance);
         file.set(Run::lane_lease(), show_duration(self.lane_lease));
+        file.set(Run::alignment_wait(), show_duration(self.alignment_wait));
         file.set(Alerts::to(), self.alerts.to_string());
         file.set(Metrics::listen(), self.metrics);
         file.set(DeadLetters::payload(), self.shown_payload());
@@ -48,6 +52,9 @@ impl Settings {
         file.set(Limits::open_files_bytes_max(), self.open_files_bytes_max);
         file.set(Plugins::dir(), &self.wanted.folder);
         file.set(Plugins::watch(), self.watch_plugins);
+        file.set(Plugins::require_replaced(), &self.wanted.require_replaced);
+        let grants = self.wanted.grants.iter().map(|(name, one)| (name.clone(), shown_grant(one)));
+        file.set(Plugins::grants(), grants.collect::<BTreeMap<_, _>>());
         file.set(Plugins::cache(), shown_cache(&self.plugin_cache));
         file.set(Plugins::shadow(), &self.wanted.shadows);
         file.set(Plugins::shadow_report(), &self.shadow_report);
@@ -60,8 +67,7 @@ impl Settings {
     }
 
     fn shown_properties(&self) -> Map<String, Value> {
-        let shown =
-            |(key, value): (&String, &String)| (key.clone(), secret::shown(key, value).into());
+        let shown = |(key, value): (&String, &Property)| (key.clone(), value.shown(key));
         self.kafka_properties.iter().map(shown).collect()
     }
 
@@ -83,12 +89,35 @@ fn shown_cache(cache: &PluginCache) -> Option<String> {
     }
 }
 
+fn shown_grant(grant: &Grant) -> Map<String, Value> {
+    let limits = &grant.limits;
+    let mut file = Shown::default();
+    file.set(Grant::reads(), &grant.reads);
+    file.set(Grant::writes(), &grant.writes);
+    file.set(Grant::keys(), &grant.keys);
+    file.set(Grant::lookups(), &grant.lookups);
+    file.set(Grant::sha256(), &grant.sha256);
+    file.set(PluginLimits::batch_time(), &limits.batch_time);
+    file.set(PluginLimits::setup_time(), &limits.setup_time);
+    file.set(PluginLimits::breaker_pause(), &limits.breaker_pause);
+    file.set(PluginLimits::memory_bytes_max(), limits.memory_bytes_max);
+    file.set(PluginLimits::output_bytes_max(), limits.output_bytes_max);
+    file.set(PluginLimits::table_elements_max(), limits.table_elements_max);
+    file.set(PluginLimits::instances_max(), limits.instances_max);
+    file.set(PluginLimits::file_bytes_max(), limits.file_bytes_max);
+    file.set(PluginLimits::poison_rows_max(), limits.poison_rows_max);
+    file.tables
+}
+
 fn shown_plugin(plugin: &PluginEntry) -> Map<String, Value> {
     let config: Value = serde_json::from_str(&plugin.config).unwrap_or_default();
     let limits = &plugin.limits;
     let mut file = Shown::default();
     file.set(Plugin::path(), &plugin.path);
     file.set(Plugin::config(), config);
+    file.set(Plugin::sha256(), &plugin.sha256);
+    file.set(Plugin::reads(), &plugin.reads);
+    file.set(Plugin::writes(), &plugin.writes);
     file.set(Plugin::keys(), &plugin.keys);
     file.set(Plugin::lookups(), &plugin.lookups);
     let on_error = match plugin.on_error {
@@ -173,6 +202,9 @@ mod tests {
         shadow-report = "s.json"
         [[plugin]]
         path = "p.wasm"
+        sha256 = "0000000000000000000000000000000000000000000000000000000000000000"
+        reads = ["details"]
+        writes = []
     "#;
 
     #[test]

@@ -60,7 +60,7 @@ impl fmt::Display for Mismatch {
             ),
             Self::Halved { n_times, why } => write!(
                 f,
-                "it failed on a batch and on none of its rows alone, so that the batch was halved {n_times} \
+                "it failed on a batch and on none of its rows alone, so that the batch was cut up {n_times} \
                  times: {why}"
             ),
             Self::Batches { how, diff } => write!(
@@ -116,7 +116,7 @@ pub(crate) fn compare(case: &Case, outcome: &Outcome) -> Vec<Mismatch> {
     mismatches
 }
 
-/// A breach of the contract; or a failure that halving hid, as every row passed by itself.
+/// A breach of the contract; or a failure that cutting up hid, as every row passed by itself.
 pub(super) fn breach(outcome: &Outcome) -> Option<Mismatch> {
     if let Some(breach) = outcome.halvings.iter().find(|halvings| halvings.is_breach) {
         return Some(Mismatch::Breach { why: breach.why.clone() });

@@ -25,7 +25,7 @@ pub(crate) use self::case::Case;
 pub(crate) use self::compare::{Mismatch, compare};
 pub(crate) use self::error::Error;
 pub(crate) use self::load::{embedded, read_folder, update};
-pub(crate) use self::prove::prove;
+pub(crate) use self::prove::{in_time, prove};
 pub(crate) use self::run::run;
 pub(crate) use self::upgrade::{Upgrade, misfits};
 pub(crate) use self::vary::vary;

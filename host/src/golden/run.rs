@@ -1,11 +1,12 @@
 //! Runs a case through the plugin: the real engine, the real limits, a chain of one.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use arrow::record_batch::RecordBatch;
-use audit_chain::{Engine, OnError, Plugin, PluginChain, PluginKind, PluginSource, Scope};
+use audit_chain::{Engine, Limits, OnError, Plugin, PluginChain, PluginKind, PluginSource, Scope};
 use audit_core::stage::Chain;
 use audit_core::text::one_line;
 use audit_core::{Alert, DeadLetter, Judged, schema};
@@ -59,6 +60,8 @@ pub(super) fn load(engine: &Engine, plugin: &PluginSource, case: &Case) -> Resul
         // There is only one partition.
         scope: Scope::Merged,
         keyed_by: Vec::new(),
+        // Rows that it fails on are those of the case, however few others there are.
+        limits: Limits { breaker_pause: Duration::ZERO, ..plugin.limits },
         ..plugin.clone()
     };
     let loading = |cause| Error::Load { case: case.name.clone(), cause };

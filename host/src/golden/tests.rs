@@ -48,7 +48,7 @@ fn texts(mismatches: &[Mismatch]) -> Vec<String> {
 #[test]
 fn a_transform_gives_the_columns_that_it_writes_and_dead_letters() {
     let engine = Engine::new().unwrap();
-    let config = json!({"fields": {"user_email": "mask"}, "free-text": [], "details-paths": {}});
+    let config = json!({"fields": {"user_email": "mask"}, "free-text": [], "details-paths": {"granted_to": "keep"}});
     let mut case = case(&json!({
         "name": "x", "config": config, "events": [login(0), "no json", login(1)],
     }));
@@ -159,7 +159,7 @@ fn a_component_proves_itself_by_the_cases_that_it_carries() {
     };
     assert_eq!(prove(&engine, &carrying(&json!([]))).unwrap(), 0);
     assert!(prove(&engine, &plugin("redact_pii")).unwrap() > 0, "ours carry their own");
-    let config = json!({"fields": {"user_email": "drop"}, "free-text": [], "details-paths": {}});
+    let config = json!({"fields": {"user_email": "drop"}, "free-text": [], "details-paths": {"granted_to": "keep"}});
     let case = |name: &str, email: Value| {
         let rows = [json!({"offset": 0, "user_email": email})];
         json!({"name": name, "config": config, "events": [login(0)], "rows": rows})

@@ -5,11 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use audit_chain::{Engine, Granted, Keys, Plugin, PluginChain, PluginSource};
+use audit_chain::{Engine, Granted, Keys, Plugin, PluginChain, PluginSource, Proof};
 use audit_core::{Counters, KeyMark};
 use audit_lookup::{Definitions, Lookups, Set};
+use audit_sink::{ComponentStore, Pins};
 
-use crate::config::{Error, KeyEntries, PluginCache, PluginEntry, Settings, Wanted, read};
+use super::admission::{Candidate, check_file, check_grant, folder_name};
+use crate::config::{Error, KeyEntries, PluginCache, PluginEntry, Settings, Wanted, read, trust};
 use crate::{builtin, error, golden};
 
 /// The chain of a start, and what is needed to reload it later.
@@ -22,6 +24,10 @@ pub(crate) struct LoadedPlugins {
     pub(crate) marks: Vec<KeyMark>,
     /// Fingerprints, by origin.
     pub(crate) active: BTreeMap<String, String>,
+    /// What the plugins of the chain declare.
+    pub(crate) candidates: Vec<Candidate>,
+    /// What they hide.
+    pub(crate) proof: Proof,
 }
 
 /// Loads every table and calendar for a start: the first that is wrong ends it.
@@ -40,12 +46,16 @@ pub(crate) fn load_chain(
     settings: &Settings,
     lookups: &Lookups,
     counters: &Arc<Counters>,
+    pins: Option<&Pins>,
 ) -> Result<LoadedPlugins> {
     let engine = engine(&settings.plugin_cache).context("loading plugins")?;
     let wanted = &settings.wanted;
     let (mut plugins, mut components, mut marks) = (Vec::new(), Vec::new(), Vec::new());
-    let mut active = BTreeMap::new();
+    let (mut active, mut candidates) = (BTreeMap::new(), Vec::new());
+    let folder = wanted.folder.as_deref().map(folder_name);
     for entry in &wanted.plugins {
+        check_file(entry, folder.as_deref(), pins)?;
+        check_grant(entry, &wanted.plugins, pins)?;
         let source = source(entry, &wanted.keys, lookups)?;
         active.insert(entry.origin(), fingerprint(entry, &source));
         marks.extend(source.marks());
@@ -54,13 +64,16 @@ pub(crate) fn load_chain(
             let plugin = entry.path.clone();
             error::Error::GoldenCases { plugin, cause }
         })?;
+        candidates.push(Candidate::new(entry, &plugin));
         components.push((plugin.id().sha256.clone(), source.component));
         plugins.push(plugin);
     }
     check_shadows(wanted, &plugins)?;
+    let proof = Plugin::prove(&plugins).context("loading plugins");
     let chain = PluginChain::new(plugins).context("loading plugins")?;
     let chain = chain.counting(Arc::clone(counters)).looking_up(lookups.clone());
-    Ok(LoadedPlugins { engine, chain, components, marks, active })
+    let proof = proof?;
+    Ok(LoadedPlugins { engine, chain, components, marks, active, candidates, proof })
 }
 
 /// An error for a shadow of a plugin that is not in the chain.
@@ -99,6 +112,9 @@ pub(crate) fn source(
         builtin::component(name)?.into()
     } else {
         let path = Path::new(&entry.path);
+        if let Some(problem) = trust::problem(path) {
+            return Err(Error::Untrusted { path: path.to_owned(), problem });
+        }
         let bytes = read::whole(path, entry.limits.file_bytes);
         bytes.map_err(|cause| Error::Plugin { path: path.to_owned(), cause })?.into()
     };
@@ -112,6 +128,13 @@ pub(crate) fn source_of(
     keys: &KeyEntries,
     lookups: &Lookups,
 ) -> Result<PluginSource, Error> {
+    if let Some(pinned) = &entry.sha256 {
+        let found = ComponentStore::digest(&component);
+        if found != *pinned {
+            let (plugin, pinned) = (entry.path.clone(), pinned.clone());
+            return Err(Error::OtherComponent { plugin, found, pinned });
+        }
+    }
     Ok(PluginSource {
         name: entry.path.clone(),
         origin: entry.origin(),
@@ -146,8 +169,13 @@ pub(crate) fn read_keys<'a>(
 /// Identifies a plugin with everything that changes what it does: bytes, configuration, limits, keys, and
 /// which lookups it may ask. Not the content of those: it is reloaded under the plugin.
 pub(super) fn fingerprint(entry: &PluginEntry, source: &PluginSource) -> String {
-    let PluginEntry { config, lookups, on_error, scope, keyed_by, limits, .. } = entry;
+    let PluginEntry { config, lookups, on_error, scope, keyed_by, limits, reads, writes, .. } =
+        entry;
+    let is_granted = entry.granted_by.is_some();
     let keys = source.marks();
     let sha256 = source.sha256();
-    format!("{sha256} {config} {keys:?} {lookups:?} {on_error:?} {scope:?} {keyed_by:?} {limits:?}")
+    format!(
+        "{sha256} {config} {keys:?} {lookups:?} {on_error:?} {scope:?} {keyed_by:?} {limits:?} {reads:?} {writes:?} \
+         {is_granted}"
+    )
 }

@@ -1,5 +1,6 @@
 //! Plugins from their files into the chain: at the start, and whenever something changes.
 
+mod admission;
 mod load;
 
 mod reload;
@@ -7,6 +8,9 @@ mod reload;
 mod shadows;
 mod watch;
 
+pub(crate) use admission::{
+    Candidate, admit_start, check_candidate, check_columns, report_merged, required,
+};
 pub(crate) use load::{
     LoadedPlugins, engine, load_chain, load_lookups, read_keys, source, source_of,
 };

@@ -38,7 +38,7 @@ pub(crate) fn report(control: &ChainControl, file: Option<&Path>) {
 
 fn write(path: &Path, reports: &[ShadowReport]) -> io::Result<()> {
     let text = serde_json::to_string_pretty(reports)?;
-    atomic_file::replace(path, (text + "\n").as_bytes())
+    atomic_file::replace_private(path, (text + "\n").as_bytes())
 }
 
 /// The last report of a run: waits a while for shadows that are behind.

@@ -29,6 +29,8 @@ pub(crate) enum Cause {
     File,
     /// SIGHUP.
     Hangup,
+    /// A candidate is prepared, or was rejected.
+    Prepared,
     /// Time passed.
     Tick,
     /// The run ends.
@@ -133,6 +135,8 @@ impl Watch {
         let began = Instant::now();
         while cause == Cause::File && began.elapsed() < SETTLE_MAX {
             match self.causes.recv_timeout(SETTLE) {
+                // It changes nothing about the file.
+                Ok(Cause::Prepared) => {}
                 Ok(next) => cause = next,
                 Err(_) => break,
             }

@@ -7,7 +7,7 @@ use audit_chain::Running;
 use crate::config::PluginEntry;
 
 /// What earlier looks left behind.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Known {
     /// Fingerprints of the plugins in the chain, by origin.
     pub(super) active: BTreeMap<String, String>,
@@ -17,6 +17,11 @@ pub(super) struct Known {
     pub(super) rejected: BTreeMap<String, String>,
     /// Fingerprints of the shadows, by plugin.
     pub(super) shadows: BTreeMap<String, String>,
+    /// Fingerprints of candidates that did not fit while others were being prepared, by origin: tried again once
+    /// none is.
+    pub(super) deferred: BTreeMap<String, String>,
+    /// Whether candidates did not fit together, and each is tried by itself.
+    pub(super) is_apart: bool,
 }
 
 /// What is to be done about one plugin that is wanted.
@@ -33,17 +38,22 @@ pub(super) enum Verdict {
     Changed,
 }
 
-/// The verdict on a plugin whose file was just read.
-pub(super) fn verdict(known: &Known, entry: &PluginEntry, fingerprint: &str) -> Verdict {
+/// The verdict on a plugin whose file was just read. `tried` is its fingerprint with what only a candidate is judged by.
+pub(super) fn verdict(
+    known: &Known,
+    entry: &PluginEntry,
+    fingerprint: &str,
+    tried: &str,
+) -> Verdict {
     let origin = entry.origin();
-    let is = |fingerprints: &BTreeMap<String, String>| {
-        fingerprints.get(&origin).is_some_and(|one| one == fingerprint)
+    let is = |fingerprints: &BTreeMap<String, String>, wanted: &str| {
+        fingerprints.get(&origin).is_some_and(|one| one == wanted)
     };
-    if is(&known.active) {
+    if is(&known.active, fingerprint) {
         Verdict::Unchanged
     } else if entry.is_bare() && known.configured.contains(&origin) {
         Verdict::Unconfigured
-    } else if is(&known.rejected) {
+    } else if is(&known.rejected, tried) {
         Verdict::RejectedBefore
     } else {
         Verdict::Changed
@@ -57,7 +67,7 @@ pub(super) enum Step<T> {
     Keep(String),
     /// A candidate.
     Swap(T),
-    /// What is wanted was rejected: the running plugin stays, if there is one.
+    /// What is wanted was rejected or is being prepared: the running plugin stays, if there is one.
     Held(Option<String>),
 }
 
@@ -114,11 +124,11 @@ impl<T> Plan<T> {
         }
         stays.next().is_some()
     }
+}
 
-    /// Whether everything that is wanted is in the plan.
-    pub(super) fn is_whole(&self) -> bool {
-        !self.places.iter().any(|place| matches!(place.step, Step::Held(_)))
-    }
+/// The tag of a plugin's shadow among what is prepared and what is rejected.
+pub(super) fn shadow_tag(plugin: &str) -> String {
+    format!("shadow of {plugin}")
 }
 
 /// Plugins whose shadow is no longer wanted.
@@ -158,7 +168,7 @@ mod tests {
             active: map(&[("/p.wasm", active)]),
             configured: configured.then(|| "/p.wasm".to_owned()).into_iter().collect(),
             rejected: map(&[("/p.wasm", rejected)]),
-            shadows: BTreeMap::new(),
+            ..Known::default()
         };
         for (known, entry, expected) in [
             (Known::default(), &bare, Changed),
@@ -173,7 +183,7 @@ mod tests {
             (known("old", true, ""), &set, Changed),
             (known("old", true, "new"), &set, RejectedBefore),
         ] {
-            let found = verdict(&known, entry, "new");
+            let found = verdict(&known, entry, "new", "new");
             assert_eq!(found, expected, "{known:?}, config {}", entry.config);
         }
     }
@@ -209,32 +219,31 @@ mod tests {
 
     #[test]
     fn a_plan_is_made_of_what_is_wanted_and_what_runs() {
-        for (runs, wanted, planned, unlisted, changes, is_whole) in [
-            ("", "", "", "", false, true),
-            ("a b", "a b", "a b", "", false, true),
-            ("a b", "a +b", "a +b", "", true, true),
-            ("a", "a +b", "a +b", "", true, true),
-            ("", "+a +b", "+a +b", "", true, true),
+        for (runs, wanted, planned, unlisted, changes) in [
+            ("", "", "", "", false),
+            ("a b", "a b", "a b", "", false),
+            ("a b", "a +b", "a +b", "", true),
+            ("a", "a +b", "a +b", "", true),
+            ("", "+a +b", "+a +b", "", true),
             // What is rejected keeps what runs, and holds up nothing else.
-            ("a b", "-a b", "-a b", "", false, false),
-            ("a b", "-a +b", "-a +b", "", true, false),
-            ("a", "a !b", "a !b", "", false, false),
+            ("a b", "-a b", "-a b", "", false),
+            ("a b", "-a +b", "-a +b", "", true),
+            ("a", "a !b", "a !b", "", false),
             // Another order.
-            ("a b", "b a", "b a", "", true, true),
-            ("a b", "b -a", "b -a", "", true, false),
+            ("a b", "b a", "b a", "", true),
+            ("a b", "b -a", "b -a", "", true),
             // What is no longer listed stays where it was.
-            ("a b c", "a c", "a b c", "b", false, true),
-            ("a b c", "b", "a b c", "a c", false, true),
-            ("a b", "", "a b", "a b", false, true),
-            ("a b c", "+c a", "+c a b", "b", true, true),
-            ("a b", "+c b", "a +c b", "a", true, true),
+            ("a b c", "a c", "a b c", "b", false),
+            ("a b c", "b", "a b c", "a c", false),
+            ("a b", "", "a b", "a b", false),
+            ("a b c", "+c a", "+c a b", "b", true),
+            ("a b", "+c b", "a +c b", "a", true),
         ] {
             let runs = running(runs);
             let plan = Plan::new(&runs, places(wanted));
             let names: Vec<_> = plan.unlisted.iter().map(|one| one.id.name.as_str()).collect();
             assert_eq!((&plan.places, names.join(" ")), (&places(planned), unlisted.to_owned()));
-            let found = (plan.changes(&runs), plan.is_whole());
-            assert_eq!(found, (changes, is_whole), "{wanted} on {runs:?}");
+            assert_eq!(plan.changes(&runs), changes, "{wanted} on {runs:?}");
         }
     }
 

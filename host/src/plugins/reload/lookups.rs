@@ -30,7 +30,7 @@ impl Reloader {
         let Some(set) = reloaded.set else { return };
         let changed = reloaded.changed;
         let records = changed.iter().map(|one| replaced(one, cause)).collect();
-        if let Some(Ok(done)) = self.control.take_lookups(set, records) {
+        if let Some(Ok(done)) = self.ask(|control| control.take_lookups(set, records)) {
             let pause_us = done.pause.as_micros() as u64;
             for Changed { name, file, after, .. } in changed {
                 let source = file.display().to_string();
@@ -58,7 +58,7 @@ impl Reloader {
         let before = self.lookups.current().versions().get(&name).cloned();
         let mut change = change(LookupChangeKind::Refused, &name, &file, reason);
         change.before = before;
-        if let Some(Err(error)) = self.control.note(change.into()) {
+        if let Some(Err(error)) = self.ask(|control| control.note(change.into())) {
             tracing::warn!(%error, "could not record the rejection");
         }
     }

@@ -147,7 +147,7 @@ fn round(engine: &Engine, source: &PluginSource, batches: &[Batch]) -> Result<Ro
         if let Some(Halvings { n_times, why, .. }) = chain.take_halvings().into_values().next() {
             // No row was lost, but the plugin fails on batches: a run would take many calls for each.
             let file = source.name.clone();
-            let reason = format!("a batch was halved {n_times} times: {why}");
+            let reason = format!("a batch was cut up {n_times} times: {why}");
             return Err(Error::BenchFailed { file, reason }.into());
         }
         round.bytes_out += bytes(&judged.rows, &writes);

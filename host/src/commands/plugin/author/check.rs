@@ -1,9 +1,10 @@
 //! `audit-host plugin check`: reports everything that prevents a component from loading.
 
 use std::fmt::Write as _;
+use std::time::Instant;
 
 use anyhow::Result;
-use audit_chain::{Engine, Plugin, PluginChain, PluginSource};
+use audit_chain::{Engine, Plugin, PluginChain, PluginSource, unlogged};
 use audit_core::text::one_line;
 use serde_json::json;
 
@@ -29,11 +30,13 @@ pub(crate) fn run(args: &CheckArgs) -> Result<()> {
             ..PluginSource::new(file, bytes)
         };
         let engine = plugin_args::engine()?;
-        let mut report = Report::of(&engine, &source);
-        if let (Some(old), []) = (&args.replaces, report.problems.as_slice()) {
-            report.replaces = Some(replaces(old, &engine, &source, args)?);
-        }
-        report
+        unlogged(|| {
+            let mut report = Report::of(&engine, &source);
+            if let (Some(old), []) = (&args.replaces, report.problems.as_slice()) {
+                report.replaces = Some(replaces(old, &engine, &source, args)?);
+            }
+            Ok::<_, anyhow::Error>(report)
+        })?
     };
     print(&if args.json { report.as_json(file) } else { report.as_text(file) })?;
     match report.n_problems() {
@@ -106,7 +109,12 @@ impl Report {
 
     fn run_cases(&mut self, engine: &Engine, source: &PluginSource, cases: &[golden::Case]) {
         self.n_cases = cases.len();
-        for case in cases {
+        let began = Instant::now();
+        for (n_done, case) in cases.iter().enumerate() {
+            if let Err(error) = golden::in_time(began, n_done, cases.len()) {
+                self.problems.push(one_line(&error));
+                return;
+            }
             let mismatches = golden::run(engine, source, case).and_then(|outcome| {
                 let mismatches = golden::compare(case, &outcome);
                 if mismatches.is_empty() {

@@ -1,8 +1,8 @@
 //! The plugin that a command line names, with its configuration, keys and lookups.
 
-use std::fs::{self, File};
-use std::io::Read as _;
+use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use audit_chain::{Engine, Granted, Keys, Limits, PluginSource};
 use audit_lookup::{Lookups, Set};
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::builtin;
 use crate::cli::{GivenArgs, KeyArgs};
-use crate::config::{Error, KeyEntries, KeyEntry, PluginCache, lookups_and_keys};
+use crate::config::{Error, KeyEntries, KeyEntry, PluginCache, lookups_and_keys, read};
 use crate::plugins::{self, read_keys};
 
 /// An engine with the cache of compiled code that a run has: what one command compiled, no other compiles again.
@@ -28,13 +28,14 @@ pub(super) fn source(args: &GivenArgs) -> Result<PluginSource, Error> {
     })
 }
 
-/// The plugin with an empty configuration.
+/// The plugin with an empty configuration. Rows that it fails on wait for nobody: no other version is on its way.
 pub(super) fn component(file: &str) -> Result<PluginSource, Error> {
     let bytes = read(file)?;
-    match too_large(file, &bytes) {
-        Some(problem) => Err(value("FILE", file, problem)),
-        None => Ok(PluginSource::new(file, bytes)),
+    if let Some(problem) = too_large(file, &bytes) {
+        return Err(value("FILE", file, problem));
     }
+    let limits = Limits { breaker_pause: Duration::ZERO, ..Limits::default() };
+    Ok(PluginSource { limits, ..PluginSource::new(file, bytes) })
 }
 
 /// The bytes of a component. One that is too large is read only as far as that shows.
@@ -42,12 +43,8 @@ pub(super) fn read(file: &str) -> Result<Vec<u8>, Error> {
     if let Some(name) = file.strip_prefix("builtin:") {
         return Ok(builtin::component(name)?.to_vec());
     }
-    let read = || {
-        let mut bytes = Vec::new();
-        File::open(file)?.take(Limits::default().file_bytes + 1).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    read().map_err(|cause: std::io::Error| value("FILE", file, format!("cannot be read: {cause}")))
+    let bytes = read::begin(Path::new(file), Limits::default().file_bytes + 1);
+    bytes.map_err(|cause| value("FILE", file, format!("cannot be read: {cause}")))
 }
 
 /// The problem with the size, if there is one.
@@ -67,7 +64,7 @@ pub(super) fn too_large(file: &str, bytes: &[u8]) -> Option<String> {
 pub(super) fn config(given: Option<&str>) -> Result<String, Error> {
     let Some(given) = given else { return Ok("{}".to_owned()) };
     let text = match given.strip_prefix('@') {
-        Some(path) => fs::read_to_string(path)
+        Some(path) => read::text(Path::new(path))
             .map_err(|cause| Error::Read { path: Path::new(path).to_owned(), cause })?,
         None => given.to_owned(),
     };
@@ -144,8 +141,8 @@ mod tests {
         assert!(refused(component("builtin:nothing")).contains("nothing"));
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("large.wasm");
-        File::create(&path).unwrap().set_len(Limits::default().file_bytes + 7).unwrap();
+        fs::File::create(&path).unwrap().set_len(Limits::default().file_bytes + 7).unwrap();
         let said = refused(component(&path.display().to_string()));
-        assert!(said.contains("has 134217735 bytes, more than the 134217728"), "{said}");
+        assert!(said.contains("has 67108871 bytes, more than the 67108864"), "{said}");
     }
 }

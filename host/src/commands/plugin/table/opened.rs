@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use audit_core::{PluginId, PluginState};
-use audit_sink::{ComponentStore, PastChange, Store, Vault};
+use audit_sink::{ComponentStore, PastChange, Pins, Store, Vault};
 
 use crate::cli::TableArgs;
 use crate::commands::columns::clean;
@@ -35,6 +35,13 @@ impl Opened {
         let chain = audit_sink::chain(store, &place.name, &place.group).await.context(READING)?;
         let (table, group) = (place.name.to_string(), place.group.clone());
         Ok(chain.ok_or(Error::NoCommit { table, group })?)
+    }
+
+    /// What the group has accepted.
+    pub(super) async fn pins(&self) -> Result<Pins> {
+        let Self { store, place } = self;
+        let pins = audit_sink::pins(store, &place.name, &place.group).await.context(READING)?;
+        Ok(pins.unwrap_or_default())
     }
 
     pub(super) fn components(&self) -> ComponentStore {

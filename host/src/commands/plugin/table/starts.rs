@@ -3,13 +3,15 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use audit_chain::{Engine, Plugin, PluginChain};
+use audit_chain::{Cancel, Engine, Plugin, PluginChain};
 use audit_core::PluginState;
 use audit_core::text::one_line;
 use audit_lookup::Lookups;
-use audit_sink::{ComponentStore, Vault};
+use audit_sink::{ComponentStore, Pins, Vault};
 
 use super::history_format::shown;
 use super::install::{Order, install};
@@ -18,13 +20,16 @@ use crate::cli::PickArgs;
 use crate::commands::columns::clean;
 use crate::commands::plugin::author::plugin_args;
 use crate::commands::plugin::error::Error as PluginError;
-use crate::config::{PluginEntry, Wanted, plugins_and_key_file};
+use crate::config::{self, PluginEntry, Wanted, plugins_and_key_file};
 use crate::error::Error;
+use crate::plugins::{Candidate, check_candidate, check_columns, required};
 use crate::stdout::print;
 use crate::{golden, plugins};
 
 /// A configuration that nobody wrote.
 const EMPTY: &str = "{}";
+/// For compiling all other plugins. Whoever rolls back at night must not wait for somebody else's file.
+const OTHERS_TIME: Duration = Duration::from_secs(2);
 
 /// Writes the component over the plugin's file, or elsewhere, if a host would start with it.
 pub(super) async fn swap(
@@ -74,7 +79,8 @@ async fn start(
     component: &[u8],
 ) -> Result<Vec<String>> {
     let mut check = Check::new(config, order);
-    let Some(mut chain) = check.load(engine, order, component.into())? else {
+    let pins = opened.pins().await?;
+    let Some(mut chain) = check.load(engine, order, component.into(), &pins)? else {
         return Ok(check.unchecked);
     };
     let Some(key_file) = &check.key_file else {
@@ -107,6 +113,8 @@ struct Check {
     /// Whether that is what a start would read.
     is_known: bool,
     key_file: Option<PathBuf>,
+    /// Why it is not known: what to do about it.
+    advice: &'static str,
     unchecked: Vec<String>,
 }
 
@@ -128,7 +136,11 @@ impl Check {
             .is_some_and(|id| id.config_sha256 == ComponentStore::digest(EMPTY.as_bytes()));
         let is_known = listed.is_some() || is_empty;
         let entry = listed.unwrap_or_else(|| PluginEntry::plain(order.source));
-        Self { wanted, entry, is_known, key_file, unchecked }
+        let advice = match config {
+            None => "give --config",
+            Some(_) => "the file of --config does not list it",
+        };
+        Self { wanted, entry, is_known, key_file, advice, unchecked }
     }
 
     /// The chain with the component in its place; `None` if its configuration is not known and it does not take
@@ -138,11 +150,13 @@ impl Check {
         engine: &Engine,
         order: &Order<'_>,
         component: Arc<[u8]>,
+        pins: &Pins,
     ) -> Result<Option<PluginChain>> {
         let lookups = self.lookups();
         let source = plugins::source_of(&self.entry, component, &self.wanted.keys, &lookups);
         let source = match source {
             Ok(source) => source,
+            Err(error @ config::Error::OtherComponent { .. }) => return Err(error.into()),
             Err(error) => {
                 self.unchecked.push(format!("all that needs its keys: {}", one_line(&error)));
                 return Ok(None);
@@ -151,8 +165,8 @@ impl Check {
         let plugin = match Plugin::load(engine, source.clone()) {
             Ok(plugin) => plugin,
             Err(error) if !self.is_known && is_of_configuration(&error) => {
-                let what = "its configuration, the other plugins and its state: give --config";
-                self.unchecked.push(what.to_owned());
+                let what = "its configuration, the other plugins and its state";
+                self.unchecked.push(format!("{what}: {}", self.advice));
                 return Ok(None);
             }
             Err(error) => return Err(error.into()),
@@ -162,12 +176,33 @@ impl Check {
             let (found, running) = (found.clone(), order.plugin.to_owned());
             return Err(Error::OtherPlugin { found, running }.into());
         }
+        let candidate = Candidate::new(&self.entry, &plugin);
+        let is_allowed = if self.is_known { check_candidate } else { check_columns };
+        is_allowed(&candidate, Some(pins))?;
         golden::prove(engine, &source).context("its own golden cases")?;
         if !self.is_known {
-            self.unchecked.push("its configuration: give --config".to_owned());
+            self.unchecked.push(format!("its configuration: {}", self.advice));
         }
+        let is_whole = self.is_known && !self.wanted.plugins.is_empty();
         let chain = self.around(engine, plugin, &lookups);
+        self.check_hidden(&chain, is_whole, pins)?;
         Ok(Some(PluginChain::new(chain)?))
+    }
+
+    /// What must stay replaced still is, if the whole chain is known.
+    fn check_hidden(&mut self, chain: &[Plugin], is_whole: bool, pins: &Pins) -> Result<()> {
+        let required = required(&self.wanted, Some(pins));
+        if required.is_empty() {
+            return Ok(());
+        }
+        if !is_whole || chain.len() != self.wanted.plugins.len() {
+            let what = "whether what must stay replaced is";
+            let advice =
+                if self.is_known { "give the --config of the whole chain" } else { self.advice };
+            self.unchecked.push(format!("{what}: {advice}"));
+            return Ok(());
+        }
+        Ok(Plugin::prove(chain)?.check(&required)?)
     }
 
     /// Tables and calendars as a start loads them.
@@ -181,9 +216,17 @@ impl Check {
         }
     }
 
-    /// The plugin among the others. That one of them does not load is not its fault.
+    /// The plugin among the others. That one of them does not load is not its fault, and a file that takes long to
+    /// compile does not hold it up: what runs is in the cache.
     fn around(&mut self, engine: &Engine, plugin: Plugin, lookups: &Lookups) -> Vec<Plugin> {
         let (mut chain, mut plugin) = (Vec::new(), Some(plugin));
+        let cancel = Cancel::default();
+        let engine = &engine.for_candidate(cancel.clone());
+        let timer = cancel.clone();
+        thread::spawn(move || {
+            thread::sleep(OTHERS_TIME);
+            timer.set();
+        });
         for entry in &self.wanted.plugins {
             if entry.origin() == self.entry.origin() {
                 chain.extend(plugin.take());
@@ -195,7 +238,11 @@ impl Check {
             match loaded {
                 Ok(other) => chain.push(other),
                 Err(error) => {
-                    let why = one_line(error.as_ref());
+                    let why = if cancel.is_set() {
+                        format!("it was not compiled within {OTHERS_TIME:?}")
+                    } else {
+                        one_line(error.as_ref())
+                    };
                     self.unchecked.push(format!("how it fits {}: {why}", entry.path));
                 }
             }
