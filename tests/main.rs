@@ -10,6 +10,8 @@ mod hostile;
 mod input;
 mod lanes;
 mod lookups;
+mod order;
 mod reload;
 mod table;
 mod topics;
+mod wire;

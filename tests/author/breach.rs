@@ -1,4 +1,4 @@
-//! A plugin that breaks the contract on batches, and on no row alone: halving hides it, and the commands and the
+//! A plugin that breaks the contract on batches, and on no row alone: cutting it up hides it, and the commands and the
 //! host's log do not.
 
 use std::fs;
@@ -29,7 +29,7 @@ fn a_breach_fails_test_check_and_bench() -> Result<()> {
     let bench = ["plugin", "bench", &guest, "--config", CONFIG, "--rows", "64"];
     let ended = Program::new(&dir, &bench).run()?;
     ensure!(
-        ended.code() == Some(1) && ended.stderr.contains("a batch was halved"),
+        ended.code() == Some(1) && ended.stderr.contains("a batch was cut up"),
         "{}",
         ended.stderr
     );
@@ -37,15 +37,15 @@ fn a_breach_fails_test_check_and_bench() -> Result<()> {
 }
 
 #[test]
-fn the_host_logs_once_an_epoch_why_batches_were_halved() -> Result<()> {
-    let case = Case::new("author-halved", 1)?;
+fn the_host_logs_once_an_epoch_why_batches_were_cut_up() -> Result<()> {
+    let case = Case::new("author-cut-up", 1)?;
     case.generate(300, 4)?.succeed()?;
     let (config, guest) = (case.path("audit-host.toml"), env::guest("hostile")?);
     let plugin = "config = { do = \"short-column\", above_rows = 1 }";
     fs::write(&config, format!("[[plugin]]\npath = {guest:?}\n{plugin}\n"))?;
     let ended = case.host()?.args(&["--config", &config, "--until-end"]).succeed()?;
     let lines: Vec<_> =
-        ended.stderr.lines().filter(|line| line.contains("batches halved")).collect();
+        ended.stderr.lines().filter(|line| line.contains("batches cut up")).collect();
     let (snapshots, rows) = case.reader().rows(TABLE, &["source_offset"])?;
     ensure!(!lines.is_empty() && lines.len() <= 2, "{lines:?} for {snapshots:?}");
     ensure!(lines[0].contains("offsets for") && lines[0].contains("n_times="), "{lines:?}");

@@ -169,7 +169,7 @@ fn what_a_run_would_find_is_found_before_it_in_javascript() -> Result<()> {
         broken: "}}}",
     };
     let project = check("js", "src/plugin.js", &versions)?;
-    // A row that is not there is quarantined, in batches of more than one: halving hides it.
+    // A row that is not there is quarantined, in batches of more than one: cutting it up hides it.
     let breach =
         "return { alerts, quarantined: batch.rows > 1 ? [{ row: batch.rows, reason: 'x' }] : [] };";
     project.edit(&[("return { alerts };", breach)])?;

@@ -1,5 +1,6 @@
 //! Flow: a real broker, the real program, and readers that share no code with it.
 
+mod attack;
 mod office;
 
 use std::collections::BTreeSet;

@@ -41,7 +41,6 @@ const LETTERS: &[&str] = &[
     "reason",
     "plugin",
     "payload_bytes",
-    "payload_sha256",
     "payload_form",
 ];
 

@@ -6,9 +6,9 @@ use audit_chain::Engine;
 use audit_core::ReasonClass;
 use serde_json::json;
 
-use super::{chain, judge, reported, settled, source};
+use super::{BATCH_TIME, chain, judge, reported, settled, source};
 
-/// Rows of a batch: two halvings of a full byte of rows, and not a power of two.
+/// Rows of a batch: some bytes of validity, and not a power of two.
 const ROWS: usize = 50;
 /// The row that sets it off.
 const POISON: i64 = 37;
@@ -97,7 +97,6 @@ const DETECTOR: &[Case] = &[
 const HARMLESS: &[(&str, &str, usize)] = &[
     ("transform", "nothing", 0),
     ("describe-bad-schema", "nothing", 0),
-    ("describe-huge-schema", "nothing", 0),
     ("transform", "configure-reads-nothing", 0),
     ("transform", "append-mark", 0),
     ("transform", "busy", 0),
@@ -163,7 +162,12 @@ fn try_one(engine: &Engine, mode: &str, behavior: &str, word: &str) -> Result<()
         // The default may take longer than the short deadline of this suite.
         config["bytes"] = json!(1 << 20);
     }
-    let mut chain = chain(engine, source(mode, &config)?)?;
+    let mut plugin = source(mode, &config)?;
+    if word == "fuel" {
+        // The fuel for what is returned must end before the time does, on a busy machine as well.
+        plugin.limits.batch_time = BATCH_TIME * 10;
+    }
+    let mut chain = chain(engine, plugin)?;
     let judged = judge(&mut chain, 0, ROWS)?;
     let letters = settled(&judged, ROWS)?;
     let offsets: Vec<i64> = letters.keys().copied().collect();
@@ -221,7 +225,8 @@ fn a_guest_without_memory_for_its_arguments_costs_its_rows_and_no_more() -> Resu
                 ensure!(reason.contains(word), "{behavior} of a {mode}: {reason}");
             }
         }
-        ensure!(reported(&mut chain, "plugin-fault").is_some(), "{behavior} of a {mode}: no alert");
+        // It fails on everything.
+        ensure!(reported(&mut chain, "plugin-down").is_some(), "{behavior} of a {mode}: no alert");
     }
     Ok(())
 }

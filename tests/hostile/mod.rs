@@ -2,12 +2,17 @@
 //! driven by the chain that the program uses.
 
 mod answers;
+mod bombs;
+mod breaker;
 mod files;
+mod grants;
 mod halvings;
 mod memory;
 mod poison;
 mod redact;
 mod states;
+mod strangers;
+mod texts;
 mod variants;
 mod wasi;
 
@@ -29,11 +34,18 @@ use crate::abi::batches;
 /// Short, as much of the suite waits for it; long enough for every call that is not meant to reach it.
 const BATCH_TIME: Duration = Duration::from_millis(400);
 
+/// How long rows wait for a plugin that fails on all of them.
+const PAUSE: Duration = Duration::from_millis(300);
+
 /// The guest in a mode, with a configuration.
 fn source(mode: &str, config: &Value) -> Result<PluginSource> {
     let bytes = hostile::with_mode(&fs::read(env::guest("hostile")?)?, mode)?;
-    let limits =
-        Limits { batch_time: BATCH_TIME, setup_time: Duration::from_secs(2), ..Limits::default() };
+    let limits = Limits {
+        batch_time: BATCH_TIME,
+        setup_time: Duration::from_secs(2),
+        breaker_pause: PAUSE,
+        ..Limits::default()
+    };
     let keys = Keys::from([("k".to_owned(), Key::new(b"0123456789abcdef"))]);
     let config = config.to_string();
     Ok(PluginSource { limits, keys, config, ..PluginSource::new(format!("hostile {mode}"), bytes) })

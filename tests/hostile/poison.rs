@@ -1,12 +1,7 @@
-//! Bisecting, the breaker, and `on-error` for the rows that are found.
-
-use std::thread;
-use std::time::Duration;
+//! The search for poison rows, and `on-error` for those that are found.
 
 use anyhow::{Context, Result, ensure};
-use audit_chain::{Engine, Limits, OnError, PluginSource};
-use audit_core::stage::Chain;
-use audit_core::{ChangeKind, ReasonClass};
+use audit_chain::{Engine, OnError, PluginSource};
 use serde_json::json;
 
 use super::{chain, halting, judge, refusal, reported, settled, source};
@@ -41,63 +36,6 @@ fn a_detector_sees_every_other_row_exactly_once() -> Result<()> {
         ensure!(alert.labels["sum"] == sum.to_string(), "{how}: {:?}", alert.labels);
         ensure!(alert.labels["again"] == "0", "{how}: a row came twice: {:?}", alert.labels);
     }
-    Ok(())
-}
-
-#[test]
-fn the_breaker_opens_alerts_once_and_stays_open_while_probes_fail() -> Result<()> {
-    let engine = Engine::new()?;
-    let config = json!({ "do": "trap", "every": 1, "times": 1_000_000 });
-    let limits =
-        Limits { poison_rows: 10, breaker_pause: Duration::from_millis(300), ..Limits::default() };
-    let mut chain = chain(&engine, PluginSource { limits, ..source("transform", &config)? })?;
-    let letters = settled(&judge(&mut chain, 0, ROWS)?, ROWS)?;
-    ensure!(letters.len() == ROWS, "{} of {ROWS} rows are dead letters", letters.len());
-    ensure!(letters.values().all(|(class, _)| *class == ReasonClass::PluginFault));
-    let taken = chain.take_changes();
-    let opened = taken.of_plugins().any(|change| change.kind == ChangeKind::BreakerOpened);
-    ensure!(opened, "nothing was recorded: {taken:?}");
-    let alert = taken.alerts.first().context("no alert")?;
-    ensure!(alert.rule == "plugin-breaker" && alert.message.contains("poison-rows-max"));
-    let letters = settled(&judge(&mut chain, ROWS as i64, 10)?, 10)?;
-    ensure!(letters.len() == 10, "{letters:?}");
-    ensure!(letters.values().all(|(_, why)| why.contains("not called")), "{letters:?}");
-    // A probe that fails like this leaves it open, and raises no second alert. The time is input.
-    thread::sleep(Duration::from_millis(350));
-    let letters = settled(&judge(&mut chain, ROWS as i64 + 10, 100)?, 100)?;
-    ensure!(letters.len() == 100, "{letters:?}");
-    ensure!(letters.values().all(|(_, why)| why.contains("trapped")), "{letters:?}");
-    ensure!(reported(&mut chain, "plugin-breaker").is_none());
-    Ok(())
-}
-
-#[test]
-fn a_plugin_that_recovers_closes_its_breaker() -> Result<()> {
-    let engine = Engine::new()?;
-    let poison: Vec<i64> = (0..100).collect();
-    let config = json!({ "do": "trap", "at_offset": poison });
-    let limits = Limits { poison_rows: 5, breaker_pause: Duration::ZERO, ..Limits::default() };
-    let mut chain = chain(&engine, PluginSource { limits, ..source("transform", &config)? })?;
-    ensure!(settled(&judge(&mut chain, 0, 100)?, 100)?.len() == 100);
-    chain.take_changes();
-    ensure!(settled(&judge(&mut chain, 100, 100)?, 100)?.is_empty());
-    let kinds: Vec<_> = chain.take_changes().of_plugins().map(|change| change.kind).collect();
-    ensure!(kinds == [ChangeKind::BreakerClosed], "{kinds:?}");
-    Ok(())
-}
-
-/// A producer of a few bad records now and then must not hold the breaker open.
-#[test]
-fn a_breaker_closes_though_single_rows_still_fail() -> Result<()> {
-    let engine = Engine::new()?;
-    let config = json!({ "do": "trap", "every": 20 });
-    let limits = Limits { poison_rows: 30, breaker_pause: Duration::ZERO, ..Limits::default() };
-    let mut chain = chain(&engine, PluginSource { limits, ..source("transform", &config)? })?;
-    ensure!(settled(&judge(&mut chain, 0, ROWS)?, ROWS)?.len() > 30, "it did not open");
-    let letters = settled(&judge(&mut chain, ROWS as i64, 40)?, 40)?;
-    ensure!(letters.len() == 2, "{letters:?}");
-    let kinds: Vec<_> = chain.take_changes().of_plugins().map(|change| change.kind).collect();
-    ensure!(kinds == [ChangeKind::BreakerOpened, ChangeKind::BreakerClosed], "{kinds:?}");
     Ok(())
 }
 

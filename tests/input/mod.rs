@@ -4,6 +4,7 @@ mod records;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
@@ -19,6 +20,8 @@ const RSS_BYTES_MAX: u64 = 600 << 20;
 /// For large records: each is held once by the client, once in its batch, once as a dead letter.
 const RSS_BYTES_MAX_LARGE: u64 = 1 << 30;
 const N_ACTIONS: usize = 10_000;
+/// A key file of 32 bytes.
+const KEY: &str = "0123456789abcdef0123456789abcdef";
 
 /// What a dead letter of a record must say.
 const LETTER: [&str; 8] = [
@@ -48,6 +51,7 @@ fn every_kind_of_bad_record_ends_as_documented() -> Result<()> {
 
 /// Rows and dead letters by offset, which is the place in the list of records.
 fn check_outcomes(case: &Case, records: &[Record]) -> Result<()> {
+    let key = warehouse_key(&case.dir)?;
     let (table, rows) = case.reader().rows(TABLE, &["source_offset", "action_type"])?;
     let (_, letters) = case.reader().rows(DEAD_LETTERS, &LETTER)?;
     assert_eq!(table.n_rows()?, rows.len() as u64);
@@ -59,7 +63,7 @@ fn check_outcomes(case: &Case, records: &[Record]) -> Result<()> {
         let seen = match (rows.get(&offset), letters.get(&offset)) {
             (Some(row), None) => Expect::Row(text(&row["action_type"])),
             (None, Some(letter)) => {
-                check_letter(record, letter)?;
+                check_letter(&key, record, letter)?;
                 Expect::DeadLetter(text(&letter["reason_class"]))
             }
             _ => Expect::Row("neither or both".to_owned()),
@@ -79,11 +83,11 @@ fn by_offset(rows: &[Value]) -> Result<BTreeMap<i64, &Value>> {
 }
 
 /// Without a key a dead letter has size and digest of its record, and not its bytes.
-fn check_letter(record: &Record, letter: &Value) -> Result<()> {
+fn check_letter(key: &[u8], record: &Record, letter: &Value) -> Result<()> {
     let payload = record.payload.as_deref().unwrap_or_default();
     let name = record.name;
     assert_eq!(letter["payload_bytes"], payload.len(), "{name}");
-    assert_eq!(letter["payload_sha256"], files::sha256(payload), "{name}");
+    assert_eq!(letter["payload_sha256"], digest(key, payload), "{name}");
     assert_eq!(letter["payload_form"], "digest-only", "{name}");
     assert_eq!(letter["payload"], Value::Null, "{name}");
     let reason = text(&letter["reason"]);
@@ -120,7 +124,7 @@ fn check_files(case: &Case) -> Result<()> {
 #[test]
 fn ten_thousand_actions_neither_fill_the_memory_nor_lose_a_row() -> Result<()> {
     let case = Case::new("many-actions", 1)?;
-    let event = |n| records::event(&format!("action/{n}"), "2026-01-05T10:00:00Z");
+    let event = |n| records::event(&format!("action.{n}"), "2026-01-05T10:00:00Z");
     let record = |n: usize| (0, Some(event(n)));
     broker::send(&case.topic, (0..N_ACTIONS).map(record))?;
     let ended = case.host()?.args(&["--until-end"]).succeed()?;
@@ -139,7 +143,7 @@ fn ten_thousand_actions_neither_fill_the_memory_nor_lose_a_row() -> Result<()> {
 fn payloads_under(case: &Case, name: &str, config: &str) -> Result<Vec<Value>> {
     let case = case.beside(name)?;
     let key = case.dir.join("key");
-    fs::write(&key, "0123456789abcdef0123456789abcdef")?;
+    fs::write(&key, KEY)?;
     let file = case.dir.join("audit-host.toml");
     fs::write(&file, config.replace("KEY", &key.display().to_string()))?;
     let host = case.host()?.args(&["--config", &file.display().to_string()]);
@@ -148,6 +152,23 @@ fn payloads_under(case: &Case, name: &str, config: &str) -> Result<Vec<Value>> {
     let (_, letters) = case.reader().rows(DEAD_LETTERS, &LETTER)?;
     assert_eq!(letters.len(), 2, "{name}");
     Ok(letters)
+}
+
+/// The digest of a payload that is no guess for those who lack the key.
+fn digest(key: &[u8], payload: &[u8]) -> String {
+    let id: String = files::sha256(key).chars().take(8).collect();
+    format!("hmac-sha256:{id}:{}", hex::encode(files::hmac_sha256(key, payload)))
+}
+
+/// The key that a warehouse keeps, which nobody else may read.
+fn warehouse_key(dir: &Path) -> Result<Vec<u8>> {
+    let own = dir.join("warehouse/.audit-host");
+    let path = own.join("keys/dead-letter-digests.key");
+    for (path, expected) in [(&own, 0o700), (&path, 0o600)] {
+        let mode = fs::metadata(path)?.permissions().mode() & 0o777;
+        ensure!(mode == expected, "{} has mode {mode:o}", path.display());
+    }
+    Ok(hex::decode(fs::read_to_string(path)?.trim())?)
 }
 
 #[test]
@@ -161,12 +182,15 @@ fn a_dead_letter_keeps_its_payload_only_sealed_or_on_request() -> Result<()> {
     for letter in payloads_under(&case, "payloads-no-key", "")? {
         assert_eq!(letter["payload_form"], "digest-only");
         assert_eq!(letter["payload"], Value::Null);
-        assert_eq!(letter["payload_sha256"], files::sha256(&secret));
+        let key = warehouse_key(&case.dir.with_file_name("payloads-no-key"))?;
+        assert_eq!(letter["payload_sha256"], digest(&key, &secret));
     }
     let only_digest = "[dead-letters]\nkey-file = \"KEY\"\npayload = \"digest-only\"";
     for letter in payloads_under(&case, "payloads-digest", only_digest)? {
         assert_eq!(letter["payload_form"], "digest-only");
         assert_eq!(letter["payload"], Value::Null);
+        let key = files::hmac_sha256(KEY.as_bytes(), b"audit-host digests of dead letters");
+        assert_eq!(letter["payload_sha256"], digest(&key, &secret));
     }
     for letter in payloads_under(&case, "payloads-raw", "[dead-letters]\npayload = \"raw\"")? {
         assert_eq!(letter["payload_form"], "raw");

@@ -160,8 +160,15 @@ fn times() -> Vec<Record> {
     records
 }
 
-/// Each becomes part of a path, or must not.
+/// An action names a folder: what is no plain token is a dead letter.
 fn actions() -> Vec<Record> {
+    let odd =
+        ["null".to_owned(), "__HIVE_DEFAULT_PARTITION__".into(), "..a".into(), "x".repeat(64)];
+    let row = |action: String| Record {
+        name: "an odd action",
+        payload: Some(event(&action, TIME)),
+        expect: Expect::Row(action),
+    };
     let actions = [
         String::new(),
         ".".into(),
@@ -176,20 +183,16 @@ fn actions() -> Vec<Record> {
         "a\nb".into(),
         "a=b/c=d".into(),
         " ".into(),
-        "null".into(),
-        "__HIVE_DEFAULT_PARTITION__".into(),
         "ünïcödé 🦀".into(),
         "C:\\windows".into(),
         "?a#b&c".into(),
+        "alice@company.com".into(),
+        "x".repeat(65),
         "x".repeat(300),
         "🦀".repeat(300),
     ];
-    let record = |action: String| Record {
-        name: "an odd action",
-        payload: Some(event(&action, TIME)),
-        expect: Expect::Row(action),
-    };
-    actions.map(record).into()
+    let letter = |action: String| dead("no action", "bad-action", event(&action, TIME));
+    odd.map(row).into_iter().chain(actions.map(letter)).collect()
 }
 
 fn sizes() -> Vec<Record> {

@@ -120,10 +120,13 @@ fn a_plugin_folder_grows_and_a_deleted_file_leaves_its_plugin() -> Result<()> {
     let folder = plugin_folder(&case)?;
     put(&folder.join("20-redact.wasm"), &fs::read(env::plugin("redact_pii")?)?)?;
     fs::write(folder.join("notes.txt"), "no plugin")?;
-    let folder_arg = folder.display().to_string();
+    // What comes into the folder later runs only with a grant.
+    let (folder_arg, config) = (folder.display().to_string(), case.path("audit-host.toml"));
+    fs::write(&config, "[plugins.grants.10-detect]\n")?;
     let running = case
         .host()?
         .args(&["--plugin-dir", &folder_arg, "--plugin-cache", &case.path("compiled")])
+        .args(&["--config", &config])
         .args(&["--trigger-interval", "500ms"])
         .start()?;
     wait_for(&running, "running", 1)?;
@@ -195,7 +198,15 @@ fn one_bad_change_holds_up_no_good_one() -> Result<()> {
     let (folder, versions) = (plugin_folder(&case)?, versions()?);
     let config = case.path("audit-host.toml");
     fs::write(case.dir.join("roles.csv"), "user_id,role\nada,clerk\n")?;
-    fs::write(&config, "[lookups.roles]\nfile = \"roles.csv\"\nkey = \"user_id\"\n")?;
+    let granted = "reads = [\"ip_address\", \"user_agent\", \"event_timestamp\", \"source_timestamp\", \"user_id\"]\n\
+                   writes = [\"ip_class\", \"user_agent_family\", \"business_hours\", \"actor_role\"]";
+    fs::write(
+        &config,
+        format!(
+            "[lookups.roles]\nfile = \"roles.csv\"\nkey = \"user_id\"\n[plugins.grants.05-detect]\n\
+             [plugins.grants.10-enrich]\nlookups = [\"roles\"]\n{granted}\n"
+        ),
+    )?;
     put(&folder.join("10-enrich.wasm"), &fs::read(env::plugin("enrich_context")?)?)?;
     put(&folder.join("20-marks.wasm"), &versions[0])?;
     fs::write(folder.join("20-marks.toml"), "config = { try = \"nothing\" }\n")?;
@@ -207,7 +218,7 @@ fn one_bad_change_holds_up_no_good_one() -> Result<()> {
     wait_for(&running, "running", 1)?;
 
     // Its new column is not in the table: only a restart adds it.
-    let adds = "lookups = [\"roles\"]\nconfig = { roles = \"roles\" }\n";
+    let adds = "config = { roles = \"roles\" }\n";
     fs::write(folder.join("10-enrich.toml"), adds)?;
     put(&folder.join("20-marks.wasm"), &versions[1])?;
     hang_up(&running)?;

@@ -1,5 +1,6 @@
 //! The one Kafka node of the test program, and what a test does with it.
 
+use std::collections::BTreeSet;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicRe
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -21,6 +23,22 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 /// A record to send: `None` is a null payload.
 pub type Payload = Option<Vec<u8>>;
+
+/// A record with all that Kafka lets a producer say.
+#[derive(Debug, Default)]
+pub struct Message {
+    pub payload: Payload,
+    pub key: Option<Vec<u8>>,
+    /// Milliseconds since 1970. The client takes 0 for "now".
+    pub time: Option<i64>,
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
+}
+
+impl From<Payload> for Message {
+    fn from(payload: Payload) -> Self {
+        Self { payload, ..Self::default() }
+    }
+}
 
 /// The address of the shared node; the first caller starts it, and it ends with this process.
 pub fn brokers() -> Result<String> {
@@ -36,6 +54,8 @@ fn start() -> Result<Kafka> {
         ("replica.fetch.max.bytes", MESSAGE_BYTES_MAX),
         // Generated events may have Kafka times of long ago, which the default retention deletes.
         ("log.retention.ms", "-1"),
+        // A test waits until a topic is compacted.
+        ("log.cleaner.backoff.ms", "500"),
     ];
     Kafka::start(&env::kafka()?, &env::folder("kafka")?, 0, &props)
 }
@@ -87,6 +107,22 @@ pub fn create_topic(name: &str, n_partitions: i32) -> Result<()> {
     create(&brokers()?, &topic, n_partitions)
 }
 
+/// [`create_topic`] for records of any time: a node refuses those of the future otherwise.
+pub fn create_topic_of_any_time(name: &str, n_partitions: i32) -> Result<()> {
+    create_topic_with(
+        name,
+        n_partitions,
+        &[("message.timestamp.after.max.ms", "9223372036854775807")],
+    )
+}
+
+/// [`create_topic`] with settings of the topic.
+pub fn create_topic_with(name: &str, n_partitions: i32, settings: &[(&str, &str)]) -> Result<()> {
+    let topic = NewTopic::new(name, n_partitions, TopicReplication::Fixed(1));
+    let topic = settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value));
+    create(&brokers()?, &topic, n_partitions)
+}
+
 /// Adds partitions to a topic until it has so many.
 pub fn add_partitions(name: &str, n_partitions: usize) -> Result<()> {
     let more = NewPartitions::new(name, n_partitions);
@@ -131,6 +167,35 @@ pub fn watermarks(topic: &str, n_partitions: i32) -> Result<Vec<i64>> {
     ends(&client()?, topic, n_partitions)
 }
 
+/// Where a reader finds a record now, as (partition, offset): not what was compacted, aborted, or is not committed.
+pub fn readable(brokers: &str, topic: &str, n_partitions: i32) -> Result<BTreeSet<(i64, i64)>> {
+    let mut config = client_of(brokers);
+    config.set("group.id", "readable").set("isolation.level", "read_committed");
+    config.set("enable.auto.commit", "false").set("enable.partition.eof", "true");
+    let consumer: BaseConsumer = config.create()?;
+    let mut list = TopicPartitionList::new();
+    for partition in 0..n_partitions {
+        list.add_partition_offset(topic, partition, Offset::Beginning)?;
+    }
+    consumer.assign(&list)?;
+    let (mut found, mut at_end) = (BTreeSet::new(), BTreeSet::new());
+    let deadline = Instant::now() + ANSWER_WITHIN;
+    while at_end.len() < list.count() {
+        ensure!(Instant::now() < deadline, "{topic}: only {at_end:?} were read to their end");
+        match consumer.poll(Duration::from_millis(100)) {
+            Some(Ok(record)) => {
+                found.insert((record.partition().into(), record.offset()));
+            }
+            Some(Err(KafkaError::PartitionEOF(partition))) => {
+                at_end.insert(partition);
+            }
+            Some(Err(error)) => bail!("reading {topic}: {error}"),
+            None => {}
+        }
+    }
+    Ok(found)
+}
+
 fn ends(client: &ClientConfig, topic: &str, n_partitions: i32) -> Result<Vec<i64>> {
     let consumer: BaseConsumer = client.create()?;
     let end = |partition| {
@@ -153,20 +218,104 @@ pub fn send_to(
     topic: &str,
     records: impl IntoIterator<Item = (i32, Payload)>,
 ) -> Result<()> {
+    send_all(brokers, topic, records.into_iter().map(|(at, payload)| (at, payload.into())))
+}
+
+/// [`send`] for records with more than a payload.
+pub fn send_messages(topic: &str, records: impl IntoIterator<Item = (i32, Message)>) -> Result<()> {
+    send_all(&brokers()?, topic, records)
+}
+
+/// [`send_messages`] to another cluster.
+pub fn send_all(
+    brokers: &str,
+    topic: &str,
+    records: impl IntoIterator<Item = (i32, Message)>,
+) -> Result<()> {
     let mut config = client_of(brokers);
     config.set("enable.idempotence", "true").set("queue.buffering.max.kbytes", "1048576");
     let producer: BaseProducer = config.create()?;
-    for (partition, payload) in records {
-        let mut record = BaseRecord::<(), [u8]>::to(topic).partition(partition);
-        record.payload = payload.as_deref();
-        while let Err((error, back)) = producer.send(record) {
-            let full = KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull);
-            ensure!(error == full, "sending to {topic}: {error}");
-            producer.poll(Duration::from_millis(20));
-            record = back;
-        }
+    for (partition, message) in records {
+        queue(&producer, topic, partition, &message)?;
     }
     producer.flush(ANSWER_WITHIN * 2).with_context(|| format!("sending to {topic}"))?;
     ensure!(producer.in_flight_count() == 0, "the node did not take all records of {topic}");
     Ok(())
+}
+
+/// Hands a record to a producer; waits while its queue is full.
+fn queue(producer: &BaseProducer, topic: &str, partition: i32, message: &Message) -> Result<()> {
+    let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(partition);
+    record.payload = message.payload.as_deref();
+    record.key = message.key.as_deref();
+    record.timestamp = message.time;
+    if !message.headers.is_empty() {
+        let add = |all: OwnedHeaders, (key, value): &(String, Option<Vec<u8>>)| {
+            all.insert(Header { key, value: value.as_ref() })
+        };
+        record.headers = Some(message.headers.iter().fold(OwnedHeaders::new(), add));
+    }
+    while let Err((error, back)) = producer.send(record) {
+        let full = KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull);
+        ensure!(error == full, "sending to {topic}: {error}");
+        producer.poll(Duration::from_millis(20));
+        record = back;
+    }
+    Ok(())
+}
+
+/// Sends to a topic again and again: a connection takes longer than a record.
+pub struct Sender {
+    producer: BaseProducer,
+    topic: String,
+}
+
+impl Sender {
+    pub fn connect(topic: &str) -> Result<Self> {
+        let mut config = client()?;
+        config.set("enable.idempotence", "true");
+        Ok(Self { producer: config.create()?, topic: topic.to_owned() })
+    }
+
+    /// Sends records in order and waits until the node has them all.
+    pub fn send(&self, records: impl IntoIterator<Item = (i32, Message)>) -> Result<()> {
+        for (partition, message) in records {
+            queue(&self.producer, &self.topic, partition, &message)?;
+        }
+        self.producer.flush(ANSWER_WITHIN).with_context(|| format!("sending to {}", self.topic))
+    }
+}
+
+/// Records that readers see once they are committed. Dropping it leaves them open.
+pub struct Transaction {
+    producer: BaseProducer,
+    topic: String,
+}
+
+impl Transaction {
+    /// Begins a transaction; `name` is that of its producer.
+    pub fn begin(topic: &str, name: &str) -> Result<Self> {
+        let mut config = client()?;
+        config.set("transactional.id", name).set("transaction.timeout.ms", "300000");
+        let producer: BaseProducer = config.create()?;
+        producer.init_transactions(ANSWER_WITHIN)?;
+        producer.begin_transaction()?;
+        Ok(Self { producer, topic: topic.to_owned() })
+    }
+
+    /// Sends records and waits until the node has them all.
+    pub fn send(&self, records: impl IntoIterator<Item = (i32, Message)>) -> Result<()> {
+        for (partition, message) in records {
+            queue(&self.producer, &self.topic, partition, &message)?;
+        }
+        self.producer.flush(ANSWER_WITHIN).context("sending in a transaction")
+    }
+
+    pub fn commit(self) -> Result<()> {
+        self.producer.commit_transaction(ANSWER_WITHIN).context("committing a transaction")
+    }
+
+    pub fn abort(self) -> Result<()> {
+        self.producer.abort_transaction(ANSWER_WITHIN).context("aborting a transaction")
+    }
 }

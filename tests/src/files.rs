@@ -36,6 +36,16 @@ pub fn below(folder: &Path) -> Result<BTreeSet<PathBuf>> {
     Ok(found)
 }
 
+/// What `payload_sha256` of a dead letter must be, after the name of the key: HMAC-SHA-256 (RFC 2104) in hex, by this
+/// definition and not by the code under test.
+pub fn hmac_sha256(key: &[u8], text: &[u8]) -> Vec<u8> {
+    let mut block = [0; 64];
+    block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
+    let padded = |pad: u8| block.map(|byte| byte ^ pad);
+    let inner = Sha256::digest([padded(0x36).as_slice(), text].concat());
+    Sha256::digest([padded(0x5c).as_slice(), &inner].concat()).to_vec()
+}
+
 /// The SHA-256 of some bytes, in hex.
 pub fn sha256(bytes: impl AsRef<[u8]>) -> String {
     hex::encode(Sha256::digest(bytes))

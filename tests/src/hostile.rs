@@ -132,7 +132,7 @@ fn number(digits: &[u8]) -> Option<usize> {
     is_whole.then(|| digits.iter().rev().fold(0, add))
 }
 
-fn leb128(bytes: &mut Vec<u8>, mut value: usize) {
+pub(crate) fn leb128(bytes: &mut Vec<u8>, mut value: usize) {
     while value >= 0x80 {
         bytes.push(0x80 | (value & 0x7f) as u8);
         value >>= 7;

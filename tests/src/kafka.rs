@@ -27,7 +27,6 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("node.id", "1"),
     ("controller.listener.names", "CONTROLLER"),
     ("inter.broker.listener.name", "PLAINTEXT"),
-    ("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT"),
     ("auto.create.topics.enable", "false"),
     ("default.replication.factor", "1"),
     ("offsets.topic.replication.factor", "1"),
@@ -70,6 +69,23 @@ impl Install {
     }
 }
 
+/// What a node has beside its plaintext listener.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Secured<'a> {
+    pub listeners: &'a [Listener<'a>],
+    /// Users of SCRAM: `SCRAM-SHA-512=[name=NAME,password=PASSWORD]`.
+    pub scram: &'a [String],
+}
+
+/// One more port of a node.
+#[derive(Debug, Clone, Copy)]
+pub struct Listener<'a> {
+    pub name: &'a str,
+    /// `SSL`, `SASL_SSL` or `SASL_PLAINTEXT`.
+    pub protocol: &'a str,
+    pub port: u16,
+}
+
 /// A running node. Dropping it kills the process and leaves its folder.
 #[derive(Debug)]
 pub struct Kafka {
@@ -85,7 +101,17 @@ impl Kafka {
     /// `port` 0 takes a free one. `props` (such as `message.max.bytes`) override the defaults above.
     /// The process also ends when this process does, however that happens.
     pub fn start(install: &Install, dir: &Path, port: u16, props: &[(&str, &str)]) -> Result<Self> {
-        Self::launch(install, dir, port, props, Owner::ThisProcess)
+        Self::launch(install, dir, port, props, &Secured::default(), Owner::ThisProcess)
+    }
+
+    /// [`Kafka::start`] with more listeners; `props` say how each is secured.
+    pub fn start_secured(
+        install: &Install,
+        dir: &Path,
+        secured: &Secured<'_>,
+        props: &[(&str, &str)],
+    ) -> Result<Self> {
+        Self::launch(install, dir, 0, props, secured, Owner::ThisProcess)
     }
 
     /// Starts one more broker of this node's cluster. `node_id` is 2 or more.
@@ -127,7 +153,7 @@ impl Kafka {
         port: u16,
         props: &[(&str, &str)],
     ) -> Result<(u32, u16)> {
-        let kafka = Self::launch(install, dir, port, props, Owner::Nobody)?;
+        let kafka = Self::launch(install, dir, port, props, &Secured::default(), Owner::Nobody)?;
         let (pid, port) = (kafka.pid(), kafka.port);
         std::mem::forget(kafka);
         Ok((pid, port))
@@ -138,6 +164,7 @@ impl Kafka {
         dir: &Path,
         port: u16,
         props: &[(&str, &str)],
+        secured: &Secured<'_>,
         owner: Owner,
     ) -> Result<Self> {
         fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
@@ -145,10 +172,13 @@ impl Kafka {
             dir.canonicalize().with_context(|| format!("cannot resolve {}", dir.display()))?;
         let port = if port == 0 { free_port()? } else { free(port)? };
         let controller_port = free_port()?;
-        fs::write(dir.join("server.properties"), properties(&dir, port, controller_port, props))
+        let ports = ports(port, controller_port, secured.listeners);
+        let ports = ports.iter().map(|(key, value)| (*key, value.as_str()));
+        let props: Vec<_> = ports.chain(props.iter().copied()).collect();
+        fs::write(dir.join("server.properties"), properties(&dir, controller_port, &props))
             .with_context(|| format!("cannot write to {}", dir.display()))?;
         if !dir.join("data/meta.properties").exists() {
-            format_storage(install, &dir)?;
+            format_storage(install, &dir, secured.scram)?;
         }
         let process = spawn(install, &dir, owner)?;
         let install = install.clone();
@@ -282,12 +312,13 @@ fn spawn(install: &Install, dir: &Path, owner: Owner) -> Result<Process> {
 }
 
 /// Writes the cluster's id into the data folder, which a new node needs before its first start.
-fn format_storage(install: &Install, dir: &Path) -> Result<()> {
+fn format_storage(install: &Install, dir: &Path, scram: &[String]) -> Result<()> {
     let line = install.java("kafka.tools.StorageTool", &["-Xmx128m", "-XX:TieredStopAtLevel=1"])?;
     let output = Command::new(&line[0])
         .args(&line[1..])
         .args(["format", "--cluster-id", CLUSTER_ID, "--config"])
         .arg(dir.join("server.properties"))
+        .args(scram.iter().flat_map(|user| ["--add-scram", user]))
         .current_dir(dir)
         .output()
         .with_context(|| format!("cannot start {}", line[0]))?;
@@ -296,14 +327,25 @@ fn format_storage(install: &Install, dir: &Path) -> Result<()> {
     Ok(())
 }
 
-fn properties(dir: &Path, port: u16, controller_port: u16, props: &[(&str, &str)]) -> String {
+/// The listeners of a node.
+fn ports(port: u16, controller_port: u16, more: &[Listener<'_>]) -> [(&'static str, String); 3] {
+    let mut clients = format!("PLAINTEXT://127.0.0.1:{port}");
+    let mut protocols = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned();
+    for Listener { name, protocol, port } in more {
+        write!(clients, ",{name}://127.0.0.1:{port}").expect("writing to a String cannot fail");
+        write!(protocols, ",{name}:{protocol}").expect("writing to a String cannot fail");
+    }
+    let all = format!("{clients},CONTROLLER://127.0.0.1:{controller_port}");
+    [
+        ("listeners", all),
+        ("advertised.listeners", clients),
+        ("listener.security.protocol.map", protocols),
+    ]
+}
+
+fn properties(dir: &Path, controller_port: u16, props: &[(&str, &str)]) -> String {
     let owned = [
         ("controller.quorum.voters", format!("1@127.0.0.1:{controller_port}")),
-        (
-            "listeners",
-            format!("PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}"),
-        ),
-        ("advertised.listeners", format!("PLAINTEXT://127.0.0.1:{port}")),
         ("log.dirs", dir.join("data").display().to_string()),
     ];
     let mut text = String::new();

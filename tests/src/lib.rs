@@ -10,6 +10,7 @@ pub mod kafka;
 pub mod program;
 pub mod table;
 
+pub mod bombs;
 pub mod chain;
 pub mod hostile;
 

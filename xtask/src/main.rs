@@ -58,8 +58,8 @@ const COMMANDS: &[Entry] = &[
     ),
     (
         "eval",
-        "[detection|pii] [--tuning]",
-        "scores the plugins on labelled data, detectors beside the pattern's SQL",
+        "[detection|pii] [--tuning] [--through-kafka]",
+        "scores the plugins on labelled data, detectors beside the pattern's SQL or through Kafka",
         eval::main,
     ),
     ("build", "", "builds the plugins and the program that embeds them", build::main),

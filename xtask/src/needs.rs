@@ -14,11 +14,15 @@ const JAVA_VERSION_MIN: u32 = 17;
 /// The oldest Node.js that componentize-js runs on.
 const NODE_VERSION_MIN: u32 = 20;
 
-/// A program that must be there, with the Debian package that brings it.
+/// The oldest OpenSSL that librdkafka and the crate `openssl` take.
+const OPENSSL_VERSION_MIN: &str = "1.1.1";
+
+/// A program or a library that must be there, with the packages that bring it.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Need {
     Cpp,
     Make,
+    OpenSsl,
     Python,
     Java,
     Maven,
@@ -31,6 +35,9 @@ impl Need {
         match self {
             Self::Cpp => "a C and a C++ compiler (librdkafka, zstd, SQLite)",
             Self::Make => "make (librdkafka)",
+            Self::OpenSsl => {
+                "OpenSSL 1.1.1 or later with its headers, and pkg-config (TLS for Kafka)"
+            }
             Self::Python => "Python 3.10 or later with venv (the readers of the tests)",
             Self::Java => "Java 17 or later (Kafka)",
             Self::Maven => "Maven (fetches Kafka)",
@@ -42,6 +49,7 @@ impl Need {
         match self {
             Self::Cpp => &["g++"],
             Self::Make => &["make"],
+            Self::OpenSsl => &["libssl-dev", "pkg-config"],
             Self::Python => &["python3-venv"],
             Self::Java => &["default-jre-headless"],
             Self::Maven => &["maven"],
@@ -49,10 +57,24 @@ impl Need {
         }
     }
 
+    /// What other systems call the packages, for whoever installs them by hand.
+    fn elsewhere(self) -> (&'static [&'static str], &'static [&'static str]) {
+        match self {
+            Self::Cpp => (&["gcc-c++"], &["llvm"]),
+            Self::Make => (&["make"], &["make"]),
+            Self::OpenSsl => (&["openssl-devel", "pkgconf-pkg-config"], &["openssl@3", "pkgconf"]),
+            Self::Python => (&["python3"], &["python"]),
+            Self::Java => (&["java-21-openjdk-headless"], &["openjdk"]),
+            Self::Maven => (&["maven"], &["maven"]),
+            Self::Node => (&["nodejs", "nodejs-npm"], &["node"]),
+        }
+    }
+
     pub(crate) fn is_there(self) -> bool {
         match self {
             Self::Cpp => runs("cc", &["--version"]) && runs("c++", &["--version"]),
             Self::Make => runs("make", &["--version"]),
+            Self::OpenSsl => has_openssl(),
             Self::Python => {
                 let check = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))";
                 runs("python3", &["-c", check])
@@ -71,7 +93,7 @@ impl Need {
 
 /// What `build` and `demo` need. The wasm tool chain has its own search in `plugins`.
 pub(crate) fn for_build() -> Result<()> {
-    ensure(&[Need::Cpp, Need::Make])
+    ensure(&[Need::Cpp, Need::Make, Need::OpenSsl])
 }
 
 /// Installs what is missing where we may, else says how.
@@ -83,15 +105,39 @@ pub(crate) fn ensure(needs: &[Need]) -> Result<()> {
     let abouts: Vec<_> = missing.iter().map(|need| need.about()).collect();
     println!("xtask: missing: {}", abouts.join(", "));
     let packages: Vec<_> = missing.iter().flat_map(|need| need.packages()).copied().collect();
+    if !runs("apt-get", &["--version"]) {
+        return run::usage(without_apt(&missing, &packages));
+    }
     apt_install(&packages)?;
     match missing.iter().find(|need| !need.is_there()) {
         None => Ok(()),
         Some(need) => run::usage(format!(
-            "{} is still not found on PATH after {} was installed",
+            "{} is still not found after {} was installed",
             need.about(),
             need.packages().join(", ")
         )),
     }
+}
+
+/// What to type where there is no apt-get.
+fn without_apt(missing: &[Need], debian: &[&str]) -> String {
+    let elsewhere = || missing.iter().map(|need| need.elsewhere());
+    let fedora: Vec<&str> = elsewhere().flat_map(|(fedora, _)| fedora).copied().collect();
+    let homebrew: Vec<&str> = elsewhere().flat_map(|(_, homebrew)| homebrew).copied().collect();
+    format!(
+        "this machine has no apt-get; install what Debian calls {}: on Fedora `sudo dnf install {}`, on macOS `brew \
+         install {}`; then run this command again",
+        debian.join(", "),
+        fedora.join(" "),
+        homebrew.join(" ")
+    )
+}
+
+/// As the build scripts look for it: where the variable says, else by pkg-config.
+fn has_openssl() -> bool {
+    let named = std::env::var_os("OPENSSL_DIR").map(PathBuf::from);
+    named.is_some_and(|dir| dir.join("include/openssl/ssl.h").is_file())
+        || runs("pkg-config", &["--atleast-version", OPENSSL_VERSION_MIN, "openssl"])
 }
 
 /// Installs Debian packages without removing any. Where that is not for us to do, says what to type.
@@ -162,4 +208,21 @@ pub(crate) fn runs(program: &str, args: &[&str]) -> bool {
     let mut command = Command::new(program);
     command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_without_apt_is_told_what_to_type() {
+        let line = without_apt(&[Need::Make, Need::OpenSsl], &["make", "libssl-dev", "pkg-config"]);
+        for words in [
+            "Debian calls make, libssl-dev, pkg-config",
+            "dnf install make openssl-devel pkgconf-pkg-config",
+            "brew install make openssl@3 pkgconf",
+        ] {
+            assert!(line.contains(words), "{words:?} is not in {line}");
+        }
+    }
 }

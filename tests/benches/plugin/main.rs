@@ -19,6 +19,7 @@ mod table;
 mod chains;
 mod native;
 
+mod columns;
 mod office;
 mod rates;
 mod whole;
@@ -45,8 +46,9 @@ const RUNS: usize = 9;
 
 /// The parts in their order, by the names that `--part` takes.
 type Part = (&'static str, fn(&Bench) -> Result<Vec<Table>>);
-const PARTS: [Part; 14] = [
+const PARTS: [Part; 15] = [
     ("rates", rates::tables),
+    ("columns", columns::tables),
     ("office", office::tables),
     ("whole", whole::tables),
     ("starts", starts::tables),

@@ -83,7 +83,7 @@ pub(crate) fn tables(bench: &Bench) -> Result<Vec<Table>> {
         let n_runs = if case.is_slow { bench.few_runs() } else { bench.n_runs };
         let (mut without, mut with) = (Vec::new(), Vec::new());
         for round in 0..n_runs {
-            // Elsewhere in each round: where halving finds it must not matter.
+            // Elsewhere in each round: where the search finds it must not matter.
             let row = (round * 1_667 + 2_741) % POISON_BATCH_ROWS;
             let (clean, poison) = pair(&bench.engine, &component, &case, &batches, row)?;
             without.push(clean);

@@ -4,13 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Result;
-use arrow::array::StringArray;
+use anyhow::{Context as _, Result};
+use arrow::array::{AsArray, StringArray};
 use audit_core::Batch;
 use redact_pii::RedactPii;
 use serde_json::json;
 
-use crate::chains::{self, Bench, per};
+use crate::chains::{self, BATCH_ROWS, Bench, milliseconds, per, ratio};
 use crate::table::{Table, rounded};
 use crate::{events, native};
 
@@ -33,6 +33,9 @@ const VALUE_BYTES: usize = 120 << 10;
 /// Layers make some values longer than asked for.
 const LONGER_MAX: usize = 4;
 const SEED: u64 = 12;
+/// Of the attack that opened the breaker.
+const ATTACK_ROWS: usize = 8_646;
+const ATTACK_NESTED: usize = 65;
 
 /// Values that somebody sent to stop the stream.
 const SENT: [(&str, &str, &[Layer], usize); 3] = [
@@ -45,7 +48,12 @@ pub(crate) fn tables(bench: &Bench) -> Result<Vec<Table>> {
     let component = chains::plugin("redact_pii")?;
     let events = events::batches(1, 1)?;
     let Some(event) = events.first() else { return Ok(Vec::new()) };
-    Ok(vec![worst(bench, &component, event)?, sent(bench, &component, event)?])
+    let tables = [
+        worst(bench, &component, event)?,
+        sent(bench, &component, event)?,
+        attack(bench, &component)?,
+    ];
+    Ok(tables.into())
 }
 
 /// For each detector what costs the component most, among what is known and what the search finds.
@@ -105,12 +113,52 @@ fn sent(bench: &Bench, component: &[u8], event: &Batch) -> Result<Table> {
         table.push([
             json!(name),
             json!(value.len()),
-            rounded(chains::milliseconds(&native), 3),
-            rounded(chains::milliseconds(&judged), 3),
+            rounded(milliseconds(&native), 3),
+            rounded(milliseconds(&judged), 3),
             rounded(per(&judged, value.len()), 1),
         ]);
     }
     Ok(table)
+}
+
+/// The attack that once took most innocent events along: many records, each of which was searched for 137 ms.
+fn attack(bench: &Bench, component: &[u8]) -> Result<Table> {
+    let title = format!(
+        "redact_pii, {ATTACK_ROWS} events of which {ATTACK_NESTED} are encoded over and over; medians of {} rounds",
+        bench.n_runs
+    );
+    let mut table = Table::new(title, &["without them, ms", "with them, ms", "ratio"]);
+    let clean = events::batches(ATTACK_ROWS, BATCH_ROWS)?;
+    let attacked = clean.iter().enumerate().map(|(at, batch)| with_nested(batch, at * BATCH_ROWS));
+    let attacked = attacked.collect::<Result<Vec<_>>>()?;
+    let (mut without, mut with) = (Vec::new(), Vec::new());
+    for _ in 0..bench.n_runs {
+        for (batches, times) in [(&clean, &mut without), (&attacked, &mut with)] {
+            let mut chain = chains::chain_of(&bench.engine, component)?;
+            times.push(chains::judge_all(&mut chain, batches)?);
+        }
+    }
+    table.push([
+        rounded(milliseconds(&without), 1),
+        rounded(milliseconds(&with), 1),
+        rounded(ratio(&with, &without), 1),
+    ]);
+    Ok(table)
+}
+
+/// The batch with such values in place of some `details`, all different.
+fn with_nested(batch: &Batch, first: usize) -> Result<Batch> {
+    let details = batch.columns.column_by_name("details").context("no details")?.as_string::<i32>();
+    let values = details.iter().enumerate().map(|(row, value)| {
+        let n = first + row;
+        let nested = || Recipe::new(&format!("{n}b"), costly::NESTED).value(445);
+        if n.is_multiple_of(ATTACK_ROWS / ATTACK_NESTED) {
+            Some(nested())
+        } else {
+            value.map(str::to_owned)
+        }
+    });
+    chains::with_columns(batch, &[("details", Arc::new(values.collect::<StringArray>()))])
 }
 
 /// The times of a value natively and in the component.

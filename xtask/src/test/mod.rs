@@ -75,6 +75,9 @@ const STEPS: &[Step] = &[
     },
 ];
 
+/// Tests of the flow that run at a time, on any machine.
+const FLOW_THREADS: &str = "3";
+
 /// What the steps share.
 struct Run<'a> {
     ctx: &'a Context,
@@ -217,7 +220,9 @@ fn flow(run: &mut Run) -> Result<()> {
         .env("AUDIT_HOST_PYTHON", &parts.python)
         .env("npm_config_cache", &parts.npm_cache)
         .env("PIP_CACHE_DIR", &parts.pip_cache)
-        .env("AUDIT_HOST_TMP", &dir);
+        .env("AUDIT_HOST_TMP", &dir)
+        // Most of these tests wait for a broker, a lease or an interval most of the time.
+        .env("RUST_TEST_THREADS", FLOW_THREADS);
     let result = tests(run, cargo);
     match &result {
         Ok(()) => folder::remove(&dir)?,

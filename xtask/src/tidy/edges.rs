@@ -41,6 +41,7 @@ const DRIVERS: &[&str] = &["audit-evaluate", "audit-fuzz", "audit-tests", "xtask
 /// Outside crates (a final `*` stands for any ending) and the crates that may use each.
 const HOMES: &[(&str, &[&str])] = &[
     ("rdkafka*", &["audit-source"]),
+    ("openssl*", &["audit-source"]),
     ("wasmtime*", &["audit-chain"]),
     ("wit-component", &["audit-toolchain"]),
     ("iceberg*", &["audit-sink"]),
