@@ -9,7 +9,7 @@ use clap::ArgMatches;
 use super::error::Error;
 use super::layer::Layer;
 use super::plugin_settings::{Plugin, PluginLimits};
-use super::setting::{DefaultValue, Range, Setting, settings};
+use super::setting::{DefaultValue, Setting, settings};
 
 /// Hex digits of a SHA-256.
 const SHA256_DIGITS: usize = 64;
@@ -17,27 +17,21 @@ const SHA256_DIGITS: usize = 64;
 settings! {
     /// `[plugins.grants.NAME]`, for the plugin in the file `NAME.wasm`, or `builtin:NAME`.
     table Grant at "" {
+        // Defaults and ranges are those of `[[plugin]]`, where the same may be said.
         /// The columns that the plugin may read.
-        reads: Option<Vec<String>> = Setting::file()
-            .default(DefaultValue::Computed("those that it read when it was accepted"));
+        reads: Option<Vec<String>> = Plugin::reads();
 
         /// The columns that the plugin may replace or add.
-        writes: Option<Vec<String>> = Setting::file()
-            .default(DefaultValue::Computed("those that it wrote when it was accepted"));
+        writes: Option<Vec<String>> = Plugin::writes();
 
         /// The keys that the plugin may use.
-        keys: Vec<String> = Setting::file()
-            .default(DefaultValue::Computed("`[]`"))
-            .range(Range::Described("names of `[keys]`"));
+        keys: Vec<String> = Plugin::keys();
 
         /// The tables and calendars that the plugin may query.
-        lookups: Vec<String> = Setting::file()
-            .default(DefaultValue::Computed("`[]`"))
-            .range(Range::Described("names of `[lookups]` and `[calendars]`"));
+        lookups: Vec<String> = Plugin::lookups();
 
         /// SHA-256 of the component. Any other is refused before it is compiled.
-        sha256: Option<String> =
-            Setting::file().range(Range::Described("64 hex digits, as `sha256sum` prints them"));
+        sha256: Option<String> = Plugin::sha256();
 
         /// What the plugin may consume, as in `[[plugin]]`.
         limits: PluginLimits = Setting::file().default(DefaultValue::Computed("as in `[[plugin]]`"));
